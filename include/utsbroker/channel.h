@@ -1,0 +1,130 @@
+#pragma once
+
+/*
+ * A channel: a connected SOCK_SEQPACKET socket of AF_UNIX (unix(7)) that carries records with
+ * descriptors. One record is one sendmsg(2); no function here ever sees half a record.
+ */
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { CHANNEL_FDS_MAX = 8 };
+
+/* Room for one descriptor more than a record may have, so that a surplus one is noticed. */
+union channel_control {
+    char bytes[CMSG_SPACE(sizeof(int) * (CHANNEL_FDS_MAX + 1))];
+    struct cmsghdr aligned;
+};
+
+struct channel_fds {
+    int fds[CHANNEL_FDS_MAX];
+    size_t n_fds;
+};
+
+/* Closes every descriptor of @fdsp; it is empty afterwards. */
+static inline void channel_fds_deinit(struct channel_fds *fdsp) {
+    for (size_t i = 0; i < fdsp->n_fds; i++)
+        if (fdsp->fds[i] >= 0)
+            (void)close(fdsp->fds[i]);
+    fdsp->n_fds = 0;
+}
+
+/*
+ * Sends one record with @n_fds descriptors (at most CHANNEL_FDS_MAX), which stay the caller's.
+ * Returns 0 or a negative errno; -EPIPE if the other end is gone (never SIGPIPE).
+ */
+static inline int channel_send(int channel, const void *record, size_t size, const int *fds,
+                               size_t n_fds) {
+    union channel_control control = {.bytes = {0}};
+    struct iovec bytes = {.iov_base = (void *)(uintptr_t)record, .iov_len = size};
+    struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1};
+    ssize_t sent;
+
+    if (n_fds > CHANNEL_FDS_MAX)
+        return -E2BIG;
+    if (n_fds > 0) {
+        struct cmsghdr *header;
+
+        message.msg_control = control.bytes;
+        message.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+        header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+        memcpy(CMSG_DATA(header), fds, sizeof(int) * n_fds);
+    }
+    do {
+        sent = sendmsg(channel, &message, MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    if (sent < 0)
+        return -errno;
+    return (size_t)sent == size ? 0 : -EMSGSIZE;
+}
+
+/* Moves the descriptors of one control message to @fdsp; closes what does not fit. */
+static inline bool channel_take_fds(const struct cmsghdr *header, struct channel_fds *fdsp) {
+    size_t n = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    bool all = true;
+
+    for (size_t i = 0; i < n; i++) {
+        int fd;
+
+        memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(fd));
+        if (fdsp->n_fds < CHANNEL_FDS_MAX) {
+            fdsp->fds[fdsp->n_fds++] = fd;
+        } else {
+            (void)close(fd);
+            all = false;
+        }
+    }
+    return all;
+}
+
+/*
+ * Receives one record of at most @capacity bytes. Descriptors arrive in *@fdsp, close-on-exec, and
+ * are the caller's; on error none is left open.
+ *
+ * Returns 0 with *@sizep and *@fdsp written, *@sizep being 0 if the other end is closed; a negative
+ * errno; -EMSGSIZE if record or control data were truncated or too many descriptors came; -EBADMSG
+ * for control data that is not descriptors (recvmsg(2): MSG_TRUNC, MSG_CTRUNC).
+ */
+static inline int channel_receive(int channel, void *record, size_t capacity, size_t *sizep,
+                                  struct channel_fds *fdsp) {
+    union channel_control control = {.bytes = {0}};
+    struct iovec bytes = {.iov_base = record, .iov_len = capacity};
+    struct msghdr message = {.msg_iov = &bytes,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control.bytes)};
+    struct channel_fds fds = {.n_fds = 0};
+    int error = 0;
+    ssize_t received;
+
+    do {
+        received = recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
+    } while (received < 0 && errno == EINTR);
+    if (received < 0)
+        return -errno;
+
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header != NULL;
+         header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+            error = -EBADMSG;
+        else if (!channel_take_fds(header, &fds))
+            error = -EMSGSIZE;
+    }
+    if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
+        error = -EMSGSIZE;
+    if (error != 0) {
+        channel_fds_deinit(&fds);
+        return error;
+    }
+    *sizep = (size_t)received;
+    *fdsp = fds;
+    return 0;
+}

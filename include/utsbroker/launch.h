@@ -1,0 +1,36 @@
+#pragma once
+
+/*
+ * The launch description: what to execute, and how. The launcher writes it into a sealed memfd; the
+ * gate reads it after it has dropped every capability, so a malformed one hurts nobody but its
+ * author.
+ *
+ * It carries what would not survive the way through the broker. Executing a program with file
+ * capabilities is a "secure execution" (ld.so(8), AT_SECURE), and that changes more than the
+ * environment:
+ *    - the loader removes LD_LIBRARY_PATH and its like: so arguments and environment travel here;
+ *    - the C library opens /dev/null or /dev/full for each of 0, 1 and 2 that is closed;
+ *    - the kernel clears personality(2) flags such as ADDR_NO_RANDOMIZE (PER_CLEAR_ON_SETID);
+ *    - the kernel lowers a soft RLIMIT_STACK above 8 MiB to 8 MiB (begin_new_exec()).
+ *
+ * Layout: the header, then n_arguments + n_environment strings, each with its NUL, and no more.
+ */
+
+#include <stdint.h>
+
+enum {
+    LAUNCH_VERSION = 1,
+    /* More than execve(2) takes for arguments and environment together (6 MiB, Linux 4.13). */
+    LAUNCH_SIZE_MAX = 16 << 20,
+};
+
+struct launch_header {
+    uint32_t version;
+    uint32_t n_arguments; /* at least 1; the first is the file to execute, searched in PATH */
+    uint32_t n_environment;
+    uint32_t closed_stdio; /* bit N: descriptor N (0, 1, 2) is closed */
+    uint32_t personality;
+    uint32_t reserved;    /* 0 */
+    uint64_t stack_limit; /* soft RLIMIT_STACK in bytes, or RLIM_INFINITY */
+};
+_Static_assert(sizeof(struct launch_header) == 32, "the launch header has no holes");
