@@ -1,0 +1,41 @@
+#pragma once
+
+/* Which rules are for a subject, and what they say to the names that it asks for. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "policy/rules.h"
+#include "policy/subject.h"
+
+/* The rules of a policy that are for one subject, in order. Points into the policy. */
+struct selection {
+    const struct policy *policy;
+    const struct policy_rule **rules;
+    size_t n_rules;
+    bool has_setuid; /* one of them permits with setuid */
+};
+
+#define SELECTION_NULL                                                                             \
+    { 0 }
+
+enum decision_verdict { DECISION_PERMITTED, DECISION_DENIED, DECISION_BAD_NAME };
+
+enum {
+    DECISION_HOSTNAME = 1U << 0,
+    DECISION_DOMAINNAME = 1U << 1,
+};
+
+struct decision {
+    enum decision_verdict verdict;
+    const struct policy_rule *rule; /* that decided; NULL if none matched */
+    unsigned names;                 /* not permitted: which of the names it is about */
+};
+
+int selection_init(struct selection *selection, const struct policy *policy,
+                   struct subject *subject, const struct policy_rule **failedp);
+void selection_deinit(struct selection *selection);
+struct decision selection_decide(const struct selection *selection, const char *hostname,
+                                 const char *domainname);
+
+#define CLEANUP_SELECTION __attribute__((cleanup(selection_deinit)))

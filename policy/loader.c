@@ -1,0 +1,300 @@
+#include "policy/loader.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "policy/parser.h"
+#include "utsbroker/base.h"
+
+/* One *.conf of one folder. */
+struct entry {
+    char *name;
+    size_t folder;
+};
+
+struct loader {
+    struct policy *policy;
+    const char *const *folders;
+    size_t n_folders;
+    DIR **open_folders; /* NULL where a folder does not exist */
+    struct entry *entries;
+    size_t n_entries;
+    size_t n_files; /* that count: loaded, refused, or masked on purpose */
+    bool has_failed;
+    policy_report report;
+    void *context;
+};
+
+static void loader_deinit(struct loader *loader) {
+    for (size_t i = 0; i < loader->n_entries; i++)
+        free(loader->entries[i].name);
+    free(loader->entries);
+    for (size_t i = 0; loader->open_folders != NULL && i < loader->n_folders; i++)
+        if (loader->open_folders[i] != NULL)
+            (void)closedir(loader->open_folders[i]);
+    free(loader->open_folders);
+}
+
+#define CLEANUP_LOADER __attribute__((cleanup(loader_deinit)))
+
+__attribute__((format(printf, 3, 4))) static void
+loader_fail(struct loader *loader, const char *file, const char *format, ...) {
+    struct policy_error error = {.file = file};
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(error.message, sizeof(error.message), format, arguments);
+    va_end(arguments);
+    loader->report(loader->context, &error);
+    loader->has_failed = true;
+}
+
+/*
+ * What is wrong with the owner or mode of something that must be root's alone, or NULL. It is asked
+ * of an open descriptor, so nobody can put something else in its place afterwards.
+ */
+static const char *trust_find_error(const struct stat *status) {
+    if (status->st_uid != 0)
+        return "is not owned by root: run chown root";
+    if ((status->st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return "is writable by others than root: run chmod go-w";
+    return NULL;
+}
+
+static int loader_add_entry(struct loader *loader, const char *name, size_t folder) {
+    struct entry *entries = reallocarray(loader->entries, loader->n_entries + 1, sizeof(*entries));
+
+    if (entries == NULL)
+        return -ENOMEM;
+    loader->entries = entries;
+    entries[loader->n_entries] = (struct entry){.name = strdup(name), .folder = folder};
+    if (entries[loader->n_entries].name == NULL)
+        return -ENOMEM;
+    loader->n_entries++;
+    return 0;
+}
+
+static bool name_is_policy_file(const char *name) {
+    size_t length = strlen(name);
+
+    return name[0] != '.' && length > strlen(".conf") &&
+           strcmp(name + length - strlen(".conf"), ".conf") == 0;
+}
+
+static int loader_list_folder(struct loader *loader, size_t folder) {
+    const char *path = loader->folders[folder];
+
+    for (;;) {
+        const struct dirent *item;
+        int r;
+
+        errno = 0;
+        item = readdir(loader->open_folders[folder]);
+        if (item == NULL) {
+            if (errno != 0)
+                loader_fail(loader, path, "could not be read: %s", strerror(errno));
+            return 0;
+        }
+        if (!name_is_policy_file(item->d_name))
+            continue;
+        r = loader_add_entry(loader, item->d_name, folder);
+        if (r < 0)
+            return r;
+    }
+}
+
+/* A folder that does not exist holds no rules; one that cannot be trusted or read is an error. */
+static int loader_open_folder(struct loader *loader, size_t folder) {
+    const char *path = loader->folders[folder];
+    CLEANUP_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct stat status;
+    const char *wrong;
+
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    if (fd < 0 || fstat(fd, &status) < 0) {
+        loader_fail(loader, path, "could not be opened: %s", strerror(errno));
+        return 0;
+    }
+    wrong = trust_find_error(&status);
+    if (wrong != NULL) {
+        loader_fail(loader, path, "%s", wrong);
+        return 0;
+    }
+    loader->open_folders[folder] = fdopendir(fd);
+    if (loader->open_folders[folder] == NULL)
+        return -ENOMEM;
+    fd = -1;
+    return loader_list_folder(loader, folder);
+}
+
+static int entry_compare(const void *a, const void *b) {
+    const struct entry *left = a;
+    const struct entry *right = b;
+    int order = strcmp(left->name, right->name);
+
+    return order != 0 ? order : (left->folder > right->folder) - (left->folder < right->folder);
+}
+
+static bool entry_is_masked(int folder_fd, const char *name) {
+    char target[sizeof("/dev/null")];
+    ssize_t length = readlinkat(folder_fd, name, target, sizeof(target));
+
+    return length == (ssize_t)strlen("/dev/null") &&
+           memcmp(target, "/dev/null", (size_t)length) == 0;
+}
+
+static const char *file_find_error(const struct stat *status) {
+    if (!S_ISREG(status->st_mode))
+        return "is not a regular file";
+    if (status->st_size > LOADER_FILE_SIZE_MAX)
+        return "is larger than 4 MiB";
+    return trust_find_error(status);
+}
+
+static bool file_is_same(const struct stat *before, const struct stat *after) {
+    return before->st_size == after->st_size && before->st_mtim.tv_sec == after->st_mtim.tv_sec &&
+           before->st_mtim.tv_nsec == after->st_mtim.tv_nsec &&
+           before->st_ctim.tv_sec == after->st_ctim.tv_sec &&
+           before->st_ctim.tv_nsec == after->st_ctim.tv_nsec;
+}
+
+/* Reads exactly @size bytes. Returns 0, -EIO if there are fewer, or a negative errno. */
+static int read_all(int fd, char *text, size_t size) {
+    for (size_t done = 0; done < size;) {
+        ssize_t n = read(fd, text + done, size - done);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+/* Reads and parses the open file; its name in @path is the policy's already. */
+static int loader_parse_fd(struct loader *loader, int fd, const char *path) {
+    CLEANUP_FREE char *text = NULL;
+    struct stat before, after;
+    const char *wrong;
+    int r;
+
+    if (fstat(fd, &before) < 0) {
+        loader_fail(loader, path, "could not be examined: %s", strerror(errno));
+        return 0;
+    }
+    wrong = file_find_error(&before);
+    if (wrong != NULL) {
+        loader_fail(loader, path, "%s", wrong);
+        return 0;
+    }
+    text = malloc((size_t)before.st_size + 1);
+    if (text == NULL)
+        return -ENOMEM;
+    r = read_all(fd, text, (size_t)before.st_size);
+    if (r == 0 && fstat(fd, &after) < 0)
+        r = -errno;
+    if (r < 0 || !file_is_same(&before, &after)) {
+        loader_fail(loader, path, "could not be read: %s",
+                    r < 0 ? strerror(-r) : "it changed meanwhile; try again");
+        return 0;
+    }
+    r = policy_parse(loader->policy, path, text, (size_t)before.st_size, loader->report,
+                     loader->context);
+    if (r == POLICY_E_INVALID)
+        loader->has_failed = true;
+    return r < 0 ? r : 0;
+}
+
+static int loader_load_entry(struct loader *loader, const struct entry *entry) {
+    int folder_fd = dirfd(loader->open_folders[entry->folder]);
+    CLEANUP_FREE char *path = NULL;
+    CLEANUP_FD int fd = -1;
+    const char *name;
+    int r;
+
+    loader->n_files++;
+    if (entry_is_masked(folder_fd, entry->name))
+        return 0;
+    if (asprintf(&path, "%s/%s", loader->folders[entry->folder], entry->name) < 0) {
+        path = NULL;
+        return -ENOMEM;
+    }
+    r = policy_adopt_text(loader->policy, path);
+    if (r < 0)
+        return r;
+    name = path;
+    path = NULL;
+
+    /* Nothing here blocks or follows: a FIFO does not hang us, a link leads nowhere. */
+    fd = openat(folder_fd, entry->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0) {
+        loader_fail(loader, name, "could not be opened: %s",
+                    errno == ELOOP ? "it is a link to something else than /dev/null"
+                                   : strerror(errno));
+        return 0;
+    }
+    return loader_parse_fd(loader, fd, name);
+}
+
+static int loader_load_entries(struct loader *loader) {
+    const char *previous = "";
+
+    if (loader->n_entries > 0)
+        qsort(loader->entries, loader->n_entries, sizeof(*loader->entries), entry_compare);
+    for (size_t i = 0; i < loader->n_entries; i++) {
+        const struct entry *entry = &loader->entries[i];
+        int r;
+
+        /* The same name in a later folder: the earlier folder's file masks it. */
+        if (strcmp(entry->name, previous) == 0)
+            continue;
+        previous = entry->name;
+        r = loader_load_entry(loader, entry);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/*
+ * Loads every *.conf of @folders into @policy: one list sorted by file name, whatever the folder. A
+ * file of an earlier folder masks the file of the same name in a later one, and a link to /dev/null
+ * masks it with nothing (the UAPI group's configuration files specification). Files and folders
+ * must be owned by root and writable by nobody else; files must be regular.
+ *
+ * Returns 0; POLICY_E_INVALID if an error was reported, or if there is no file at all (that is
+ * reported too): the policy must not be used then; -ENOMEM. In every case policy_deinit() frees.
+ */
+int policy_load(struct policy *policy, const char *const *folders, size_t n_folders,
+                policy_report report, void *context) {
+    CLEANUP_LOADER struct loader loader = {.policy = policy,
+                                           .folders = folders,
+                                           .n_folders = n_folders,
+                                           .report = report,
+                                           .context = context};
+    int r;
+
+    loader.open_folders = calloc(n_folders + 1, sizeof(DIR *));
+    if (loader.open_folders == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < n_folders; i++) {
+        r = loader_open_folder(&loader, i);
+        if (r < 0)
+            return r;
+    }
+    r = loader_load_entries(&loader);
+    if (r < 0)
+        return r;
+    if (loader.n_files == 0 && !loader.has_failed)
+        loader_fail(&loader, n_folders > 0 ? folders[0] : "policy", "holds no *.conf file");
+    return loader.has_failed ? POLICY_E_INVALID : 0;
+}

@@ -1,0 +1,18 @@
+#pragma once
+
+/* Host and domain names, and the patterns that match them. Pure functions of strings. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum {
+    NAME_LENGTH_MAX = 64, /* __NEW_UTS_LEN: what sethostname(2) takes */
+    NAME_LABEL_MAX = 63,  /* RFC 1123, section 2.1 */
+};
+
+bool name_is_printable(const char *name);
+bool name_is_rfc1123(const char *name);
+
+bool pattern_is_wildcard(const char *pattern);
+bool pattern_matches(const char *pattern, const char *name);
+const char *pattern_find_error(const char *pattern, size_t *offsetp);

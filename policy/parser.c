@@ -1,0 +1,406 @@
+#include "policy/parser.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/names.h"
+
+/*
+ * The grammar, one rule a logical line (utsbroker-policy):
+ *
+ *    rule     = ( "permit" | "deny" ) subjects clause...
+ *    subjects = "any" | [ "user" NAME... ] [ "group" NAME... ]
+ *    clause   = "hostname" PATTERN... | "domainname" PATTERN... | "limit" NUMBER | "setuid"
+ *
+ * A word is bare or "quoted"; only a bare word can be a keyword. A backslash at a line's end joins
+ * the next line; # begins a comment where a word could begin.
+ */
+
+enum word_kind { WORD_TEXT, WORD_LINE_END, WORD_BAD };
+
+struct word {
+    enum word_kind kind;
+    bool is_quoted;
+    const char *text;
+    unsigned line, column;
+};
+
+struct parser {
+    struct policy *policy;
+    const char *file;
+    const char *at, *end;
+    const char *line_start;
+    unsigned line;
+    char *words; /* where the next word is put: no word is longer than what it came from */
+    policy_report report;
+    void *context;
+    bool has_failed;      /* in any line */
+    bool line_has_failed; /* in this one: the rest of it is passed over in silence */
+};
+
+/* What has been seen of the rule being parsed. */
+struct draft {
+    struct policy_rule rule;
+    struct word keyword; /* the last one; kind WORD_LINE_END before the first */
+    size_t n_operands;   /* of it */
+    bool has_user, has_group, has_hostname, has_domainname;
+};
+
+__attribute__((format(printf, 4, 5))) static void
+parser_fail(struct parser *parser, unsigned line, unsigned column, const char *format, ...) {
+    struct policy_error error = {.file = parser->file, .line = line, .column = column};
+    va_list arguments;
+
+    if (!parser->line_has_failed) {
+        va_start(arguments, format);
+        (void)vsnprintf(error.message, sizeof(error.message), format, arguments);
+        va_end(arguments);
+        parser->report(parser->context, &error);
+    }
+    parser->line_has_failed = true;
+    parser->has_failed = true;
+}
+
+static unsigned parser_column(const struct parser *parser) {
+    return (unsigned)(parser->at - parser->line_start) + 1;
+}
+
+static bool parser_is_at(const struct parser *parser, char c) {
+    return parser->at < parser->end && *parser->at == c;
+}
+
+static bool parser_is_at_word_end(const struct parser *parser) {
+    return parser->at == parser->end || *parser->at == ' ' || *parser->at == '\t' ||
+           *parser->at == '\n';
+}
+
+static void parser_next_line(struct parser *parser) {
+    parser->at++;
+    parser->line++;
+    parser->line_start = parser->at;
+}
+
+static void parser_skip_blanks(struct parser *parser) {
+    for (;;) {
+        if (parser_is_at(parser, ' ') || parser_is_at(parser, '\t')) {
+            parser->at++;
+        } else if (parser->end - parser->at >= 2 && parser->at[0] == '\\' &&
+                   parser->at[1] == '\n') {
+            parser->at++;
+            parser_next_line(parser);
+        } else {
+            break;
+        }
+    }
+    if (parser_is_at(parser, '#'))
+        while (parser->at < parser->end && *parser->at != '\n')
+            parser->at++;
+}
+
+/* Reports the byte at which no word can go on, and steps over it, so that parsing always ends. */
+static enum word_kind parser_reject_byte(struct parser *parser) {
+    unsigned column = parser_column(parser);
+    unsigned char c = (unsigned char)*parser->at++;
+
+    if (c == '"')
+        parser_fail(parser, parser->line, column, "a quote inside a word: quote the whole word");
+    else if (c == '#')
+        parser_fail(parser, parser->line, column,
+                    "# inside a word: quote the word, or put a blank before a comment");
+    else if (c == '\\' && parser_is_at(parser, '\n'))
+        parser_fail(parser, parser->line, column,
+                    "a backslash that ends a line stands outside quotes, behind a blank");
+    else if (c == '\\')
+        parser_fail(parser, parser->line, column,
+                    "a backslash can only end a line, or stand before \" or \\ in quotes");
+    else if (c == '\r')
+        parser_fail(parser, parser->line, column,
+                    "a carriage return: save the file with Unix line ends");
+    else
+        parser_fail(parser, parser->line, column, "byte 0x%02x is not printable ASCII", c);
+    /* The next line was meant to be part of this one: it is not told a second time. */
+    if (c == '\\' && parser_is_at(parser, '\n'))
+        parser_next_line(parser);
+    return WORD_BAD;
+}
+
+static bool char_can_stand_bare(char c) {
+    return c > ' ' && c <= '~' && c != '"' && c != '#' && c != '\\';
+}
+
+static enum word_kind parser_bare_word(struct parser *parser) {
+    while (parser->at < parser->end && char_can_stand_bare(*parser->at))
+        *parser->words++ = *parser->at++;
+    return parser_is_at_word_end(parser) ? WORD_TEXT : parser_reject_byte(parser);
+}
+
+static enum word_kind parser_quoted_word(struct parser *parser, const struct word *word) {
+    parser->at++;
+    while (parser->at < parser->end && *parser->at != '"' && *parser->at != '\n') {
+        if (*parser->at == '\\') {
+            if (parser->end - parser->at < 2 || (parser->at[1] != '"' && parser->at[1] != '\\'))
+                return parser_reject_byte(parser);
+            parser->at++;
+        } else if (*parser->at < ' ' || *parser->at > '~') {
+            return parser_reject_byte(parser);
+        }
+        *parser->words++ = *parser->at++;
+    }
+    if (!parser_is_at(parser, '"')) {
+        parser_fail(parser, word->line, word->column, "a quote that is not closed in this line");
+        return WORD_BAD;
+    }
+    parser->at++;
+    if (!parser_is_at_word_end(parser)) {
+        parser_fail(parser, parser->line, parser_column(parser),
+                    "a closing quote ends the word: put a blank behind it");
+        return WORD_BAD;
+    }
+    return WORD_TEXT;
+}
+
+static struct word parser_next_word(struct parser *parser) {
+    struct word word = {.kind = WORD_LINE_END, .text = ""};
+
+    parser_skip_blanks(parser);
+    word.line = parser->line;
+    word.column = parser_column(parser);
+    if (parser->at == parser->end || *parser->at == '\n')
+        return word;
+    word.text = parser->words;
+    word.is_quoted = *parser->at == '"';
+    word.kind = word.is_quoted ? parser_quoted_word(parser, &word) : parser_bare_word(parser);
+    *parser->words++ = '\0';
+    return word;
+}
+
+static bool word_is(const struct word *word, const char *keyword) {
+    return !word->is_quoted && strcmp(word->text, keyword) == 0;
+}
+
+/* Reports @format, which has one %s for the word, at the word. */
+#define word_fail(parser, word, format)                                                            \
+    parser_fail((parser), (word)->line, (word)->column, format, (word)->text)
+
+/* A number of up to ten digits and at most @max; the caller reports what is none. */
+static bool number_parse(const char *text, uint64_t max, uint32_t *numberp) {
+    size_t length = strspn(text, "0123456789");
+    uint64_t number = 0;
+
+    if (length == 0 || length > 10 || text[length] != '\0')
+        return false;
+    for (size_t i = 0; i < length; i++)
+        number = number * 10 + (uint64_t)(text[i] - '0');
+    if (number > max)
+        return false;
+    *numberp = (uint32_t)number;
+    return true;
+}
+
+static bool keyword_lacks_operands(const struct draft *draft) {
+    return draft->n_operands == 0 && draft->keyword.kind == WORD_TEXT &&
+           !word_is(&draft->keyword, "any") && !word_is(&draft->keyword, "setuid");
+}
+
+static bool draft_has_subjects(const struct draft *draft) {
+    return draft->rule.is_any || draft->has_user || draft->has_group;
+}
+
+static void subject_keyword(struct parser *parser, struct draft *draft, const struct word *word) {
+    bool is_any = word_is(word, "any");
+    bool *seen = is_any                  ? &draft->rule.is_any
+                 : word_is(word, "user") ? &draft->has_user
+                                         : &draft->has_group;
+
+    if (draft->has_hostname || draft->has_domainname || draft->rule.limit != 0 ||
+        draft->rule.is_setuid)
+        word_fail(parser, word, "%s must come before hostname, domainname, limit and setuid");
+    else if (*seen)
+        word_fail(parser, word, "%s stands twice in this rule");
+    else if (draft->rule.is_any || (is_any && draft_has_subjects(draft)))
+        word_fail(parser, word, "%s: any means everybody and stands alone");
+    *seen = true;
+}
+
+static void clause_keyword(struct parser *parser, struct draft *draft, const struct word *word) {
+    bool is_limit = word_is(word, "limit");
+    bool is_setuid = word_is(word, "setuid");
+    bool *has_patterns = word_is(word, "hostname") ? &draft->has_hostname : &draft->has_domainname;
+
+    if (!draft_has_subjects(draft))
+        word_fail(parser, word, "%s: say first for whom: any, user NAME or group NAME");
+    else if ((is_limit || is_setuid) && draft->rule.action == POLICY_DENY)
+        word_fail(parser, word, "%s has no meaning in a deny rule");
+    else if (is_limit ? draft->rule.limit != 0 : is_setuid ? draft->rule.is_setuid : *has_patterns)
+        word_fail(parser, word, "%s stands twice in this rule");
+    if (is_setuid)
+        draft->rule.is_setuid = true;
+    else if (!is_limit)
+        *has_patterns = true;
+}
+
+static bool word_is_subject_keyword(const struct word *word) {
+    return word_is(word, "any") || word_is(word, "user") || word_is(word, "group");
+}
+
+static bool word_is_clause_keyword(const struct word *word) {
+    return word_is(word, "hostname") || word_is(word, "domainname") || word_is(word, "limit") ||
+           word_is(word, "setuid");
+}
+
+static int add_subject(struct parser *parser, struct draft *draft, const struct word *word) {
+    struct policy_subject subject = {
+        .kind = word_is(&draft->keyword, "user") ? POLICY_USER : POLICY_GROUP, .name = word->text};
+
+    if (word->text[0] == '\0')
+        word_fail(parser, word, "an empty name%s");
+    if (word->text[0] != '\0' && word->text[strspn(word->text, "0123456789")] == '\0') {
+        /* (uid_t)-1 is nobody's id: chown(2) and setreuid(2) take it for "no change". */
+        if (!number_parse(word->text, UINT32_MAX - 1, &subject.id))
+            word_fail(parser, word, "%s is larger than any id");
+        subject.is_id = true;
+        subject.name = NULL;
+    }
+    draft->rule.n_subjects++;
+    return policy_add_subject(parser->policy, &subject);
+}
+
+static int add_pattern(struct parser *parser, struct draft *draft, const struct word *word) {
+    struct policy_pattern pattern = {
+        .kind = word_is(&draft->keyword, "hostname") ? POLICY_HOSTNAME : POLICY_DOMAINNAME,
+        .is_wildcard = pattern_is_wildcard(word->text),
+        .text = word->text};
+    size_t offset;
+    const char *wrong = pattern_find_error(word->text, &offset);
+
+    if (wrong != NULL)
+        parser_fail(parser, word->line, word->column + word->is_quoted + (unsigned)offset, "%s",
+                    wrong);
+    draft->rule.n_patterns++;
+    return policy_add_pattern(parser->policy, &pattern);
+}
+
+static void set_limit(struct parser *parser, struct draft *draft, const struct word *word) {
+    if (draft->n_operands > 0)
+        word_fail(parser, word, "%s: limit takes one number");
+    else if (!number_parse(word->text, 1000000, &draft->rule.limit) || draft->rule.limit == 0)
+        word_fail(parser, word, "%s is no number from 1 to 1000000");
+}
+
+static int add_operand(struct parser *parser, struct draft *draft, const struct word *word) {
+    const struct word *keyword = &draft->keyword;
+    int r = 0;
+
+    if (keyword->kind != WORD_TEXT)
+        word_fail(parser, word, "expected any, user or group, not '%.40s'");
+    else if (word_is(keyword, "any") || word_is(keyword, "setuid"))
+        word_fail(parser, word, "expected hostname, domainname, limit or setuid, not '%.40s'");
+    else if (word_is(keyword, "limit"))
+        set_limit(parser, draft, word);
+    else if (word_is_subject_keyword(keyword))
+        r = add_subject(parser, draft, word);
+    else
+        r = add_pattern(parser, draft, word);
+    draft->n_operands++;
+    return r;
+}
+
+static int add_word(struct parser *parser, struct draft *draft, const struct word *word) {
+    bool is_subject = word_is_subject_keyword(word);
+
+    if (!is_subject && !word_is_clause_keyword(word))
+        return add_operand(parser, draft, word);
+    if (keyword_lacks_operands(draft))
+        word_fail(parser, &draft->keyword, "%s needs a value behind it");
+    if (is_subject)
+        subject_keyword(parser, draft, word);
+    else
+        clause_keyword(parser, draft, word);
+    draft->keyword = *word;
+    draft->n_operands = 0;
+    return 0;
+}
+
+static int finish_rule(struct parser *parser, struct draft *draft, const struct word *line_end) {
+    if (keyword_lacks_operands(draft))
+        word_fail(parser, &draft->keyword, "%s needs a value behind it");
+    else if (!draft_has_subjects(draft))
+        word_fail(parser, line_end, "for whom? write any, user NAME or group NAME%s");
+    else if (draft->rule.action == POLICY_PERMIT && draft->rule.n_patterns == 0)
+        word_fail(parser, line_end, "a permit rule needs hostname or domainname patterns%s");
+    if (parser->line_has_failed)
+        return 0;
+    return policy_add_rule(parser->policy, &draft->rule);
+}
+
+/* Parses one logical line and leaves the parser at its end. Returns 0 or -ENOMEM. */
+static int parse_line(struct parser *parser) {
+    struct draft draft = {.keyword = {.kind = WORD_LINE_END},
+                          .rule = {.file = parser->file,
+                                   .first_subject = parser->policy->n_subjects,
+                                   .first_pattern = parser->policy->n_patterns}};
+    struct word word;
+    int r = 0;
+
+    parser->line_has_failed = false;
+    word = parser_next_word(parser);
+    if (word.kind == WORD_LINE_END)
+        return 0;
+    draft.rule.line = word.line;
+    if (word_is(&word, "permit"))
+        draft.rule.action = POLICY_PERMIT;
+    else if (!word_is(&word, "deny"))
+        word_fail(parser, &word, "a rule begins with permit or deny, not '%.40s'");
+
+    while (r == 0) {
+        word = parser_next_word(parser);
+        if (word.kind == WORD_LINE_END)
+            return finish_rule(parser, &draft, &word);
+        if (!parser->line_has_failed)
+            r = add_word(parser, &draft, &word);
+    }
+    return r;
+}
+
+/*
+ * Parses @size bytes at @text and appends the rules to @policy. Reports every error, at most one a
+ * line; @file names the text in errors and rules and must live as long as the policy.
+ *
+ * Returns 0; POLICY_E_INVALID if an error was reported (the policy must not be used then, as rules
+ * may be missing from it); -ENOMEM. Time and memory are linear in @size.
+ */
+int policy_parse(struct policy *policy, const char *file, const char *text, size_t size,
+                 policy_report report, void *context) {
+    /* Behind each word comes a byte that is not part of it, or the end: size + 1 is enough. */
+    char *words = malloc(size + 1);
+    struct parser parser = {.policy = policy,
+                            .file = file,
+                            .at = text,
+                            .end = text + size,
+                            .line_start = text,
+                            .line = 1,
+                            .words = words,
+                            .report = report,
+                            .context = context};
+    int r;
+
+    if (words == NULL)
+        return -ENOMEM;
+    r = policy_adopt_text(policy, words);
+    if (r < 0) {
+        free(words);
+        return r;
+    }
+    for (;;) {
+        r = parse_line(&parser);
+        if (r < 0)
+            return r;
+        if (parser.at == parser.end)
+            break;
+        parser_next_line(&parser);
+    }
+    return parser.has_failed ? POLICY_E_INVALID : 0;
+}

@@ -1,0 +1,26 @@
+#pragma once
+
+/* Who asks: the ids of this process, and whether a rule's user and group names mean them. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "policy/rules.h"
+
+struct subject {
+    uid_t uid;
+    gid_t *gids; /* sorted; the process's own groups, not the database's */
+    size_t n_gids;
+    void *lookups; /* a tree of the names that were looked up already */
+};
+
+#define SUBJECT_NULL                                                                               \
+    { 0 }
+
+int subject_init_self(struct subject *subject);
+void subject_deinit(struct subject *subject);
+int subject_is_meant(struct subject *subject, const struct policy_subject *meant, bool *is_meantp);
+const char *subject_known_user_name(const struct subject *subject);
+
+#define CLEANUP_SUBJECT __attribute__((cleanup(subject_deinit)))
