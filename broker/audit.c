@@ -1,0 +1,151 @@
+#include "broker/audit.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "utsbroker/channel.h"
+
+/*
+ * Not syslog(3): it allocates memory, reads the time zone's file and may connect again, and which
+ * system calls that takes differs between C libraries; a session behind its filter may make none of
+ * them. What is needed of the protocol (RFC 3164) is one record "<priority>tag[pid]: text"; the
+ * daemon puts its own time to it.
+ */
+
+enum { AUDIT_LINE_SIZE = 2048 };
+
+struct line {
+    char *bytes;
+    size_t size;
+    size_t length;
+};
+
+__attribute__((format(printf, 2, 3))) static void line_add(struct line *line, const char *format,
+                                                           ...) {
+    va_list arguments;
+    int n;
+
+    va_start(arguments, format);
+    n = vsnprintf(line->bytes + line->length, line->size - line->length, format, arguments);
+    va_end(arguments);
+    if (n > 0)
+        line->length += (size_t)n;
+    if (line->length >= line->size)
+        line->length = line->size - 1;
+}
+
+/* Adds key="value", in which only printable ASCII stands for itself: no value can forge a field. */
+static void line_add_quoted(struct line *line, const char *key, const char *value) {
+    if (value == NULL) {
+        line_add(line, " %s=-", key);
+        return;
+    }
+    line_add(line, " %s=\"", key);
+    for (; *value != '\0'; value++) {
+        if (*value < ' ' || *value > '~' || *value == '"' || *value == '\\')
+            line_add(line, "\\x%02x", (unsigned char)*value);
+        else
+            line_add(line, "%c", *value);
+    }
+    line_add(line, "\"");
+}
+
+static const char *kind_word(enum audit_kind kind) {
+    switch (kind) {
+    case AUDIT_GRANT:
+        return "grant";
+    case AUDIT_FAILURE:
+        return "failure";
+    case AUDIT_REFUSAL:
+    default:
+        return "refusal";
+    }
+}
+
+static int kind_priority(enum audit_kind kind) {
+    return LOG_AUTHPRIV | (kind == AUDIT_GRANT ? LOG_NOTICE : LOG_WARNING);
+}
+
+/*
+ * Writes the text of @event to @line, NUL-terminated, cut off at @size: a word, then key=value.
+ * Returns its length. Makes no system call.
+ */
+size_t audit_format(char *line, size_t size, const struct audit_event *event) {
+    struct line text = {.bytes = line, .size = size};
+
+    line_add(&text, "%s", kind_word(event->kind));
+    line_add_quoted(&text, "user", event->user);
+    line_add(&text, " uid=%u", (unsigned)event->uid);
+    line_add_quoted(&text, "hostname", event->hostname);
+    line_add_quoted(&text, "domainname", event->domainname);
+    if (event->rule != NULL) {
+        char rule[512];
+
+        (void)snprintf(rule, sizeof(rule), "%s:%u", event->rule->file, event->rule->line);
+        line_add_quoted(&text, "rule", rule);
+    } else {
+        line_add_quoted(&text, "rule", NULL);
+    }
+    if (event->pid > 0)
+        line_add(&text, " pid=%d", (int)event->pid);
+    else
+        line_add(&text, " pid=-");
+    line_add(&text, " mode=%s", event->mode);
+    line_add_quoted(&text, "reason", event->reason);
+    return text.length;
+}
+
+static int log_connect(const char *path, int type) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct timeval patience = {.tv_sec = 2};
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+    int error;
+
+    if (fd < 0)
+        return -errno;
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    /* A log daemon that hangs delays a launch; it does not stop it. */
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) == 0 &&
+        connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+        return fd;
+    error = errno;
+    (void)close(fd);
+    return -error;
+}
+
+/*
+ * Connects to the log daemon's socket at @path. Must be called before filter_load(). A daemon that
+ * is not there stops nothing: audit_write() does nothing then.
+ */
+void audit_open(struct audit *audit, const char *path) {
+    *audit = (struct audit){.pid = getpid(), .fd = log_connect(path, SOCK_DGRAM)};
+    if (audit->fd == -EPROTOTYPE) {
+        audit->fd = log_connect(path, SOCK_STREAM);
+        audit->is_stream = true;
+    }
+}
+
+/* Sends @event's line to the log. One sendmsg(2), no memory. */
+void audit_write(const struct audit *audit, const struct audit_event *event) {
+    char record[AUDIT_LINE_SIZE];
+    size_t length;
+    int n;
+
+    if (audit->fd < 0)
+        return;
+    n = snprintf(record, sizeof(record), "<%d>utsbroker[%d]: ", kind_priority(event->kind),
+                 (int)audit->pid);
+    if (n < 0)
+        return;
+    length = (size_t)n;
+    length += audit_format(record + length, sizeof(record) - length, event);
+    /* Over a stream the NUL is the record's end. */
+    (void)channel_send(audit->fd, record, length + (audit->is_stream ? 1 : 0), NULL, 0);
+}

@@ -1,0 +1,177 @@
+#include "broker/gate.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "broker/launch.h"
+#include "broker/privilege.h"
+#include "utsbroker/base.h"
+#include "utsbroker/channel.h"
+
+/*
+ * Sets the names of the verdict in this process's UTS namespace and reads them back.
+ *
+ * Safe: the only caller is gate_run(), which only the child of clone3(CLONE_NEWUTS) ever enters. So
+ * this process cannot exist in the host's UTS namespace, and whatever the verdict says, the host's
+ * own name is out of reach.
+ */
+static int names_set(const struct gate_verdict *verdict) {
+    const char *hostname = verdict->hostname;
+    const char *domainname = verdict->domainname;
+    bool sets_hostname = (verdict->names & PROTOCOL_HOSTNAME) != 0;
+    bool sets_domainname = (verdict->names & PROTOCOL_DOMAINNAME) != 0;
+    struct utsname now;
+
+    if (!protocol_name_is_consistent(hostname, sets_hostname) ||
+        !protocol_name_is_consistent(domainname, sets_domainname))
+        return -EBADMSG;
+    if (sets_hostname && sethostname(hostname, strlen(hostname)) < 0)
+        return -errno;
+    if (sets_domainname && setdomainname(domainname, strlen(domainname)) < 0)
+        return -errno;
+    if (uname(&now) < 0)
+        return -errno;
+    if ((sets_hostname && strcmp(now.nodename, hostname) != 0) ||
+        (sets_domainname && strcmp(now.domainname, domainname) != 0))
+        return -EPERM;
+    return 0;
+}
+
+/* Waits for the verdict. Returns -EPIPE if the session ended without one: it was a refusal. */
+static int verdict_receive(int channel, struct gate_verdict *verdictp, int *launch_fdp) {
+    struct channel_fds fds;
+    size_t size;
+    int r = channel_receive(channel, verdictp, sizeof(*verdictp), &size, &fds);
+
+    if (r < 0)
+        return r;
+    if (size == 0)
+        r = -EPIPE;
+    else if (size != sizeof(*verdictp) || fds.n_fds != 1)
+        r = -EBADMSG;
+    if (r < 0)
+        channel_fds_deinit(&fds);
+    else
+        *launch_fdp = fds.fds[0];
+    return r;
+}
+
+/*
+ * Everything between the clone and the command. @may_setuid was settled before the session read a
+ * stranger's byte: a session that is taken over cannot have no_new_privs left out for a user whom
+ * no rule gives that. Returns only on failure, with *@reportp saying what failed.
+ */
+static void gate_become_command(int channel, bool may_setuid, struct gate_report *reportp) {
+    struct gate_verdict verdict;
+    struct launch launch = LAUNCH_NULL;
+    int launch_fd = -1;
+    int r;
+
+    reportp->status = PROTOCOL_KERNEL_REFUSED;
+    r = verdict_receive(channel, &verdict, &launch_fd);
+    if (r == 0)
+        r = names_set(&verdict);
+    if (r == 0)
+        r = privilege_drop_all();
+    if (r == 0 && !(verdict.is_setuid != 0 && may_setuid))
+        r = privilege_forbid_new();
+    /* From here on this process is the user's own and no more: now it may read what they sent. */
+    if (r == 0) {
+        r = launch_read(&launch, launch_fd);
+        if (r == -EBADMSG)
+            reportp->status = PROTOCOL_BAD_REQUEST;
+    }
+    if (r == 0)
+        r = launch_restore(&launch);
+    if (r == 0) {
+        reportp->status = PROTOCOL_EXEC_FAILED;
+        r = launch_execute(&launch);
+    }
+    reportp->error = -r;
+}
+
+static _Noreturn void gate_run(int channel, bool may_setuid) {
+    struct gate_report report = {.status = 0};
+
+    gate_become_command(channel, may_setuid, &report);
+    /* If the session is gone, nobody is left to be told. */
+    (void)channel_send(channel, &report, sizeof(report), NULL, 0);
+    _exit(1);
+}
+
+/*
+ * Makes the gate: a process in a new UTS namespace that is the child of this process's parent
+ * (CLONE_PARENT), so that the launcher can wait for the command. Needs CAP_SYS_ADMIN.
+ *
+ * Returns 0 with @gate filled, or a negative errno: -ENOSYS before Linux 5.3, -ENOSPC at
+ * user.max_uts_namespaces, -EAGAIN at RLIMIT_NPROC, -EPERM without the capability.
+ */
+int gate_open(struct gate *gate, bool may_setuid) {
+    int ends[2];
+    int pidfd = -1;
+    /* With CLONE_PARENT the exit signal must be 0: the child takes this process's own (SIGCHLD). */
+    struct clone_args arguments = {.flags = CLONE_NEWUTS | CLONE_PARENT | CLONE_PIDFD,
+                                   .pidfd = (uint64_t)(uintptr_t)&pidfd};
+    long pid;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return -errno;
+    /*
+     * Safe: the child runs gate_run() and nothing else, in memory of its own. It has read nothing
+     * but the policy, is not dumpable, and does nothing until the session's verdict is there.
+     */
+    pid = syscall(SYS_clone3, &arguments, sizeof(arguments));
+    if (pid < 0) {
+        int error = errno;
+
+        base_close_fd(&ends[0]);
+        base_close_fd(&ends[1]);
+        return -error;
+    }
+    if (pid == 0) {
+        /* The gate must see the end of the session, so it may not hold the session's end open. */
+        base_close_fd(&ends[0]);
+        gate_run(ends[1], may_setuid);
+    }
+    base_close_fd(&ends[1]);
+    *gate = (struct gate){.pid = (pid_t)pid, .pidfd = pidfd, .channel = ends[0]};
+    return 0;
+}
+
+/*
+ * Lets the gate go on as @verdict says; @launch_fd stays the caller's. To refuse, end instead: a
+ * gate whose session is gone ends too. Returns 0 or a negative errno.
+ */
+int gate_release(const struct gate *gate, const struct gate_verdict *verdict, int launch_fd) {
+    return channel_send(gate->channel, verdict, sizeof(*verdict), &launch_fd, 1);
+}
+
+/*
+ * Waits until the gate has become the command, which closes its end of the channel (close-on-exec),
+ * or could not.
+ *
+ * Returns 0 if it is the command now, or was killed on the way (whoever waits for it sees that); a
+ * positive enum protocol_status if it could not, with *@reportp; a negative errno.
+ */
+int gate_wait(const struct gate *gate, struct gate_report *reportp) {
+    struct gate_report report;
+    struct channel_fds fds;
+    size_t size;
+    int r = channel_receive(gate->channel, &report, sizeof(report), &size, &fds);
+
+    if (r < 0)
+        return r;
+    if (size == 0)
+        return 0;
+    channel_fds_deinit(&fds);
+    if (size != sizeof(report) || report.status <= 0 || report.status >= PROTOCOL_STATUS_COUNT)
+        return -EBADMSG;
+    *reportp = report;
+    return report.status;
+}

@@ -1,0 +1,15 @@
+#pragma once
+
+/* What this process may do. The only file, besides gate.c, that makes privileged calls. */
+
+#include <stdbool.h>
+
+enum {
+    PRIVILEGE_E_MISSING = 1, /* CAP_SYS_ADMIN is not in the permitted set */
+};
+
+bool privilege_is_secure_execution(void);
+int privilege_keep_sys_admin(void);
+int privilege_drop_all(void);
+int privilege_forbid_attach(void);
+int privilege_forbid_new(void);
