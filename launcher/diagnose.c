@@ -1,0 +1,79 @@
+#include "launcher/diagnose.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/statvfs.h>
+#include <sys/xattr.h>
+
+/* Looks in /proc for a line that begins with @key and whose number is not 0. */
+static bool status_is_set(const char *key) {
+    FILE *status = fopen("/proc/self/status", "re");
+    char line[256];
+    bool is_set = false;
+
+    if (status == NULL)
+        return false;
+    while (fgets(line, sizeof(line), status) != NULL) {
+        long number;
+
+        if (strncmp(line, key, strlen(key)) == 0 &&
+            sscanf(line + strlen(key), ": %ld", &number) == 1)
+            is_set = number != 0;
+    }
+    (void)fclose(status);
+    return is_set;
+}
+
+/* The initial user namespace maps all ids to themselves (user_namespaces(7)). */
+static bool is_in_user_namespace(void) {
+    FILE *map = fopen("/proc/self/uid_map", "re");
+    unsigned long inside, outside, count;
+    int n;
+
+    if (map == NULL)
+        return false;
+    n = fscanf(map, "%lu %lu %lu", &inside, &outside, &count);
+    (void)fclose(map);
+    return n == 3 && (inside != 0 || outside != 0 || count != 4294967295UL);
+}
+
+static bool broker_lacks_file_capability(void) {
+    return getxattr(BROKER_PATH, "security.capability", NULL, 0) < 0 && errno == ENODATA;
+}
+
+static bool broker_is_on_nosuid(void) {
+    struct statvfs status;
+
+    return statvfs(BROKER_PATH, &status) == 0 && (status.f_flag & ST_NOSUID) != 0;
+}
+
+/*
+ * Finds out why the kernel gave the broker no capability (capabilities(7), "Transformation of
+ * capabilities during execve()"), by asking about this process and the broker's file.
+ * Returns one constant sentence with the cure.
+ */
+const char *diagnose_missing_capability(void) {
+    if (broker_lacks_file_capability())
+        return BROKER_PATH " has no file capability; run: sudo setcap cap_sys_admin=p " BROKER_PATH;
+    if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+        return "no_new_privs is set here (a sandbox, a container or a service with "
+               "NoNewPrivileges=), so the kernel ignores the file capability of " BROKER_PATH
+               "; run utsrun outside of it";
+    if (broker_is_on_nosuid())
+        return BROKER_PATH " is on a file system that is mounted nosuid, so the kernel ignores its "
+                           "file capability; install it elsewhere";
+    if (is_in_user_namespace())
+        return "this is a user namespace, in which the kernel ignores the file capability "
+               "of " BROKER_PATH "; run utsrun outside of it";
+    if (status_is_set("TracerPid"))
+        return "utsrun is being traced (strace, gdb), so the kernel ignores the file capability "
+               "of " BROKER_PATH "; run it untraced";
+    if (prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN, 0, 0, 0) == 0)
+        return "the bounding set has no CAP_SYS_ADMIN (a container?), so the kernel ignores the "
+               "file capability of " BROKER_PATH "; run utsrun outside of it";
+    return BROKER_PATH " got no CAP_SYS_ADMIN; run: sudo setcap cap_sys_admin=p " BROKER_PATH;
+}

@@ -1,0 +1,174 @@
+/*
+ * utsrun: runs a command under another host name. Holds no privilege and asks a broker for what
+ * needs it; all it does itself is ask, wait, and end as the command did.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "launcher/direct.h"
+#include "launcher/message.h"
+#include "launcher/options.h"
+#include "launcher/request.h"
+#include "launcher/supervise.h"
+#include "utsbroker/base.h"
+#include "utsbroker/channel.h"
+#include "utsbroker/protocol.h"
+
+/* Bit N: descriptor N is closed. Asked first of all, before anything takes the free number. */
+static uint32_t closed_stdio(void) {
+    uint32_t closed = 0;
+
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            closed |= 1U << fd;
+    return closed;
+}
+
+/* For whom a setuid program runs utsrun is not clear; the broker refuses that as well. */
+static bool ids_are_ambiguous(void) {
+    return getuid() != geteuid() || getgid() != getegid();
+}
+
+static int send_request(const struct options *options, uint32_t closed, int channel) {
+    struct protocol_request request;
+    CLEANUP_FD int launch_fd = -1;
+    int r = request_write_launch(&launch_fd, options, environ, closed);
+
+    if (r == 0) {
+        request_init(&request, options);
+        r = channel_send(channel, &request, sizeof(request), &launch_fd, 1);
+    }
+    /* A broker that is gone is spoken of when its reply is missing. */
+    if (r == 0 || r == -EPIPE || r == -ECONNRESET)
+        return 0;
+    message("the command could not be described to the broker: %s", strerror(-r));
+    return r;
+}
+
+/* The broker ended and said nothing. */
+static _Noreturn void broker_died(int wait_status) {
+    if (WIFSIGNALED(wait_status)) {
+        int signal_number = WTERMSIG(wait_status);
+
+        if (signal_number == SIGSYS)
+            message("the broker was killed by its own system call filter; this is a bug in "
+                    "utsbroker " UTSBROKER_VERSION ": please report it with your architecture");
+        else if (signal_number == SIGINT || signal_number == SIGTERM || signal_number == SIGHUP ||
+                 signal_number == SIGQUIT)
+            supervise_end_like(wait_status);
+        else
+            message("the broker was killed by signal %d (%s) before it answered; try again",
+                    signal_number, strsignal(signal_number));
+    } else {
+        message("the broker ended with status %d before it answered; is " BROKER_PATH
+                " of the same version?",
+                WEXITSTATUS(wait_status));
+    }
+    _exit(EXIT_UTSRUN_FAILED);
+}
+
+/* Returns 0 with *@replyp, -EPIPE if there is none, -EBADMSG for one that cannot be understood. */
+static int receive_reply(int channel, struct protocol_reply *replyp) {
+    struct protocol_reply record;
+    struct channel_fds fds;
+    size_t size;
+    int r = channel_receive(channel, &record, sizeof(record), &size, &fds);
+
+    if (r < 0)
+        return r == -ECONNRESET ? -EPIPE : r;
+    if (size == 0)
+        return -EPIPE;
+    r = protocol_decode_reply(&record, size, fds.n_fds, replyp);
+    /* The command is this process's child: its pid cannot become another's, and no pidfd is needed.
+     */
+    channel_fds_deinit(&fds);
+    return r == 0 ? 0 : -EBADMSG;
+}
+
+/* Waits for the reply of the broker; does not return if there is none. */
+static void await_reply(struct supervisor *supervisor, const struct direct *direct,
+                        struct protocol_reply *replyp) {
+    int broker_status = 0;
+    int ended = supervise_wait(supervisor, direct->broker, direct->channel, &broker_status);
+    int r = ended < 0 ? ended : receive_reply(direct->channel, replyp);
+
+    if (ended == 0)
+        supervisor->broker = direct->broker;
+    if (r == -EPIPE && ended == 0)
+        ended = supervise_wait(supervisor, direct->broker, -1, &broker_status);
+    if (r == -EPIPE && ended == SUPERVISE_E_ENDED)
+        broker_died(broker_status);
+    if (r < 0) {
+        message("talking to the broker failed: %s", strerror(-r));
+        _exit(EXIT_UTSRUN_FAILED);
+    }
+}
+
+static _Noreturn void supervise_command(struct supervisor *supervisor, pid_t command) {
+    int status;
+    int r = supervise_forward(supervisor);
+
+    if (r == 0)
+        r = supervise_wait(supervisor, command, -1, &status);
+    if (r == SUPERVISE_E_ENDED)
+        supervise_end_like(status);
+    message("waiting for the command failed: %s", strerror(-r));
+    _exit(EXIT_UTSRUN_FAILED);
+}
+
+static _Noreturn void run_direct(const struct options *options, uint32_t closed) {
+    struct supervisor supervisor = SUPERVISOR_NULL;
+    struct direct direct;
+    struct protocol_reply reply = {.version = 0};
+    int r = supervise_block(&supervisor);
+
+    if (r == 0)
+        r = direct_start(&direct, &supervisor.original_mask);
+    if (r < 0) {
+        message("the broker " BROKER_PATH " could not be started: %s%s", strerror(-r),
+                r == -ENOENT ? "; install utsbroker" : "");
+        _exit(EXIT_UTSRUN_FAILED);
+    }
+    r = supervise_watch(&supervisor);
+    if (r == 0)
+        r = send_request(options, closed, direct.channel);
+    if (r < 0)
+        _exit(EXIT_UTSRUN_FAILED);
+    await_reply(&supervisor, &direct, &reply);
+    if (reply.status != PROTOCOL_GRANTED)
+        _exit(message_refusal(options, &reply));
+    if (options->is_verbose)
+        message("granted by %s:%u, direct, pid %d", reply.rule_file, reply.rule_line,
+                (int)reply.pid);
+    supervise_command(&supervisor, reply.pid);
+}
+
+int main(int argc, char **argv) {
+    uint32_t closed = closed_stdio();
+    struct options options;
+
+    switch (options_parse(&options, argc, argv)) {
+    case 0:
+        break;
+    case OPTIONS_E_DONE:
+        return 0;
+    default:
+        return EXIT_UTSRUN_FAILED;
+    }
+    if (ids_are_ambiguous()) {
+        message("real and effective ids differ (started by a setuid program?): it is not clear who "
+                "asks; start utsrun as one user");
+        return EXIT_UTSRUN_FAILED;
+    }
+    if (options.via == VIA_SERVICE) {
+        message("--via service: no service is part of this version; use --via direct");
+        return EXIT_UTSRUN_FAILED;
+    }
+    run_direct(&options, closed);
+}

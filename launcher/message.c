@@ -1,0 +1,133 @@
+#include "launcher/message.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "launcher/diagnose.h"
+
+/*
+ * Writes "utsrun: ", the text and a line end to standard error in one piece. What is not printable
+ * becomes '?': a name from somewhere else shall not drive a terminal.
+ */
+void message(const char *format, ...) {
+    char text[1024];
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    for (char *c = text; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+    (void)fprintf(stderr, "utsrun: %s\n", text);
+}
+
+/* "host name 'a' and domain name 'b'", of the names in @names, or of all if it is none. */
+static void names_describe(char *text, size_t size, const struct options *options, unsigned names) {
+    bool host = options->hostname != NULL && (names == 0 || (names & PROTOCOL_HOSTNAME) != 0);
+    bool domain = options->domainname != NULL && (names == 0 || (names & PROTOCOL_DOMAINNAME) != 0);
+
+    (void)snprintf(text, size, "%s%s%s%s%s%s%s", host ? "host name '" : "",
+                   host ? options->hostname : "", host ? "'" : "", host && domain ? " and " : "",
+                   domain ? "domain name '" : "", domain ? options->domainname : "",
+                   domain ? "'" : "");
+}
+
+static void message_denied(const char *names, const struct protocol_reply *reply) {
+    if (reply->rule_line != 0)
+        message("%s denied: %s:%u forbids it; names under .test are free for all by default, the "
+                "rest is given in " POLICY_FOLDER_ADMIN,
+                names, reply->rule_file, reply->rule_line);
+    else
+        message("%s denied: no rule gives it to you; names under .test are free for all by "
+                "default, the rest is given in " POLICY_FOLDER_ADMIN,
+                names);
+}
+
+static const char *kernel_hint(int error) {
+    switch (error) {
+    case ENOSYS:
+        return "Linux 5.3 or newer is needed, and no sandbox that hides clone3";
+    case ENOSPC:
+        return "too many UTS namespaces live: end some commands, or raise user.max_uts_namespaces";
+    case EAGAIN:
+        return "too many processes: end some, or raise the limit (ulimit -u)";
+    case EMFILE:
+    case ENFILE:
+        return "too many open files: close some, or raise the limit (ulimit -n)";
+    case ENOMEM:
+        return "not enough memory: end some processes, or raise the limit (ulimit -v)";
+    default:
+        return "the log of utsbroker says more";
+    }
+}
+
+static int message_exec_failed(const struct options *options, int error) {
+    message("'%s' could not be executed: %s", options->command[0], strerror(error));
+    return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE;
+}
+
+/*
+ * Says in one line why the request of @options was refused, as @reply has it, and what to do.
+ * Returns the exit status for it.
+ */
+int message_refusal(const struct options *options, const struct protocol_reply *reply) {
+    char names[256];
+
+    names_describe(names, sizeof(names), options, reply->names);
+    switch ((enum protocol_status)reply->status) {
+    case PROTOCOL_EXEC_FAILED:
+        return message_exec_failed(options, reply->error);
+    case PROTOCOL_DENIED:
+        message_denied(names, reply);
+        break;
+    case PROTOCOL_BAD_NAME:
+        message(
+            "%s refused: a name is labels of letters, digits and inner hyphens, joined by dots, "
+            "64 bytes at most; any other must be spelled out by a rule in " POLICY_FOLDER_ADMIN,
+            names);
+        break;
+    case PROTOCOL_POLICY_INVALID:
+        message("%s refused: the policy in " POLICY_FOLDER_ADMIN " is missing or has an error, and "
+                "then nothing is given; the log of utsbroker says where: tell your administrator",
+                names);
+        break;
+    case PROTOCOL_NEEDS_SERVICE:
+        message(
+            "%s refused: %s:%u has a limit, which only the service can count; use --via service",
+            names, reply->rule_file, reply->rule_line);
+        break;
+    case PROTOCOL_NEEDS_DIRECT:
+        message("%s refused: %s:%u says setuid, which the service cannot give; use --via direct",
+                names, reply->rule_file, reply->rule_line);
+        break;
+    case PROTOCOL_LIMIT_REACHED:
+        message("%s refused: as many commands as %s:%u allows are running; end one", names,
+                reply->rule_file, reply->rule_line);
+        break;
+    case PROTOCOL_CALLER_CONFINED:
+        message("%s refused: you are in a sandbox, and the service starts nothing outside of it; "
+                "run utsrun outside",
+                names);
+        break;
+    case PROTOCOL_NO_CAPABILITY:
+        message("%s refused: %s", names, diagnose_missing_capability());
+        break;
+    case PROTOCOL_BAD_VERSION:
+    case PROTOCOL_BAD_REQUEST:
+        message("%s refused: utsrun and " BROKER_PATH " do not understand each other; install both "
+                "from one version",
+                names);
+        break;
+    case PROTOCOL_KERNEL_REFUSED:
+    case PROTOCOL_GRANTED:
+    case PROTOCOL_STATUS_COUNT:
+    default:
+        message("%s refused by the kernel: %s; %s", names, strerror(reply->error),
+                kernel_hint(reply->error));
+        break;
+    }
+    return EXIT_UTSRUN_FAILED;
+}

@@ -1,0 +1,154 @@
+#include "launcher/request.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "utsbroker/base.h"
+#include "utsbroker/launch.h"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
+#endif
+
+/* personality(2): this value asks and changes nothing. */
+static const unsigned long personality_query = 0xffffffff;
+
+/* Fills @request with the names that @options asks for; they fit (options_parse()). */
+void request_init(struct protocol_request *request, const struct options *options) {
+    *request = (struct protocol_request){.version = PROTOCOL_VERSION};
+    if (options->hostname != NULL) {
+        request->names |= PROTOCOL_HOSTNAME;
+        memcpy(request->hostname, options->hostname, strlen(options->hostname));
+    }
+    if (options->domainname != NULL) {
+        request->names |= PROTOCOL_DOMAINNAME;
+        memcpy(request->domainname, options->domainname, strlen(options->domainname));
+    }
+}
+
+/* A variable that tells the host's name, or NULL: its new value is the name that was asked for. */
+static const char *stale_variable(const char *entry) {
+    static const char *const variables[] = {"HOSTNAME=", "HOST="};
+
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(variables); i++)
+        if (strncmp(entry, variables[i], strlen(variables[i])) == 0)
+            return variables[i];
+    return NULL;
+}
+
+/* The launch description while it is put together: once to measure, once to write. */
+struct writer {
+    char *bytes; /* NULL while measuring */
+    size_t size;
+};
+
+static void writer_add(struct writer *writer, const void *bytes, size_t size) {
+    if (writer->bytes != NULL)
+        memcpy(writer->bytes + writer->size, bytes, size);
+    writer->size += size;
+}
+
+static void writer_add_all(struct writer *writer, struct launch_header *header,
+                           const struct options *options, char **environment) {
+    header->n_arguments = 0;
+    header->n_environment = 0;
+    writer_add(writer, header, sizeof(*header));
+    for (char **argument = options->command; *argument != NULL; argument++) {
+        writer_add(writer, *argument, strlen(*argument) + 1);
+        header->n_arguments++;
+    }
+    for (char **entry = environment; *entry != NULL; entry++) {
+        const char *variable = options->hostname != NULL ? stale_variable(*entry) : NULL;
+
+        if (variable != NULL) {
+            writer_add(writer, variable, strlen(variable));
+            writer_add(writer, options->hostname, strlen(options->hostname) + 1);
+        } else {
+            writer_add(writer, *entry, strlen(*entry) + 1);
+        }
+        header->n_environment++;
+    }
+}
+
+/* Before Linux 6.3 a memfd cannot be told that nobody wants to execute it. */
+static int memfd_open(void) {
+    int fd = memfd_create("utsrun-launch", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+
+    if (fd < 0 && errno == EINVAL)
+        fd = memfd_create("utsrun-launch", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    return fd < 0 ? -errno : fd;
+}
+
+static int write_all(int fd, const char *bytes, size_t size) {
+    for (size_t done = 0; done < size;) {
+        ssize_t n = write(fd, bytes + done, size - done);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+static int header_init(struct launch_header *header, uint32_t closed_stdio) {
+    int persona = personality(personality_query);
+    struct rlimit stack;
+
+    if (persona < 0 || getrlimit(RLIMIT_STACK, &stack) < 0)
+        return -errno;
+    *header = (struct launch_header){.version = LAUNCH_VERSION,
+                                     .closed_stdio = closed_stdio,
+                                     .personality = (uint32_t)persona,
+                                     .stack_limit = stack.rlim_cur};
+    return 0;
+}
+
+/*
+ * Writes the launch description of @options' command, with @environment in which HOSTNAME and HOST
+ * are brought up to date if they are set, to a new sealed memfd. @closed_stdio has bit N set if
+ * descriptor N (0, 1, 2) is closed.
+ *
+ * Returns 0 with the caller's new descriptor in *@launch_fdp, or a negative errno: -E2BIG if
+ * arguments and environment are more than execve(2) takes, -EFBIG at RLIMIT_FSIZE (SIGXFSZ must be
+ * blocked).
+ */
+int request_write_launch(int *launch_fdp, const struct options *options, char **environment,
+                         uint32_t closed_stdio) {
+    CLEANUP_FREE char *bytes = NULL;
+    CLEANUP_FD int fd = -1;
+    struct launch_header header;
+    struct writer writer = {.bytes = NULL};
+    int r = header_init(&header, closed_stdio);
+
+    if (r < 0)
+        return r;
+    writer_add_all(&writer, &header, options, environment);
+    if (writer.size > LAUNCH_SIZE_MAX)
+        return -E2BIG;
+    bytes = malloc(writer.size);
+    if (bytes == NULL)
+        return -ENOMEM;
+    writer = (struct writer){.bytes = bytes};
+    writer_add_all(&writer, &header, options, environment);
+    memcpy(bytes, &header, sizeof(header)); /* the counts are known now */
+
+    fd = memfd_open();
+    if (fd < 0)
+        return fd;
+    r = write_all(fd, bytes, writer.size);
+    if (r < 0)
+        return r;
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+        return -errno;
+    *launch_fdp = base_steal_fd(&fd);
+    return 0;
+}
