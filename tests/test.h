@@ -1,0 +1,48 @@
+#pragma once
+
+/* What every test program shares: cmocka, and an honest answer where privilege is missing. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "utsbroker/base.h"
+
+enum { TEST_SKIPPED = 77 }; /* ctest's SKIP_RETURN_CODE */
+
+/*
+ * True if this process can do what privileged tests need. If not, says how many tests are skipped
+ * and why; *@statusp is what the program ends with: a skip, but a failure where CI=true.
+ */
+static inline bool test_has_root(size_t n_tests, int *statusp) {
+    const char *ci = getenv("CI");
+
+    if (geteuid() == 0)
+        return true;
+    printf("skipped %zu tests: they need root, to set file capabilities and to be several users\n",
+           n_tests);
+    *statusp = ci != NULL && strcmp(ci, "true") == 0 ? 1 : TEST_SKIPPED;
+    return false;
+}
+
+#define TEST_MAIN(tests)                                                                           \
+    int main(void) {                                                                               \
+        return cmocka_run_group_tests_name(__FILE__, tests, NULL, NULL);                           \
+    }
+
+#define TEST_MAIN_AS_ROOT(tests, setup, teardown)                                                  \
+    int main(void) {                                                                               \
+        int status;                                                                                \
+                                                                                                   \
+        if (!test_has_root(BASE_ARRAY_SIZE(tests), &status))                                       \
+            return status;                                                                         \
+        return cmocka_run_group_tests_name(__FILE__, tests, setup, teardown);                      \
+    }

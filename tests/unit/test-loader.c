@@ -1,0 +1,173 @@
+#include "policy/loader.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "tests/test.h"
+
+static char root[] = "/tmp/test-loader-XXXXXX";
+
+struct errors {
+    size_t n;
+    char file[128];
+    char message[160];
+};
+
+static void errors_collect(void *context, const struct policy_error *error) {
+    struct errors *errors = context;
+
+    if (errors->n++ == 0) {
+        snprintf(errors->file, sizeof(errors->file), "%s", error->file);
+        snprintf(errors->message, sizeof(errors->message), "%s", error->message);
+    }
+}
+
+static void run(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void run(const char *format, ...) {
+    char command[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(command, sizeof(command), format, arguments);
+    va_end(arguments);
+    assert_int_equal(system(command), 0);
+}
+
+static int make_root(void **state) {
+    (void)state;
+    if (mkdtemp(root) == NULL || chmod(root, 0755) < 0)
+        return -1;
+    return chdir(root);
+}
+
+static int remove_root(void **state) {
+    char command[64];
+
+    (void)state;
+    snprintf(command, sizeof(command), "rm -rf %s", root);
+    return chdir("/") == 0 ? system(command) : -1;
+}
+
+static int load(struct policy *policy, struct errors *errors) {
+    static const char *const folders[] = {"admin", "vendor"};
+
+    *errors = (struct errors){.n = 0};
+    return policy_load(policy, folders, 2, errors_collect, errors);
+}
+
+static void files_are_one_list_sorted_by_name(void **state) {
+    CLEANUP_POLICY struct policy policy = POLICY_NULL;
+    struct errors errors;
+
+    (void)state;
+    run("rm -rf admin vendor; mkdir -m 755 admin vendor; umask 022;"
+        "for f in 10-lab 20-both a; do echo \"permit any hostname $f admin\" > admin/$f.conf; done;"
+        "for f in 5-own 20-both 50-default 60-masked B; do"
+        "   echo \"permit any hostname $f vendor\" > vendor/$f.conf; done;"
+        "ln -s /dev/null admin/60-masked.conf;"
+        "echo nonsense | tee admin/x.conf~ admin/.hidden.conf admin/.conf admin/readme > "
+        "admin/y.bak");
+    assert_int_equal(load(&policy, &errors), 0);
+    assert_int_equal(errors.n, 0);
+    /* By bytes: digits before letters, capitals before small ones; "10" before "5". */
+    assert_int_equal(policy.n_rules, 6);
+    assert_string_equal(policy.rules[0].file, "admin/10-lab.conf");
+    assert_string_equal(policy.rules[1].file, "admin/20-both.conf");
+    assert_string_equal(policy.rules[2].file, "vendor/5-own.conf");
+    assert_string_equal(policy.rules[3].file, "vendor/50-default.conf");
+    assert_string_equal(policy.rules[4].file, "vendor/B.conf");
+    assert_string_equal(policy.rules[5].file, "admin/a.conf");
+    assert_string_equal(policy.patterns[policy.rules[1].first_pattern + 1].text, "admin");
+}
+
+static void what_cannot_be_trusted_refuses_everything(void **state) {
+    static const struct {
+        const char *set_up; /* behind a good policy of one file in each folder */
+        int result;
+        const char *file, *message;
+    } cases[] = {
+        {"true", 0, NULL, NULL},
+        {"rm -r admin", 0, NULL, NULL},
+        {"chmod 400 admin/a.conf", 0, NULL, NULL},
+        {"rm -r admin vendor", POLICY_E_INVALID, "admin", "holds no *.conf"},
+        {"rm admin/a.conf vendor/v.conf", POLICY_E_INVALID, "admin", "holds no *.conf"},
+        {"ln -sf /dev/null admin/a.conf; ln -sf /dev/null admin/v.conf", 0, NULL, NULL},
+        {"chmod 664 admin/a.conf", POLICY_E_INVALID, "admin/a.conf", "writable by others"},
+        {"chmod 646 admin/a.conf", POLICY_E_INVALID, "admin/a.conf", "writable by others"},
+        {"chown 1000 admin/a.conf", POLICY_E_INVALID, "admin/a.conf", "not owned by root"},
+        {"chown 1000 vendor", POLICY_E_INVALID, "vendor", "not owned by root"},
+        {"chmod 775 vendor", POLICY_E_INVALID, "vendor", "writable by others"},
+        {"chmod 1777 vendor", POLICY_E_INVALID, "vendor", "writable by others"},
+        {"rm -r vendor; echo > vendor", POLICY_E_INVALID, "vendor", "Not a directory"},
+        {"ln -s a.conf admin/b.conf", POLICY_E_INVALID, "admin/b.conf", "a link"},
+        {"ln -s nowhere admin/b.conf", POLICY_E_INVALID, "admin/b.conf", "a link"},
+        {"ln -s /dev/zero admin/b.conf", POLICY_E_INVALID, "admin/b.conf", "a link"},
+        {"mkdir admin/b.conf", POLICY_E_INVALID, "admin/b.conf", "not a regular file"},
+        {"mkfifo admin/b.conf", POLICY_E_INVALID, "admin/b.conf", "not a regular file"},
+        {"mknod admin/b.conf c 1 3", POLICY_E_INVALID, "admin/b.conf", "not a regular file"},
+        {"truncate -s 4194305 admin/a.conf", POLICY_E_INVALID, "admin/a.conf", "larger than 4 MiB"},
+        {"echo nonsense > admin/a.conf", POLICY_E_INVALID, "admin/a.conf", "begins with permit"},
+        {": > admin/a.conf; : > vendor/v.conf", 0, NULL, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        CLEANUP_POLICY struct policy policy = POLICY_NULL;
+        struct errors errors;
+        int r;
+
+        run("rm -rf admin vendor; umask 022; mkdir admin vendor;"
+            "echo permit any hostname a > admin/a.conf; echo permit any hostname v > vendor/v.conf;"
+            "%s",
+            cases[i].set_up);
+        r = load(&policy, &errors);
+        if (r != cases[i].result)
+            fail_msg("'%s': %d, %s: %s", cases[i].set_up, r, errors.file, errors.message);
+        assert_int_equal(errors.n, r == 0 ? 0 : 1);
+        if (r != 0) {
+            assert_string_equal(errors.file, cases[i].file);
+            if (strstr(errors.message, cases[i].message) == NULL)
+                fail_msg("'%s': %s", cases[i].set_up, errors.message);
+        }
+    }
+}
+
+static void an_unreadable_file_refuses_everything(void **state) {
+    CLEANUP_POLICY struct policy policy = POLICY_NULL;
+    struct errors errors;
+
+    (void)state;
+    run("rm -rf admin vendor; umask 022; mkdir admin; echo permit any hostname a > admin/a.conf;"
+        "echo deny any > admin/0.conf; chmod 600 admin/0.conf");
+    assert_int_equal(seteuid(12345), 0);
+    assert_int_equal(load(&policy, &errors), POLICY_E_INVALID);
+    assert_int_equal(seteuid(0), 0);
+    assert_string_equal(errors.file, "admin/0.conf");
+    assert_non_null(strstr(errors.message, "Permission denied"));
+}
+
+static void no_descriptor_is_left_open(void **state) {
+    CLEANUP_POLICY struct policy policy = POLICY_NULL;
+    struct errors errors;
+    int before = dup(0), after;
+
+    (void)state;
+    assert_true(before >= 0);
+    close(before);
+    run("rm -rf admin vendor; umask 022; mkdir admin; echo permit any hostname a > admin/a.conf;"
+        "mkfifo admin/b.conf");
+    assert_int_equal(load(&policy, &errors), POLICY_E_INVALID);
+    after = dup(0);
+    assert_int_equal(before, after);
+    close(after);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(files_are_one_list_sorted_by_name),
+    cmocka_unit_test(what_cannot_be_trusted_refuses_everything),
+    cmocka_unit_test(an_unreadable_file_refuses_everything),
+    cmocka_unit_test(no_descriptor_is_left_open),
+};
+
+TEST_MAIN_AS_ROOT(tests, make_root, remove_root)

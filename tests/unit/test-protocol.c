@@ -1,0 +1,174 @@
+#include "utsbroker/protocol.h"
+
+#include "tests/test.h"
+
+static struct protocol_request good_request(void) {
+    return (struct protocol_request){.version = PROTOCOL_VERSION,
+                                     .names = PROTOCOL_NAMES_ALL,
+                                     .hostname = "node1.test",
+                                     .domainname = "lab.test"};
+}
+
+static struct protocol_reply good_reply(void) {
+    return (struct protocol_reply){.version = PROTOCOL_VERSION,
+                                   .status = PROTOCOL_GRANTED,
+                                   .pid = 4711,
+                                   .rule_line = 12,
+                                   .rule_file = "/etc/x.conf"};
+}
+
+static void exactly_the_request_is_accepted(void **state) {
+    enum { SIZE = sizeof(struct protocol_request) };
+    const struct protocol_request good = good_request();
+    unsigned char bytes[2 * SIZE] = {0};
+
+    (void)state;
+    memcpy(bytes, &good, SIZE);
+    for (size_t size = 0; size <= 2 * SIZE; size++) {
+        for (size_t n_fds = 0; n_fds <= 8; n_fds++) {
+            struct protocol_request request;
+            int r = protocol_decode_request(bytes, size, n_fds, &request);
+
+            assert_int_equal(r == PROTOCOL_GRANTED, size == SIZE && n_fds == 1);
+            if (r == PROTOCOL_GRANTED)
+                assert_memory_equal(&request, &good, SIZE);
+        }
+    }
+}
+
+/* What one change to a good request makes of it. */
+static void malformed_requests_are_refused(void **state) {
+    static const struct {
+        const char *what;
+        size_t offset;
+        const char *bytes;
+        size_t n_bytes;
+        int result;
+    } cases[] = {
+#define AT(field) offsetof(struct protocol_request, field)
+        {"nothing", 0, "", 0, PROTOCOL_GRANTED},
+        {"version 0", AT(version), "\0\0\0\0", 4, PROTOCOL_BAD_VERSION},
+        {"version 2", AT(version), "\2\0\0\0", 4, PROTOCOL_BAD_VERSION},
+        {"version 2^31", AT(version), "\0\0\0\x80", 4, PROTOCOL_BAD_VERSION},
+        {"no name", AT(names), "\0\0\0\0", 4, PROTOCOL_BAD_REQUEST},
+        {"an unknown flag", AT(names), "\7\0\0\0", 4, PROTOCOL_BAD_REQUEST},
+        {"a high unknown flag", AT(names), "\3\0\0\x80", 4, PROTOCOL_BAD_REQUEST},
+        {"a host name not asked for", AT(names), "\2\0\0\0", 4, PROTOCOL_BAD_REQUEST},
+        {"a domain name not asked for", AT(names), "\1\0\0\0", 4, PROTOCOL_BAD_REQUEST},
+        {"an empty host name", AT(hostname), "\0\0\0\0\0\0\0\0\0\0", 10, PROTOCOL_BAD_REQUEST},
+        {"an empty domain name", AT(domainname), "\0\0\0\0\0\0\0\0", 8, PROTOCOL_BAD_REQUEST},
+        {"a byte behind the NUL", AT(hostname) + 64, "x", 1, PROTOCOL_BAD_REQUEST},
+        {"a byte right behind the NUL", AT(hostname) + 11, "x", 1, PROTOCOL_BAD_REQUEST},
+        {"a byte behind the domain's NUL", AT(domainname) + 64, "x", 1, PROTOCOL_BAD_REQUEST},
+        {"a name that begins with NUL", AT(hostname), "", 1, PROTOCOL_BAD_REQUEST},
+        {"a reserved byte", AT(reserved), "\1", 1, PROTOCOL_BAD_REQUEST},
+        {"the last reserved byte", AT(reserved) + 5, "\1", 1, PROTOCOL_BAD_REQUEST},
+        {"control characters: the policy's to refuse", AT(hostname), "\x1b\n", 2, PROTOCOL_GRANTED},
+#undef AT
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        struct protocol_request request = good_request(), out;
+
+        memcpy((char *)&request + cases[i].offset, cases[i].bytes, cases[i].n_bytes);
+        if (protocol_decode_request(&request, sizeof(request), 1, &out) != cases[i].result)
+            fail_msg("%s", cases[i].what);
+    }
+}
+
+static void names_need_their_nul(void **state) {
+    struct protocol_request request = good_request(), out;
+
+    (void)state;
+    memset(request.hostname, 'a', sizeof(request.hostname));
+    assert_int_equal(protocol_decode_request(&request, sizeof(request), 1, &out),
+                     PROTOCOL_BAD_REQUEST);
+    request.hostname[64] = '\0';
+    assert_int_equal(protocol_decode_request(&request, sizeof(request), 1, &out), PROTOCOL_GRANTED);
+    memset(request.domainname, 'a', sizeof(request.domainname));
+    assert_int_equal(protocol_decode_request(&request, sizeof(request), 1, &out),
+                     PROTOCOL_BAD_REQUEST);
+}
+
+/* The version is looked at before all else: a later protocol may have another size. */
+static void another_version_is_told_as_such(void **state) {
+    static const uint32_t versions[] = {0, 2, 3, UINT32_MAX};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(versions); i++) {
+        uint32_t record[100] = {versions[i]};
+        struct protocol_request request;
+        struct protocol_reply reply;
+
+        for (size_t size = 4; size <= sizeof(record); size += 4) {
+            assert_int_equal(protocol_decode_request(record, size, 0, &request),
+                             PROTOCOL_BAD_VERSION);
+            assert_int_equal(protocol_decode_reply(record, size, 0, &reply), PROTOCOL_BAD_VERSION);
+        }
+        assert_int_equal(protocol_decode_request(record, 3, 0, &request), PROTOCOL_BAD_REQUEST);
+    }
+}
+
+static void random_records_are_refused_and_never_change_the_result(void **state) {
+    unsigned seed = 3;
+
+    (void)state;
+    for (int i = 0; i < 100000; i++) {
+        struct protocol_request request = good_request(), out, untouched;
+        size_t at = (size_t)rand_r(&seed) % sizeof(request);
+        int r;
+
+        memset(&out, 0xa5, sizeof(out));
+        untouched = out;
+        ((unsigned char *)&request)[at] ^= (unsigned char)(1 + rand_r(&seed) % 255);
+        r = protocol_decode_request(&request, sizeof(request), 1, &out);
+        if (r != PROTOCOL_GRANTED) {
+            assert_memory_equal(&out, &untouched, sizeof(out));
+            continue;
+        }
+        /* What is accepted differs within a name only, and is canonical. */
+        assert_true(at >= offsetof(struct protocol_request, hostname));
+        assert_true(at < offsetof(struct protocol_request, reserved));
+        assert_true(protocol_string_is_canonical(out.hostname, sizeof(out.hostname)));
+        assert_true(protocol_string_is_canonical(out.domainname, sizeof(out.domainname)));
+    }
+}
+
+static void malformed_replies_are_refused(void **state) {
+    struct protocol_reply cases[8], out;
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
+        cases[i] = good_reply();
+    assert_int_equal(protocol_decode_reply(&cases[0], sizeof(cases[0]), 1, &out), 0);
+    assert_int_equal(protocol_decode_reply(&cases[0], sizeof(cases[0]), 0, &out),
+                     PROTOCOL_BAD_REQUEST); /* granted without a pidfd */
+    assert_int_equal(protocol_decode_reply(&cases[0], sizeof(cases[0]) - 1, 1, &out),
+                     PROTOCOL_BAD_REQUEST);
+    cases[1].status = PROTOCOL_STATUS_COUNT;
+    cases[2].pid = 0;
+    cases[3].pid = -1;
+    cases[4].status = PROTOCOL_DENIED; /* with a pid */
+    cases[5].names = 4;
+    cases[6].error = -1;
+    memset(cases[7].rule_file, 'x', sizeof(cases[7].rule_file));
+    for (size_t i = 1; i < BASE_ARRAY_SIZE(cases); i++)
+        for (size_t n_fds = 0; n_fds < 3; n_fds++)
+            if (protocol_decode_reply(&cases[i], sizeof(cases[i]), n_fds, &out) !=
+                PROTOCOL_BAD_REQUEST)
+                fail_msg("case %zu, %zu descriptors", i, n_fds);
+    cases[4].pid = 0;
+    assert_int_equal(protocol_decode_reply(&cases[4], sizeof(cases[4]), 0, &out), 0);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(exactly_the_request_is_accepted),
+    cmocka_unit_test(malformed_requests_are_refused),
+    cmocka_unit_test(names_need_their_nul),
+    cmocka_unit_test(another_version_is_told_as_such),
+    cmocka_unit_test(random_records_are_refused_and_never_change_the_result),
+    cmocka_unit_test(malformed_replies_are_refused),
+};
+
+TEST_MAIN(tests)

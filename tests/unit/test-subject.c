@@ -1,0 +1,108 @@
+/* The real getpwnam(3) and getgrnam(3), on files of the test's (nss_wrapper, by CMakeLists.txt). */
+
+#include "policy/subject.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <sys/wait.h>
+
+#include "tests/test.h"
+
+static bool is_meant(struct subject *subject, enum policy_subject_kind kind, const char *name) {
+    struct policy_subject meant = {.kind = kind, .name = name};
+    bool result = false;
+
+    assert_int_equal(subject_is_meant(subject, &meant, &result), 0);
+    return result;
+}
+
+static void names_mean_ids_by_the_database(void **state) {
+    gid_t gids[] = {100, 4000};
+    struct subject subject = {.uid = 3000, .gids = gids, .n_gids = 2};
+
+    (void)state;
+    assert_true(is_meant(&subject, POLICY_USER, "carol"));
+    assert_true(is_meant(&subject, POLICY_USER, "carola")); /* a second name of the same id */
+    assert_false(is_meant(&subject, POLICY_USER, "dave"));
+    assert_true(is_meant(&subject, POLICY_GROUP, "lab"));
+    assert_false(is_meant(&subject, POLICY_GROUP, "other"));
+    /* The database says that carol is in "members"; her process is not, and that is what counts. */
+    assert_false(is_meant(&subject, POLICY_GROUP, "members"));
+    assert_string_equal(subject_known_user_name(&subject), "carola");
+    subject.gids = NULL;
+    subject_deinit(&subject);
+}
+
+static void ids_are_compared_without_a_database(void **state) {
+    gid_t gids[] = {1, 7, 4294967294};
+    struct subject subject = {.uid = 7, .gids = gids, .n_gids = 3};
+    static const struct {
+        enum policy_subject_kind kind;
+        uint32_t id;
+        bool is_meant;
+    } cases[] = {{POLICY_USER, 7, true},   {POLICY_USER, 1, false},
+                 {POLICY_USER, 0, false},  {POLICY_GROUP, 7, true},
+                 {POLICY_GROUP, 1, true},  {POLICY_GROUP, 2, false},
+                 {POLICY_GROUP, 0, false}, {POLICY_GROUP, 4294967294, true}};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        struct policy_subject meant = {.kind = cases[i].kind, .is_id = true, .id = cases[i].id};
+        bool result;
+
+        assert_int_equal(subject_is_meant(&subject, &meant, &result), 0);
+        assert_int_equal(result, cases[i].is_meant);
+    }
+    assert_null(subject.lookups);
+}
+
+/* In a child, as ids cannot be taken back. */
+static int child_subject(uid_t euid, const gid_t *groups, size_t n_groups) {
+    struct subject subject = SUBJECT_NULL;
+    int r;
+
+    if (setgroups(n_groups, groups) < 0 || setresgid(50, 50, 50) < 0 || setresuid(60, euid, 60) < 0)
+        return 100;
+    r = subject_init_self(&subject);
+    if (r < 0)
+        return -r;
+    if (subject.uid != 60 || subject.n_gids != n_groups + 1)
+        return 101;
+    for (size_t i = 1; i < subject.n_gids; i++)
+        if (subject.gids[i - 1] > subject.gids[i])
+            return 102;
+    subject_deinit(&subject);
+    return 0;
+}
+
+static void the_process_says_who_asks(void **state) {
+    static const struct {
+        uid_t euid;
+        gid_t groups[3];
+        size_t n_groups;
+        int result;
+    } cases[] = {{60, {0}, 0, 0}, {60, {9, 3, 70}, 3, 0}, {61, {0}, 0, EPERM}};
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        pid_t pid = fork();
+        int status;
+
+        assert_true(pid >= 0);
+        if (pid == 0)
+            _exit(child_subject(cases[i].euid, cases[i].groups, cases[i].n_groups));
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), cases[i].result);
+    }
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(names_mean_ids_by_the_database),
+    cmocka_unit_test(ids_are_compared_without_a_database),
+    cmocka_unit_test(the_process_says_who_asks),
+};
+
+TEST_MAIN(tests)
