@@ -38,7 +38,7 @@ static bool is_in_user_namespace(void) {
         return false;
     n = fscanf(map, "%lu %lu %lu", &inside, &outside, &count);
     (void)fclose(map);
-    return n == 3 && (inside != 0 || outside != 0 || count != 4294967295UL);
+    return n != 3 || inside != 0 || outside != 0 || count != 4294967295UL; /* or it is empty */
 }
 
 static bool broker_lacks_file_capability(void) {
@@ -66,9 +66,6 @@ const char *diagnose_missing_capability(void) {
     if (broker_is_on_nosuid())
         return BROKER_PATH " is on a file system that is mounted nosuid, so the kernel ignores its "
                            "file capability; install it elsewhere";
-    if (is_in_user_namespace())
-        return "this is a user namespace, in which the kernel ignores the file capability "
-               "of " BROKER_PATH "; run utsrun outside of it";
     if (status_is_set("TracerPid"))
         return "utsrun is being traced (strace, gdb), so the kernel ignores the file capability "
                "of " BROKER_PATH "; run it untraced";
@@ -76,4 +73,17 @@ const char *diagnose_missing_capability(void) {
         return "the bounding set has no CAP_SYS_ADMIN (a container?), so the kernel ignores the "
                "file capability of " BROKER_PATH "; run utsrun outside of it";
     return BROKER_PATH " got no CAP_SYS_ADMIN; run: sudo setcap cap_sys_admin=p " BROKER_PATH;
+}
+
+/*
+ * Says why a policy that is in order may seem wrong from here: in a user namespace the kernel gives
+ * the broker a capability that counts in there only, and root's files have no owner that it could
+ * trust. Returns one constant sentence with the cure.
+ */
+const char *diagnose_invalid_policy(void) {
+    if (is_in_user_namespace())
+        return "this is a user namespace, from where the policy in " POLICY_FOLDER_ADMIN
+               " cannot be seen to be root's; run utsrun outside of it";
+    return "the policy in " POLICY_FOLDER_ADMIN " is missing or has an error, and then nothing is "
+           "given; the log of utsbroker says where: tell your administrator";
 }

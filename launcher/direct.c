@@ -2,9 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "utsbroker/base.h"
 
@@ -25,37 +26,37 @@ static int fd_move_up(int *fdp) {
     return 0;
 }
 
-/* Lets only this one descriptor through the exec, and gives the broker the caller's signal mask. */
+/*
+ * vfork(2) and not posix_spawn(3): glibc's leaves the signals 32 and 33 ignored in what it
+ * executes, and the command would inherit that. The child borrows this memory until it executes: it
+ * calls nothing but what is async-signal-safe, and no signal has a handler here. The session's
+ * descriptor is the only one that it lets through, and it gives the broker the caller's signal
+ * mask.
+ */
 static int broker_spawn(pid_t *pidp, int session_fd, const sigset_t *mask) {
     char name[] = "utsbroker", option[] = "--session-fd", number[16];
     char *const arguments[] = {name, option, number, NULL};
     /* The broker needs nothing from it, and the command's travels in the launch description. */
     char *const environment[] = {NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    int error;
+    volatile int error = 0;
+    pid_t pid;
 
     (void)snprintf(number, sizeof(number), "%d", session_fd);
-    error = posix_spawn_file_actions_init(&actions);
-    if (error != 0)
-        return -error;
-    error = posix_spawnattr_init(&attributes);
+    pid = vfork();
+    if (pid < 0)
+        return -errno;
+    if (pid == 0) {
+        if (fcntl(session_fd, F_SETFD, 0) == 0 && sigprocmask(SIG_SETMASK, mask, NULL) == 0)
+            (void)execve(BROKER_PATH, arguments, environment);
+        error = errno;
+        _exit(127);
+    }
     if (error != 0) {
-        (void)posix_spawn_file_actions_destroy(&actions);
+        (void)waitpid(pid, NULL, 0);
         return -error;
     }
-    /* dup2 of a descriptor onto itself clears its close-on-exec flag in the child (posix_spawn(3)).
-     */
-    error = posix_spawn_file_actions_adddup2(&actions, session_fd, session_fd);
-    if (error == 0)
-        error = posix_spawnattr_setsigmask(&attributes, mask);
-    if (error == 0)
-        error = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    if (error == 0)
-        error = posix_spawn(pidp, BROKER_PATH, &actions, &attributes, arguments, environment);
-    (void)posix_spawnattr_destroy(&attributes);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    return -error;
+    *pidp = pid;
+    return 0;
 }
 
 /*

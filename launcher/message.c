@@ -90,9 +90,7 @@ int message_refusal(const struct options *options, const struct protocol_reply *
             names);
         break;
     case PROTOCOL_POLICY_INVALID:
-        message("%s refused: the policy in " POLICY_FOLDER_ADMIN " is missing or has an error, and "
-                "then nothing is given; the log of utsbroker says where: tell your administrator",
-                names);
+        message("%s refused: %s", names, diagnose_invalid_policy());
         break;
     case PROTOCOL_NEEDS_SERVICE:
         message(

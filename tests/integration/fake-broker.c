@@ -1,0 +1,51 @@
+/*
+ * A broker that misbehaves as the first label of the host name says, so that every word of utsrun
+ * can be heard: "status-N-ERRNO.test" refuses with that status; see main() for the rest.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "utsbroker/channel.h"
+#include "utsbroker/protocol.h"
+
+static void die(int number) {
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    (void)kill(getpid(), number);
+}
+
+int main(int argc, char **argv) {
+    struct protocol_request request;
+    struct protocol_reply reply = {.version = PROTOCOL_VERSION, .names = PROTOCOL_HOSTNAME};
+    struct channel_fds fds;
+    size_t size;
+    int channel = argc == 3 ? atoi(argv[2]) : -1;
+    int number, error = 0;
+
+    if (channel_receive(channel, &request, sizeof(request), &size, &fds) < 0 || size == 0)
+        return 9;
+    snprintf(reply.rule_file, sizeof(reply.rule_file), "/etc/rules.conf");
+    reply.rule_line = 7;
+    if (sscanf(request.hostname, "signal-%d.", &number) == 1)
+        die(number);
+    if (sscanf(request.hostname, "exit-%d.", &number) == 1)
+        return number;
+    if (sscanf(request.hostname, "status-%d-%d.", &number, &error) >= 1)
+        reply.status = (uint32_t)number;
+    reply.error = error;
+    if (strcmp(request.hostname, "version.test") == 0)
+        reply.version = PROTOCOL_VERSION + 1;
+    if (strcmp(request.hostname, "hang.test") == 0)
+        pause();
+    if (strcmp(request.hostname, "short.test") == 0)
+        return channel_send(channel, &reply, 10, NULL, 0);
+    if (strcmp(request.hostname, "fds.test") == 0)
+        return channel_send(channel, &reply, sizeof(reply), (int[]){0, 1, 2}, 3);
+    return channel_send(channel, &reply, sizeof(reply), NULL, 0);
+}

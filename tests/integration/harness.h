@@ -1,0 +1,58 @@
+#pragma once
+
+/*
+ * Runs the installed utsrun, with the real broker, as an unprivileged user. The stage that it is
+ * installed to, with the file capability, is the fixture "stage" of CMakeLists.txt.
+ */
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include "tests/test.h"
+
+enum { HARNESS_OUTPUT_MAX = 1 << 16, HARNESS_WORDS_MAX = 24 };
+
+/* A user of the tests: one that no database knows, and one that every database knows. */
+struct user {
+    const char *what;
+    uid_t uid;
+    gid_t gid;
+    gid_t groups[3];
+    size_t n_groups;
+};
+
+extern struct user harness_users[2];
+#define USER_WITHOUT_NAME (&harness_users[0])
+#define USER_NOBODY (&harness_users[1])
+
+struct run {
+    const struct user *user;
+    char *argv[HARNESS_WORDS_MAX];
+    char **environment;            /* NULL: PATH only */
+    void (*set_up)(void *context); /* in the child, as the user, right before it executes argv */
+    void *context;
+    const char *input; /* NULL: /dev/null */
+};
+
+struct result {
+    int status; /* wait(2)'s */
+    char output[HARNESS_OUTPUT_MAX];
+    char errors[HARNESS_OUTPUT_MAX];
+};
+
+void harness_run(const struct run *run, struct result *result);
+pid_t harness_start(const struct run *run, int *output_fdp, int *error_fdp);
+void harness_become(const struct user *user);
+void harness_assert_exit(const struct result *result, int code);
+bool harness_wait_for(bool (*is_true)(void *context), void *context);
+size_t harness_count_processes(uid_t uid);
+void harness_assert_nothing_left(const struct user *user);
+char *harness_read_line(int fd);
+
+void policy_write(const char *name, const char *text);
+void policy_clear(void);
+
+int harness_set_up(void **state);
+int harness_tear_down(void **state);
+
+#define HARNESS_MAIN(tests) TEST_MAIN_AS_ROOT(tests, harness_set_up, harness_tear_down)

@@ -1,0 +1,481 @@
+/* What the command is: the caller's own process in every respect but the name and no_new_privs. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "tests/integration/harness.h"
+
+static char folder[] = "/tmp/test-command-XXXXXX";
+static char report[64];
+
+static int set_up(void **state) {
+    if (mkdtemp(folder) == NULL || chmod(folder, 01777) < 0)
+        return -1;
+    snprintf(report, sizeof(report), "%s/report", folder);
+    return harness_set_up(state);
+}
+
+static int tear_down(void **state) {
+    char command[64];
+
+    snprintf(command, sizeof(command), "rm -rf %s", folder);
+    return system(command) == 0 ? harness_tear_down(state) : -1;
+}
+
+/* The report of one run, as lines; @linesp points into @text. */
+struct report {
+    char text[1 << 16];
+    char *lines[1024];
+    size_t n_lines;
+};
+
+static void report_read(struct report *result) {
+    FILE *file = fopen(report, "re");
+    size_t length;
+
+    assert_non_null(file);
+    length = fread(result->text, 1, sizeof(result->text) - 1, file);
+    result->text[length] = '\0';
+    fclose(file);
+    unlink(report);
+    result->n_lines = 0;
+    for (char *line = strtok(result->text, "\n"); line != NULL; line = strtok(NULL, "\n"))
+        result->lines[result->n_lines++] = line;
+}
+
+static bool begins_with(const char *line, const char *const *prefixes, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(line, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    return false;
+}
+
+static bool report_has(const struct report *result, const char *line) {
+    for (size_t i = 0; i < result->n_lines; i++)
+        if (strcmp(result->lines[i], line) == 0)
+            return true;
+    return false;
+}
+
+/* What may differ: the name, its namespace, no_new_privs, and the process group of the test. */
+static void compare_reports(const char *what, const struct report *plain,
+                            const struct report *inside) {
+    static const char *const excepted[] = {
+        "hostname=", "ns.uts=", "status.NoNewPrivs:", "group=", "env.HOST=", "env.HOSTNAME="};
+
+    for (size_t i = 0; i < plain->n_lines; i++)
+        if (!begins_with(plain->lines[i], excepted, BASE_ARRAY_SIZE(excepted)) &&
+            !report_has(inside, plain->lines[i]))
+            fail_msg("%s: without utsrun, but not with it: %s", what, plain->lines[i]);
+    for (size_t i = 0; i < inside->n_lines; i++)
+        if (!begins_with(inside->lines[i], excepted, BASE_ARRAY_SIZE(excepted)) &&
+            !report_has(plain, inside->lines[i]))
+            fail_msg("%s: with utsrun, but not without it: %s", what, inside->lines[i]);
+    assert_int_equal(plain->n_lines, inside->n_lines);
+}
+
+static void nothing(void *context) {
+    (void)context;
+}
+
+static void close_stdin(void *context) {
+    (void)context;
+    close(0);
+}
+
+static void close_output(void *context) {
+    (void)context;
+    close(1);
+    close(2);
+}
+
+static void close_all_three(void *context) {
+    (void)context;
+    close(0);
+    close(1);
+    close(2);
+}
+
+static void open_more(void *context) {
+    int fd = open("/etc/passwd", O_RDONLY);
+
+    (void)context;
+    dup2(fd, 57);
+    dup2(fd, 1000);
+    dup3(fd, 58, O_CLOEXEC); /* this one does not reach even utsrun */
+}
+
+static void ignore_signals(void *context) {
+    static const int signals[] = {SIGCHLD, SIGPIPE, SIGHUP, SIGUSR1, SIGTSTP, SIGTTOU, SIGALRM};
+
+    (void)context;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(signals); i++)
+        signal(signals[i], SIG_IGN);
+}
+
+static void block_signals(void *context) {
+    sigset_t set;
+
+    (void)context;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGRTMIN + 3);
+    sigprocmask(SIG_SETMASK, &set, NULL);
+}
+
+static void block_all_signals(void *context) {
+    sigset_t set;
+
+    (void)context;
+    sigfillset(&set);
+    sigprocmask(SIG_SETMASK, &set, NULL);
+}
+
+static void set_umask(void *context) {
+    (void)context;
+    umask(0137);
+}
+
+static void set_umask_777(void *context) {
+    (void)context;
+    umask(0777);
+}
+
+static void lose_cwd(void *context) {
+    (void)context;
+    if (mkdir("gone", 0755) < 0 || chdir("gone") < 0 || rmdir("../gone") < 0)
+        _exit(203);
+}
+
+static void go_to_usr(void *context) {
+    (void)context;
+    if (chdir("/usr/bin") < 0)
+        _exit(203);
+}
+
+static void set_limits(void *context) {
+    const struct rlimit files = {200, 300}, core = {0, 0}, stack = {RLIM_INFINITY, RLIM_INFINITY};
+
+    (void)context;
+    setrlimit(RLIMIT_NOFILE, &files);
+    setrlimit(RLIMIT_CORE, &core);
+    setrlimit(RLIMIT_STACK,
+              &stack); /* the kernel lowers it for a broker; the command has it back */
+}
+
+static void set_stack_64m(void *context) {
+    const struct rlimit stack = {64 << 20, 128 << 20};
+
+    (void)context;
+    setrlimit(RLIMIT_STACK, &stack);
+}
+
+static void set_small_stack(void *context) {
+    const struct rlimit stack = {1 << 20, 2 << 20};
+
+    (void)context;
+    setrlimit(RLIMIT_STACK, &stack);
+}
+
+static void set_personality(void *context) {
+    (void)context;
+    personality(ADDR_NO_RANDOMIZE | ADDR_COMPAT_LAYOUT | UNAME26);
+}
+
+static void be_nice(void *context) {
+    (void)context;
+    (void)!nice(7);
+}
+
+static void lead_a_session(void *context) {
+    (void)context;
+    setsid();
+}
+
+/* The same files at 0, 1 and 2 both times, so that they can be compared; then the case's own. */
+static void prepare(void *context) {
+    void (*const *set_up_case)(void *) = context;
+    int fd = open("/dev/full", O_RDWR);
+
+    dup2(fd, 1);
+    dup2(fd, 2);
+    close(fd);
+    (*set_up_case)(NULL);
+}
+
+static void the_command_differs_in_nothing_but_the_name(void **state) {
+    static char *environment[] = {"PATH=/usr/bin:/bin",
+                                  "LD_LIBRARY_PATH=/some/where",
+                                  "TMPDIR=/var/tmp",
+                                  "GCONV_PATH=/x",
+                                  "MALLOC_ARENA_MAX=1",
+                                  "ODD",
+                                  "EMPTY=",
+                                  NULL};
+    static char *no_environment[] = {NULL};
+    static const struct {
+        const char *what;
+        void (*set_up)(void *context);
+        char **environment;
+    } cases[] = {
+        {"as it is", nothing, NULL},
+        {"variables that the loader takes from privileged programs", nothing, environment},
+        {"no environment", nothing, no_environment},
+        {"standard input closed", close_stdin, NULL},
+        {"standard output and error closed", close_output, NULL},
+        {"0, 1 and 2 closed", close_all_three, NULL},
+        {"more descriptors", open_more, NULL},
+        {"ignored signals", ignore_signals, NULL},
+        {"blocked signals", block_signals, NULL},
+        {"all signals blocked", block_all_signals, NULL},
+        {"a umask", set_umask, NULL},
+        {"umask 777", set_umask_777, NULL},
+        {"a working directory", go_to_usr, NULL},
+        {"a working directory that is gone", lose_cwd, NULL},
+        {"limits", set_limits, NULL},
+        {"a large stack", set_stack_64m, NULL},
+        {"a small stack", set_small_stack, NULL},
+        {"a personality", set_personality, NULL},
+        {"a nice value", be_nice, NULL},
+    };
+    static struct report plain, inside;
+
+    (void)state;
+    for (size_t u = 0; u < BASE_ARRAY_SIZE(harness_users); u++) {
+        for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+            struct run run = {.user = &harness_users[u],
+                              .argv = {PROBE_PATH, report, "a b", ""},
+                              .environment = cases[i].environment,
+                              .set_up = prepare,
+                              .context = (void *)&cases[i].set_up};
+            static struct result result;
+
+            assert_int_equal(chdir(folder), 0);
+            harness_run(&run, &result);
+            harness_assert_exit(&result, 0);
+            report_read(&plain);
+
+            run = (struct run){
+                .user = &harness_users[u],
+                .argv = {UTSRUN_PATH, "-n", "node1.test", "--", PROBE_PATH, report, "a b", ""},
+                .environment = cases[i].environment,
+                .set_up = prepare,
+                .context = (void *)&cases[i].set_up};
+            harness_run(&run, &result);
+            if (!WIFEXITED(result.status) || WEXITSTATUS(result.status) != 0)
+                fail_msg("%s, %s: 0x%x %s", harness_users[u].what, cases[i].what, result.status,
+                         result.errors);
+            report_read(&inside);
+            compare_reports(cases[i].what, &plain, &inside);
+
+            assert_true(report_has(&inside, "hostname=node1.test"));
+            assert_true(report_has(&inside, "status.NoNewPrivs:\t1"));
+            assert_true(report_has(&inside, "status.Seccomp:\t0"));
+            assert_true(report_has(&inside, "status.CapInh:\t0000000000000000"));
+            assert_true(report_has(&inside, "status.CapPrm:\t0000000000000000"));
+            assert_true(report_has(&inside, "status.CapEff:\t0000000000000000"));
+            assert_true(report_has(&inside, "status.CapAmb:\t0000000000000000"));
+        }
+    }
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+/* A session leader's command is in its session, and in its process group. */
+static void session_and_process_group_are_the_callers(void **state) {
+    static struct report inside;
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "node1.test", PROBE_PATH, report},
+                            .set_up = lead_a_session};
+    const char *session = NULL, *group = NULL;
+
+    (void)state;
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 0);
+    report_read(&inside);
+    for (size_t i = 0; i < inside.n_lines; i++) {
+        if (strncmp(inside.lines[i], "session=", 8) == 0)
+            session = inside.lines[i] + 8;
+        if (strncmp(inside.lines[i], "group=", 6) == 0)
+            group = inside.lines[i] + 6;
+    }
+    assert_non_null(session);
+    assert_non_null(group);
+    assert_string_equal(session, group);
+    assert_true(atoi(session) > 1);
+}
+
+static void host_variables_are_brought_up_to_date_if_set(void **state) {
+    static char *with[] = {"HOSTNAME=old", "HOST=old", "HOSTTYPE=keep", NULL};
+    static char *without[] = {"HOSTTYPE=keep", NULL};
+    static const struct {
+        char **environment;
+        char *option;
+        bool has_new, has_old;
+    } cases[] = {
+        {with, "-n", true, false}, {with, "-d", false, true}, {without, "-n", false, false}};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        static struct report inside;
+        static struct result result;
+        const struct run run = {
+            .user = USER_WITHOUT_NAME,
+            .argv = {UTSRUN_PATH, cases[i].option, "x.test", PROBE_PATH, report},
+            .environment = cases[i].environment};
+
+        harness_run(&run, &result);
+        harness_assert_exit(&result, 0);
+        report_read(&inside);
+        assert_int_equal(report_has(&inside, "env.HOSTNAME=x.test"), cases[i].has_new);
+        assert_int_equal(report_has(&inside, "env.HOST=x.test"), cases[i].has_new);
+        assert_int_equal(report_has(&inside, "env.HOSTNAME=old"), cases[i].has_old);
+        assert_int_equal(report_has(&inside, "env.HOST=old"), cases[i].has_old);
+        assert_true(report_has(&inside, "env.HOSTTYPE=keep"));
+    }
+}
+
+static void names_are_set_and_only_those_asked_for(void **state) {
+    static const struct {
+        char *argv[5];
+        const char *hostname, *domainname; /* NULL: the host's own */
+    } cases[] = {{{"-n", "Node1.Test"}, "hostname=Node1.Test", NULL},
+                 {{"-d", "d.test"}, NULL, "domainname=d.test"},
+                 {{"-n", "n.test", "-d", "d.test"}, "hostname=n.test", "domainname=d.test"},
+                 {{"-n", "In Namespace"}, "hostname=In Namespace", NULL}};
+    static struct report plain, inside;
+    static struct result result;
+    struct run run = {.user = USER_WITHOUT_NAME, .argv = {PROBE_PATH, report}};
+
+    (void)state;
+    harness_run(&run, &result);
+    report_read(&plain);
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        size_t n = 1;
+
+        run = (struct run){.user = USER_WITHOUT_NAME, .argv = {UTSRUN_PATH}};
+        for (size_t j = 0; cases[i].argv[j] != NULL; j++)
+            run.argv[n++] = cases[i].argv[j];
+        run.argv[n++] = PROBE_PATH;
+        run.argv[n++] = report;
+        harness_run(&run, &result);
+        harness_assert_exit(&result, 0);
+        report_read(&inside);
+        for (size_t j = 0; j < plain.n_lines; j++) {
+            if (strncmp(plain.lines[j], "hostname=", 9) == 0)
+                assert_true(report_has(&inside, cases[i].hostname != NULL ? cases[i].hostname
+                                                                          : plain.lines[j]));
+            if (strncmp(plain.lines[j], "domainname=", 11) == 0)
+                assert_true(report_has(&inside, cases[i].domainname != NULL ? cases[i].domainname
+                                                                            : plain.lines[j]));
+            if (strncmp(plain.lines[j], "ns.uts=", 7) == 0)
+                assert_false(report_has(&inside, plain.lines[j]));
+        }
+    }
+}
+
+/* Two at once, each held until both run. */
+static void two_at_once_do_not_see_each_other(void **state) {
+    static char *const names[] = {"one.test", "two.test"};
+    static char script[] = "echo ready; read x < fifo; uname -n";
+    pid_t pids[2];
+    int outputs[2], errors[2], fifo;
+
+    (void)state;
+    assert_int_equal(chdir(folder), 0);
+    assert_int_equal(mkfifo("fifo", 0666), 0);
+    assert_int_equal(chmod("fifo", 0666), 0);
+    for (size_t i = 0; i < 2; i++) {
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {UTSRUN_PATH, "-n", names[i], "sh", "-c", script}};
+
+        pids[i] = harness_start(&run, &outputs[i], &errors[i]);
+    }
+    for (size_t i = 0; i < 2; i++)
+        assert_string_equal(harness_read_line(outputs[i]), "ready");
+    fifo = open("fifo", O_RDWR | O_CLOEXEC);
+    assert_int_equal(write(fifo, "x\ny\n", 4), 4);
+    for (size_t i = 0; i < 2; i++) {
+        int status;
+
+        assert_string_equal(harness_read_line(outputs[i]), names[i]);
+        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        assert_int_equal(status, 0);
+        close(outputs[i]);
+        close(errors[i]);
+    }
+    close(fifo);
+}
+
+static void inside_the_name_cannot_be_changed(void **state) {
+    static char *const calls[] = {"sethostname", "setdomainname"};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(calls); i++) {
+        static struct result result;
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {UTSRUN_PATH, "-n", "x.test", PROBE_PATH, calls[i]}};
+
+        harness_run(&run, &result);
+        harness_assert_exit(&result, 1);
+    }
+}
+
+/* 12 arguments of 100 KB are more than a default pipe or socket buffer holds. */
+static void a_megabyte_of_arguments_arrives(void **state) {
+    static char argument[100 * 1024 + 1];
+    static struct result result;
+    struct run run = {.user = USER_WITHOUT_NAME,
+                      .argv = {UTSRUN_PATH, "-n", "x.test", "sh", "-c",
+                               "echo $# ${#1} ${#12}; printf %s \"$@\" | cksum", "sh"}};
+    char expected[64];
+    FILE *cksum;
+
+    (void)state;
+    for (size_t i = 0; i + 1 < sizeof(argument); i++)
+        argument[i] = (char)('a' + i % 26);
+    for (size_t i = 0; i < 12; i++)
+        run.argv[7 + i] = argument;
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 0);
+    cksum = popen("for i in 1 2 3 4 5 6 7 8 9 10 11 12; do"
+                  "  yes abcdefghijklmnopqrstuvwxyz | tr -d '\\n' | head -c 102400; done | cksum",
+                  "re");
+    assert_non_null(fgets(expected, sizeof(expected), cksum));
+    pclose(cksum);
+    assert_memory_equal(result.output, "12 102400 102400\n", 17);
+    assert_string_equal(result.output + 17, expected);
+}
+
+static void input_and_output_are_the_callers(void **state) {
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "x.test", "sh", "-c", "cat; echo e >&2"},
+                            .input = "some text\n"};
+
+    (void)state;
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 0);
+    assert_string_equal(result.output, "some text\n");
+    assert_string_equal(result.errors, "e\n");
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(the_command_differs_in_nothing_but_the_name),
+    cmocka_unit_test(session_and_process_group_are_the_callers),
+    cmocka_unit_test(host_variables_are_brought_up_to_date_if_set),
+    cmocka_unit_test(names_are_set_and_only_those_asked_for),
+    cmocka_unit_test(two_at_once_do_not_see_each_other),
+    cmocka_unit_test(inside_the_name_cannot_be_changed),
+    cmocka_unit_test(a_megabyte_of_arguments_arrives),
+    cmocka_unit_test(input_and_output_are_the_callers),
+};
+
+TEST_MAIN_AS_ROOT(tests, set_up, tear_down)

@@ -1,0 +1,320 @@
+/* utsrun ends as the command ended, stops as it stopped, and passes on what is sent to it. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "tests/integration/harness.h"
+
+static void every_exit_code_passes(void **state) {
+    (void)state;
+    for (int code = 0; code < 256; code++) {
+        static struct result result;
+        char script[32];
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {UTSRUN_PATH, "-n", "x.test", "sh", "-c", script}};
+
+        snprintf(script, sizeof(script), "exit %d", code);
+        harness_run(&run, &result);
+        harness_assert_exit(&result, code);
+        assert_string_equal(result.errors, "");
+    }
+}
+
+static void allow_cores(void *context) {
+    const struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+
+    (void)context;
+    (void)setrlimit(RLIMIT_CORE, &limit);
+    if (chdir("/tmp") < 0)
+        _exit(203);
+}
+
+static void it_dies_by_the_signal_that_killed_the_command_without_a_core(void **state) {
+    static const int signals[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGILL,  SIGABRT, SIGFPE,  SIGKILL,
+                                  SIGSEGV, SIGPIPE, SIGALRM, SIGTERM, SIGUSR1, SIGUSR2, SIGSYS};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(signals); i++) {
+        static struct result result;
+        char script[64];
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {UTSRUN_PATH, "-n", "x.test", "sh", "-c", script},
+                                .set_up = allow_cores};
+
+        snprintf(script, sizeof(script), "ulimit -c 0; kill -%d $$; sleep 9", signals[i]);
+        harness_run(&run, &result);
+        if (!WIFSIGNALED(result.status) || WTERMSIG(result.status) != signals[i])
+            fail_msg("signal %d: wait status 0x%x %s", signals[i], result.status, result.errors);
+        assert_false(WCOREDUMP(result.status));
+    }
+}
+
+static void commands_that_cannot_be_executed_have_the_usual_codes(void **state) {
+    static const struct {
+        char *command;
+        int code;
+        const char *message;
+    } cases[] = {
+        {"no-such-command", 127, "utsrun: 'no-such-command' could not be executed: No such file"},
+        {"/no/such/file", 127, "No such file or directory"},
+        {"", 127, "No such file or directory"},
+        {"/etc/passwd", 126, "Permission denied"},
+        {"/tmp", 126, "Permission denied"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        static struct result result;
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {UTSRUN_PATH, "-n", "x.test", "--", cases[i].command}};
+
+        harness_run(&run, &result);
+        harness_assert_exit(&result, cases[i].code);
+        if (strstr(result.errors, cases[i].message) == NULL)
+            fail_msg("'%s': %s", cases[i].command, result.errors);
+    }
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+/* A command that runs, its own pid, and utsrun's. */
+struct running {
+    pid_t utsrun, command;
+    int output, errors;
+};
+
+static struct running start_recorder(void (*set_up)(void *context)) {
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "x.test", RECORDER_PATH},
+                            .set_up = set_up};
+    struct running running;
+    const char *line;
+
+    running.utsrun = harness_start(&run, &running.output, &running.errors);
+    line = harness_read_line(running.output);
+    assert_int_equal(sscanf(line, "ready %d", &running.command), 1);
+    return running;
+}
+
+static void end_recorder(struct running *running) {
+    int status;
+
+    assert_int_equal(kill(running->command, SIGRTMIN), 0);
+    assert_int_equal(waitpid(running->utsrun, &status, 0), running->utsrun);
+    assert_int_equal(status, 0);
+    close(running->output);
+    close(running->errors);
+}
+
+static void signals_sent_to_utsrun_reach_the_command_once(void **state) {
+    static const int signals[] = {SIGTERM, SIGHUP,  SIGINT,   SIGUSR1, SIGUSR2,
+                                  SIGQUIT, SIGCONT, SIGWINCH, SIGALRM, SIGTSTP};
+    struct running running = start_recorder(NULL);
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(signals); i++) {
+        char expected[32];
+
+        assert_int_equal(kill(running.utsrun, signals[i]), 0);
+        snprintf(expected, sizeof(expected), "signal %d", signals[i]);
+        /* One that came twice would stand where the next one should. */
+        assert_string_equal(harness_read_line(running.output), expected);
+    }
+    end_recorder(&running);
+}
+
+static void ignore_hangups(void *context) {
+    (void)context;
+    signal(SIGHUP, SIG_IGN);
+}
+
+static void ignored_signals_stay_ignored(void **state) {
+    const struct run run = {
+        .user = USER_WITHOUT_NAME,
+        .argv = {UTSRUN_PATH, "-n", "x.test", "sh", "-c", "echo ready; read line; echo still here"},
+        .set_up = ignore_hangups,
+        .input = NULL};
+    int output, errors, status;
+    pid_t pid = harness_start(&run, &output, &errors);
+
+    (void)state;
+    assert_string_equal(harness_read_line(output), "ready");
+    kill(pid, SIGHUP);
+    assert_string_equal(harness_read_line(output), "still here");
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    close(output);
+    close(errors);
+}
+
+static char process_state(pid_t pid) {
+    char path[64], text[512] = "";
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    file = fopen(path, "re");
+    if (file != NULL) {
+        (void)!fgets(text, sizeof(text), file);
+        fclose(file);
+    }
+    return strrchr(text, ')') != NULL ? strrchr(text, ')')[2] : '-';
+}
+
+static bool is_not_stopped(void *context) {
+    return process_state(*(const pid_t *)context) != 'T';
+}
+
+static bool is_stopped(void *context) {
+    return process_state(*(const pid_t *)context) == 'T';
+}
+
+/* Not SIGTSTP and its like: the test's process group is orphaned, where they stop nobody. */
+static void a_stopped_command_stops_utsrun_and_both_continue(void **state) {
+    struct running running = start_recorder(NULL);
+    int status;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(kill(running.command, SIGSTOP), 0);
+        assert_int_equal(waitpid(running.utsrun, &status, WUNTRACED), running.utsrun);
+        assert_true(WIFSTOPPED(status));
+        assert_int_equal(WSTOPSIG(status), SIGSTOP);
+        assert_true(is_stopped(&running.command));
+        assert_int_equal(kill(running.utsrun, SIGCONT), 0);
+        assert_int_equal(waitpid(running.utsrun, &status, WCONTINUED), running.utsrun);
+        assert_true(WIFCONTINUED(status));
+        assert_true(harness_wait_for(is_not_stopped, &running.command));
+        assert_string_equal(harness_read_line(running.output), "signal 18"); /* SIGCONT */
+    }
+    end_recorder(&running);
+}
+
+static void timeout_leaves_nothing_behind(void **state) {
+    static char *const durations[] = {"1",     "0.5",   "0.05",  "0.01",
+                                      "0.005", "0.003", "0.002", "0.001"};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(durations); i++) {
+        for (int j = 0; j < (i < 2 ? 1 : 20); j++) {
+            static struct result result;
+            const struct run run = {.user = USER_WITHOUT_NAME,
+                                    .argv = {"/usr/bin/timeout", durations[i], UTSRUN_PATH, "-n",
+                                             "x.test", "sleep", "100"}};
+
+            harness_run(&run, &result);
+            harness_assert_exit(&result, 124);
+            harness_assert_nothing_left(USER_WITHOUT_NAME);
+        }
+    }
+}
+
+/* kill(2) to utsrun alone, at any moment of its start: what timeout(1) does to a group as well. */
+static void a_signal_at_any_moment_ends_all(void **state) {
+    unsigned seed = 5;
+
+    (void)state;
+    for (int i = 0; i < 300; i++) {
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {UTSRUN_PATH, "-n", "x.test", "sleep", "100"}};
+        const struct timespec pause = {.tv_nsec = rand_r(&seed) % 5000000};
+        int output, errors, status;
+        pid_t pid = harness_start(&run, &output, &errors);
+
+        nanosleep(&pause, NULL);
+        assert_int_equal(kill(pid, SIGTERM), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), SIGTERM);
+        close(output);
+        close(errors);
+        harness_assert_nothing_left(USER_WITHOUT_NAME);
+    }
+}
+
+static bool command_is_the_only_child(void *context) {
+    const struct running *running = context;
+    char path[64], text[64] = "", expected[64];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)running->utsrun,
+             (int)running->utsrun);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    (void)!fgets(text, sizeof(text), file);
+    fclose(file);
+    snprintf(expected, sizeof(expected), "%d ", (int)running->command);
+    return strcmp(text, expected) == 0;
+}
+
+static void the_broker_is_gone_once_the_command_runs(void **state) {
+    struct running running = start_recorder(NULL);
+
+    (void)state;
+    assert_true(harness_wait_for(command_is_the_only_child, &running));
+    assert_int_equal(harness_count_processes(USER_WITHOUT_NAME->uid), 2);
+    end_recorder(&running);
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+/* An alarm survives execve(2): without utsrun in between it would have ended the command. */
+static void set_alarm(void *context) {
+    (void)context;
+    alarm(1);
+}
+
+static void a_pending_alarm_ends_the_command(void **state) {
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "x.test", "sleep", "100"},
+                            .set_up = set_alarm};
+
+    (void)state;
+    harness_run(&run, &result);
+    assert_true(WIFSIGNALED(result.status));
+    assert_int_equal(WTERMSIG(result.status), SIGALRM);
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+/* A caller's own child is not utsrun's to wait for. */
+static void leave_a_child(void *context) {
+    (void)context;
+    if (fork() == 0) {
+        const struct timespec pause = {.tv_sec = 1};
+
+        close(1);
+        close(2);
+        nanosleep(&pause, NULL);
+        _exit(9);
+    }
+}
+
+static void children_that_were_there_before_change_nothing(void **state) {
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "x.test", "sh", "-c", "exit 3"},
+                            .set_up = leave_a_child};
+
+    (void)state;
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 3);
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(every_exit_code_passes),
+    cmocka_unit_test(it_dies_by_the_signal_that_killed_the_command_without_a_core),
+    cmocka_unit_test(commands_that_cannot_be_executed_have_the_usual_codes),
+    cmocka_unit_test(signals_sent_to_utsrun_reach_the_command_once),
+    cmocka_unit_test(ignored_signals_stay_ignored),
+    cmocka_unit_test(a_stopped_command_stops_utsrun_and_both_continue),
+    cmocka_unit_test(timeout_leaves_nothing_behind),
+    cmocka_unit_test(a_signal_at_any_moment_ends_all),
+    cmocka_unit_test(the_broker_is_gone_once_the_command_runs),
+    cmocka_unit_test(a_pending_alarm_ends_the_command),
+    cmocka_unit_test(children_that_were_there_before_change_nothing),
+};
+
+HARNESS_MAIN(tests)

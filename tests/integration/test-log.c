@@ -1,0 +1,205 @@
+/* The log, read as a log daemon reads it: a /dev/log of the test's, in a mount namespace of its
+ * own. */
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <syslog.h>
+
+#include "tests/integration/harness.h"
+
+static int daemon_fd = -1;
+
+static int mount_dev(void) {
+    static const struct {
+        const char *path;
+        unsigned major, minor;
+    } nodes[] = {
+        {"/dev/null", 1, 3}, {"/dev/zero", 1, 5}, {"/dev/full", 1, 7}, {"/dev/urandom", 1, 9}};
+    mode_t mask = umask(0);
+
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("tmpfs", "/dev", "tmpfs", 0, "mode=0755") < 0)
+        return -1;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(nodes); i++)
+        if (mknod(nodes[i].path, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)) < 0)
+            return -1;
+    (void)umask(mask);
+    return 0;
+}
+
+static int listen_at_dev_log(void) {
+    const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
+
+    daemon_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    (void)unlink("/dev/log");
+    if (bind(daemon_fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+        return -1;
+    return chmod("/dev/log", 0666);
+}
+
+static int set_up(void **state) {
+    return mount_dev() == 0 && listen_at_dev_log() == 0 ? harness_set_up(state) : -1;
+}
+
+/* The next record, or "" if there is none. */
+static const char *next_record(void) {
+    static char record[4096];
+    ssize_t n = recv(daemon_fd, record, sizeof(record) - 1, MSG_DONTWAIT);
+
+    record[n > 0 ? n : 0] = '\0';
+    return record;
+}
+
+/* Splits "<priority>utsbroker[pid]: text" and returns the text. */
+static const char *record_text(const char *record, int *priorityp) {
+    const char *text = strstr(record, ": ");
+    int pid;
+
+    if (sscanf(record, "<%d>utsbroker[%d]: ", priorityp, &pid) != 2 || text == NULL)
+        fail_msg("no record of syslog: '%s'", record);
+    return text + 2;
+}
+
+static void each_grant_and_each_refusal_is_one_line(void **state) {
+    static const struct {
+        const char *policy;
+        const struct user *user;
+        char *argv[8];
+        int priority;
+        const char *text; /* the %d is the command's pid */
+    } cases[] = {
+        {"",
+         USER_WITHOUT_NAME,
+         {"-n", "x.test", "sh", "-c", "echo $$"},
+         LOG_NOTICE,
+         "grant user=- uid=54321 hostname=\"x.test\" domainname=- rule=\"" POLICY_FOLDER_VENDOR
+         "/50-default.conf:14\" pid=%d mode=direct reason=-"},
+        {"permit user nobody hostname lab domainname lab",
+         USER_NOBODY,
+         {"-n", "lab", "-d", "Lab", "sh", "-c", "echo $$"},
+         LOG_NOTICE,
+         "grant user=\"nobody\" uid=65534 hostname=\"lab\" domainname=\"Lab\" "
+         "rule=\"" POLICY_FOLDER_ADMIN "/10-test.conf:1\" pid=%d mode=direct reason=-"},
+        {"",
+         USER_WITHOUT_NAME,
+         {"-n", "evil", "true"},
+         LOG_WARNING,
+         "refusal user=- uid=54321 hostname=\"evil\" domainname=- rule=- pid=- mode=direct "
+         "reason=\"no rule permits it\""},
+        {"\ndeny any hostname x.test",
+         USER_WITHOUT_NAME,
+         {"-n", "x.test", "true"},
+         LOG_WARNING,
+         "refusal user=- uid=54321 hostname=\"x.test\" domainname=- "
+         "rule=\"" POLICY_FOLDER_ADMIN "/10-test.conf:2\" pid=- mode=direct "
+         "reason=\"a rule denies it\""},
+        {"",
+         USER_WITHOUT_NAME,
+         {"-n", "x\ngrant user=\"root\"", "true"},
+         LOG_WARNING,
+         "refusal user=- uid=54321 hostname=\"x\\x0agrant user=\\x22root\\x22\" domainname=- "
+         "rule=- pid=- mode=direct reason=\"not a name of RFC 1123\""},
+        {"permit any hostname *\npermitt any",
+         USER_WITHOUT_NAME,
+         {"-n", "x.test", "true"},
+         LOG_WARNING,
+         "refusal user=- uid=54321 hostname=\"x.test\" domainname=- rule=- pid=- mode=direct "
+         "reason=\"" POLICY_FOLDER_ADMIN
+         "/10-test.conf:2:1: a rule begins with permit or deny, not 'permitt'\""},
+        {"permit any hostname [\nx\ny",
+         USER_WITHOUT_NAME,
+         {"-n", "x.test", "true"},
+         LOG_WARNING,
+         "refusal user=- uid=54321 hostname=\"x.test\" domainname=- rule=- pid=- mode=direct "
+         "reason=\"" POLICY_FOLDER_ADMIN "/10-test.conf:1:21: [ without ] (and 2 more errors)\""},
+        {"permit any hostname * limit 2",
+         USER_WITHOUT_NAME,
+         {"-n", "x.test", "true"},
+         LOG_WARNING,
+         "refusal user=- uid=54321 hostname=\"x.test\" domainname=- "
+         "rule=\"" POLICY_FOLDER_ADMIN "/10-test.conf:1\" pid=- mode=direct "
+         "reason=\"the rule has a limit, and nobody counts in direct mode\""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        static struct result result;
+        struct run run = {.user = cases[i].user, .argv = {UTSRUN_PATH}};
+        char expected[2048];
+        int priority;
+
+        for (size_t j = 0; j < BASE_ARRAY_SIZE(cases[i].argv); j++)
+            run.argv[j + 1] = cases[i].argv[j];
+        policy_write("10-test.conf", cases[i].policy);
+        harness_run(&run, &result);
+        snprintf(expected, sizeof(expected), cases[i].text, atoi(result.output));
+        assert_string_equal(record_text(next_record(), &priority), expected);
+        assert_int_equal(priority, LOG_AUTHPRIV | cases[i].priority);
+        assert_string_equal(next_record(), "");
+    }
+    policy_clear();
+}
+
+static void a_command_that_cannot_be_executed_is_a_grant_and_a_failure(void **state) {
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "x.test", "/no/such/file"}};
+    int priority;
+
+    (void)state;
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 127);
+    assert_memory_equal(record_text(next_record(), &priority), "grant ", 6);
+    assert_memory_equal(record_text(next_record(), &priority), "failure ", 8);
+    assert_string_equal(next_record(), "");
+}
+
+static void a_missing_log_daemon_stops_nothing(void **state) {
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "x.test", "true"}};
+
+    (void)state;
+    /* A socket that nobody listens to any more, then none. */
+    close(daemon_fd);
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 0);
+    assert_int_equal(unlink("/dev/log"), 0);
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 0);
+    assert_string_equal(result.errors, "");
+    assert_int_equal(listen_at_dev_log(), 0);
+}
+
+/* A daemon that does not read delays a launch by two seconds; it does not stop it. */
+static void a_log_daemon_that_hangs_stops_nothing(void **state) {
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "x.test", "true"}};
+    const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
+    int flood = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    (void)state;
+    while (sendto(flood, "x", 1, 0, (const struct sockaddr *)&address, sizeof(address)) == 1)
+        ;
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 0);
+    close(flood);
+    while (next_record()[0] != '\0')
+        ;
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(each_grant_and_each_refusal_is_one_line),
+    cmocka_unit_test(a_command_that_cannot_be_executed_is_a_grant_and_a_failure),
+    cmocka_unit_test(a_missing_log_daemon_stops_nothing),
+    cmocka_unit_test(a_log_daemon_that_hangs_stops_nothing),
+};
+
+TEST_MAIN_AS_ROOT(tests, set_up, harness_tear_down)

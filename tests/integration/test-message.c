@@ -1,0 +1,168 @@
+/* Every sentence of utsrun, from a broker that misbehaves on purpose. */
+
+#include <errno.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "tests/integration/harness.h"
+#include "utsbroker/protocol.h"
+
+static void run_fake(char *hostname, struct result *result) {
+    const struct run run = {.argv = {UTSRUN_FAKE_PATH, "-n", hostname, "the-command", "arg"}};
+
+    harness_run(&run, result);
+}
+
+static void every_refusal_is_one_line_with_what_why_and_what_now(void **state) {
+    static const struct {
+        enum protocol_status status;
+        int error, code;
+        const char *message; /* behind "utsrun: host name '...' " */
+    } cases[] = {
+        {PROTOCOL_DENIED, 0, 125,
+         "denied: /etc/rules.conf:7 forbids it; names under .test are free for all by default"},
+        {PROTOCOL_BAD_REQUEST, 0, 125,
+         "do not understand each other; install both from one version"},
+        {PROTOCOL_BAD_VERSION, 0, 125,
+         "do not understand each other; install both from one version"},
+        {PROTOCOL_BAD_NAME, 0, 125,
+         "refused: a name is labels of letters, digits and inner hyphens, joined by dots, 64 "
+         "bytes"},
+        {PROTOCOL_POLICY_INVALID, 0, 125,
+         "is missing or has an error, and then nothing is given; the log"},
+        {PROTOCOL_LIMIT_REACHED, 0, 125,
+         "as many commands as /etc/rules.conf:7 allows are running; end one"},
+        {PROTOCOL_NEEDS_DIRECT, 0, 125,
+         "/etc/rules.conf:7 says setuid, which the service cannot give; use --via direct"},
+        {PROTOCOL_NEEDS_SERVICE, 0, 125,
+         "/etc/rules.conf:7 has a limit, which only the service can count; use --via service"},
+        {PROTOCOL_CALLER_CONFINED, 0, 125,
+         "you are in a sandbox, and the service starts nothing outside of it; run utsrun outside"},
+        {PROTOCOL_NO_CAPABILITY, EPERM, 125,
+         "has no file capability; run: sudo setcap cap_sys_admin=p "},
+        {PROTOCOL_KERNEL_REFUSED, ENOSYS, 125,
+         "refused by the kernel: Function not implemented; Linux 5.3 or newer is needed"},
+        {PROTOCOL_KERNEL_REFUSED, ENOSPC, 125,
+         "refused by the kernel: No space left on device; too many UTS namespaces live: end some "
+         "commands, or raise user.max_uts_namespaces"},
+        {PROTOCOL_KERNEL_REFUSED, EAGAIN, 125,
+         "too many processes: end some, or raise the limit (ulimit -u)"},
+        {PROTOCOL_KERNEL_REFUSED, EMFILE, 125,
+         "too many open files: close some, or raise the limit (ulimit -n)"},
+        {PROTOCOL_KERNEL_REFUSED, ENOMEM, 125, "not enough memory: end some processes"},
+        {PROTOCOL_KERNEL_REFUSED, EPERM, 125,
+         "refused by the kernel: Operation not permitted; the log of utsbroker says more"},
+        {PROTOCOL_EXEC_FAILED, ENOENT, 127,
+         "'the-command' could not be executed: No such file or directory"},
+        {PROTOCOL_EXEC_FAILED, EACCES, 126,
+         "'the-command' could not be executed: Permission denied"},
+        {PROTOCOL_EXEC_FAILED, E2BIG, 126,
+         "'the-command' could not be executed: Argument list too long"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        static struct result result;
+        char hostname[64];
+
+        snprintf(hostname, sizeof(hostname), "status-%d-%d.test", cases[i].status, cases[i].error);
+        run_fake(hostname, &result);
+        harness_assert_exit(&result, cases[i].code);
+        if (strstr(result.errors, cases[i].message) == NULL)
+            fail_msg("expected '%s', got: %s", cases[i].message, result.errors);
+        assert_ptr_equal(strchr(result.errors, '\n'), result.errors + strlen(result.errors) - 1);
+    }
+}
+
+static void a_broker_that_fails_is_told_as_such(void **state) {
+    static const struct {
+        char *hostname;
+        int code;
+        const char *message;
+    } cases[] = {
+        {"signal-31.test", 125, "killed by its own system call filter; this is a bug"}, /* SIGSYS */
+        {"signal-9.test", 125, "the broker was killed by signal 9 (Killed) before it answered"},
+        {"signal-11.test", 125, "the broker was killed by signal 11"},
+        {"exit-0.test", 125, "the broker ended with status 0 before it answered"},
+        {"exit-125.test", 125, "the broker ended with status 125 before it answered"},
+        {"version.test", 125, "talking to the broker failed"},
+        {"short.test", 125, "talking to the broker failed"},
+        {"fds.test", 125, "talking to the broker failed"},
+        {"status-0-0.test", 125, "talking to the broker failed"}, /* granted, but no pidfd */
+        {"status-99-0.test", 125, "talking to the broker failed"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        static struct result result;
+
+        run_fake(cases[i].hostname, &result);
+        harness_assert_exit(&result, cases[i].code);
+        if (strstr(result.errors, cases[i].message) == NULL)
+            fail_msg("%s: %s", cases[i].hostname, result.errors);
+    }
+}
+
+/* Ctrl-C while the broker starts: as if the command had got it. */
+static void a_broker_that_was_interrupted_is_no_error(void **state) {
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(signals); i++) {
+        static struct result result;
+        char hostname[32];
+
+        snprintf(hostname, sizeof(hostname), "signal-%d.test", signals[i]);
+        run_fake(hostname, &result);
+        assert_true(WIFSIGNALED(result.status));
+        assert_int_equal(WTERMSIG(result.status), signals[i]);
+        assert_string_equal(result.errors, "");
+    }
+}
+
+/* A broker that hangs, in a user database say, gets the signals after five seconds. */
+static void a_broker_that_hangs_can_be_ended(void **state) {
+    const struct run run = {.argv = {UTSRUN_FAKE_PATH, "-n", "hang.test", "x"}};
+    const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
+    struct timespec begin, end;
+    int output, errors, status;
+    pid_t pid;
+
+    (void)state;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    pid = harness_start(&run, &output, &errors);
+    nanosleep(&pause, NULL);
+    assert_int_equal(kill(pid, SIGTERM), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGTERM);
+    assert_true(end.tv_sec - begin.tv_sec <= 7);
+    close(output);
+    close(errors);
+}
+
+static void help_and_version_are_said_on_standard_output(void **state) {
+    static struct result result;
+    struct run run = {.argv = {UTSRUN_FAKE_PATH, "--help"}};
+
+    (void)state;
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 0);
+    assert_memory_equal(result.output, "usage: utsrun ", 14);
+    assert_non_null(strstr(result.output, "125 if utsrun failed"));
+    assert_string_equal(result.errors, "");
+    run.argv[1] = "-V";
+    harness_run(&run, &result);
+    assert_string_equal(result.output, "utsrun " UTSBROKER_VERSION "\n");
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(every_refusal_is_one_line_with_what_why_and_what_now),
+    cmocka_unit_test(a_broker_that_fails_is_told_as_such),
+    cmocka_unit_test(a_broker_that_was_interrupted_is_no_error),
+    cmocka_unit_test(a_broker_that_hangs_can_be_ended),
+    cmocka_unit_test(help_and_version_are_said_on_standard_output),
+};
+
+TEST_MAIN(tests)

@@ -1,0 +1,435 @@
+/* What is refused, by whom, and what people are told. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <linux/capability.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "tests/integration/harness.h"
+
+/* Runs "utsrun OPTIONS... -- uname -n" as @user; the result is in a static buffer. */
+static const struct result *ask(const struct user *user, char *const options[],
+                                void (*set_up)(void *context)) {
+    static struct result result;
+    struct run run = {.user = user, .argv = {UTSRUN_PATH}, .set_up = set_up};
+    size_t n = 1;
+
+    for (size_t i = 0; options[i] != NULL; i++)
+        run.argv[n++] = options[i];
+    run.argv[n++] = "--";
+    run.argv[n++] = "uname";
+    run.argv[n++] = "-n";
+    harness_run(&run, &result);
+    return &result;
+}
+
+static void assert_refused(const struct result *result, const char *message) {
+    harness_assert_exit(result, 125);
+    assert_string_equal(result->output, "");
+    if (strstr(result->errors, message) == NULL)
+        fail_msg("expected '%s', got: %s", message, result->errors);
+    /* One line, and utsrun's. */
+    assert_memory_equal(result->errors, "utsrun: ", 8);
+    assert_ptr_equal(strchr(result->errors, '\n'), result->errors + strlen(result->errors) - 1);
+}
+
+static void the_default_policy_gives_what_is_reserved_for_tests(void **state) {
+    static const struct {
+        char *options[6];
+        const char *message; /* NULL: granted */
+    } cases[] = {
+        {{"-n", "node1.test"}, NULL},
+        {{"-n", "a.b.example"}, NULL},
+        {{"-n", "In Namespace"}, NULL},
+        {{"-n", "x.test", "-d", "y.example"}, NULL},
+        {{"-d", "y.example"}, NULL},
+        {{"-n", "evil"},
+         "host name 'evil' denied: no rule gives it to you; names under .test are "
+         "free for all by default, the rest is given in " POLICY_FOLDER_ADMIN},
+        {{"-n", "test"}, "host name 'test' denied"},
+        {{"-n", "x.test.com"}, "host name 'x.test.com' denied"},
+        {{"-d", "In Namespace"}, "domain name 'In Namespace' refused"},
+        {{"-n", "x.test", "-d", "evil"}, "utsrun: domain name 'evil' denied"},
+        {{"-n", "evil", "-d", "evil"}, "utsrun: host name 'evil' and domain name 'evil' denied"},
+        {{"-n", "a_b.test"}, "host name 'a_b.test' refused: a name is labels of letters"},
+        {{"-n", "-a.test"}, "refused: a name is labels"},
+        {{"-n", "a\nb.test"}, "host name 'a?b.test' refused: a name is labels"},
+        {{"-n", "b\xc3\xbc"
+                "cher.test"},
+         "refused: a name is labels"},
+        {{"-n", ""}, "a name has 1 to 64 bytes"},
+        {{"-n", "0123456789012345678901234567890123456789012345678901234567890.test"},
+         "a name has 1 to 64 bytes, this one has 66"},
+        {{"-n", "x.test", "--via", "service"}, "--via service"},
+        {{"-n", "x.test", "--via", "direct"}, NULL},
+        {{"-n", "x.test", "--via", "auto"}, NULL},
+    };
+
+    (void)state;
+    for (size_t u = 0; u < BASE_ARRAY_SIZE(harness_users); u++) {
+        for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+            const struct result *result = ask(&harness_users[u], cases[i].options, NULL);
+
+            if (cases[i].message != NULL)
+                assert_refused(result, cases[i].message);
+            else
+                harness_assert_exit(result, 0);
+        }
+    }
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+static void without_a_name_it_is_a_usage_error(void **state) {
+    static char *const options[] = {NULL};
+
+    (void)state;
+    assert_refused(ask(USER_WITHOUT_NAME, options, NULL), "which name? say -n NAME");
+}
+
+static void the_administrator_says_who_gets_what(void **state) {
+    static const struct {
+        const char *policy;
+        const struct user *user;
+        char *options[6];
+        const char *message;
+    } cases[] = {
+        {"permit user nobody hostname lab1", USER_NOBODY, {"-n", "lab1"}, NULL},
+        {"permit user nobody hostname lab1", USER_WITHOUT_NAME, {"-n", "lab1"}, "denied"},
+        {"permit user 54321 hostname lab1", USER_WITHOUT_NAME, {"-n", "LAB1"}, NULL},
+        {"permit group 54323 hostname lab1", USER_WITHOUT_NAME, {"-n", "lab1"}, NULL},
+        {"permit group 54322 hostname lab1", USER_WITHOUT_NAME, {"-n", "lab1"}, NULL},
+        {"permit group 54321 hostname lab1", USER_WITHOUT_NAME, {"-n", "lab1"}, "denied"},
+        {"permit user nosuchuser group nosuchgroup hostname lab1\n"
+         "permit user 54321 hostname lab1",
+         USER_WITHOUT_NAME,
+         {"-n", "lab1"},
+         NULL},
+        {"deny any hostname x.test",
+         USER_WITHOUT_NAME,
+         {"-n", "x.test"},
+         "10-test.conf:1 forbids it"},
+        {"deny any hostname x.test", USER_WITHOUT_NAME, {"-n", "y.test"}, NULL},
+        {"\n\ndeny user 54321", USER_WITHOUT_NAME, {"-n", "y.test"}, "10-test.conf:3 forbids it"},
+        {"permit any hostname * limit 3",
+         USER_WITHOUT_NAME,
+         {"-n", "y.test"},
+         "10-test.conf:1 has a limit, which only the service can count; use --via service"},
+        {"permitt any",
+         USER_WITHOUT_NAME,
+         {"-n", "y.test"},
+         "the policy in " POLICY_FOLDER_ADMIN " is missing or has an error"},
+        {"deny user 5 hostname [", USER_WITHOUT_NAME, {"-n", "y.test"}, "has an error"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        const struct result *result;
+
+        policy_write("10-test.conf", cases[i].policy);
+        result = ask(cases[i].user, cases[i].options, NULL);
+        if (cases[i].message != NULL)
+            assert_refused(result, cases[i].message);
+        else
+            harness_assert_exit(result, 0);
+        /* Where in the policy the error is, is for the log. */
+        assert_null(strstr(result->errors, "permitt"));
+    }
+    policy_clear();
+}
+
+static void a_policy_that_others_can_write_refuses(void **state) {
+    static char *const options[] = {"-n", "x.test", NULL};
+
+    (void)state;
+    policy_write("10-test.conf", "permit any hostname *");
+    assert_int_equal(chmod(POLICY_FOLDER_ADMIN "/10-test.conf", 0664), 0);
+    assert_refused(ask(USER_WITHOUT_NAME, options, NULL), "has an error");
+    assert_int_equal(chmod(POLICY_FOLDER_ADMIN "/10-test.conf", 0644), 0);
+    harness_assert_exit(ask(USER_WITHOUT_NAME, options, NULL), 0);
+    assert_int_equal(chmod(POLICY_FOLDER_ADMIN, 0777), 0);
+    assert_refused(ask(USER_WITHOUT_NAME, options, NULL), "has an error");
+    policy_clear();
+}
+
+static void masking_the_default_takes_everything_away(void **state) {
+    static char *const options[] = {"-n", "x.test", NULL};
+
+    (void)state;
+    policy_write("10-test.conf", "");
+    assert_int_equal(symlink("/dev/null", POLICY_FOLDER_ADMIN "/50-default.conf"), 0);
+    assert_refused(ask(USER_WITHOUT_NAME, options, NULL), "host name 'x.test' denied");
+    policy_clear();
+}
+
+static void setuid_rules_leave_no_new_privs_out(void **state) {
+    static const struct {
+        const char *policy, *line;
+    } cases[] = {{"permit any hostname x.test", "NoNewPrivs:\t1\n"},
+                 {"permit any hostname x.test setuid", "NoNewPrivs:\t0\n"},
+                 {"permit any hostname y.test setuid\npermit any hostname *", "NoNewPrivs:\t1\n"}};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        static struct result result;
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {UTSRUN_PATH, "-n", "x.test", "grep", "-E",
+                                         "NoNewPrivs|Cap(Inh|Prm|Eff|Amb)", "/proc/self/status"}};
+
+        policy_write("10-test.conf", cases[i].policy);
+        harness_run(&run, &result);
+        harness_assert_exit(&result, 0);
+        assert_non_null(strstr(result.output, cases[i].line));
+        assert_non_null(strstr(result.output, "CapPrm:\t0000000000000000"));
+        assert_non_null(strstr(result.output, "CapEff:\t0000000000000000"));
+        assert_non_null(strstr(result.output, "CapInh:\t0000000000000000"));
+        assert_non_null(strstr(result.output, "CapAmb:\t0000000000000000"));
+    }
+    policy_clear();
+}
+
+static void no_new_privs(void *context) {
+    (void)context;
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+static void user_namespace(void *context) {
+    (void)context;
+    if (unshare(CLONE_NEWUSER) < 0)
+        _exit(203);
+}
+
+static void be_traced(void *context) {
+    (void)context;
+    /* A tracer that is no better than this process, and lets every stop pass. */
+    pid_t pid = fork(), stopped;
+    int status;
+
+    if (pid == 0) {
+        (void)ptrace(PTRACE_TRACEME, 0, 0, 0);
+        return;
+    }
+    while ((stopped = waitpid(-1, &status, __WALL)) > 0) {
+        int number = WIFSTOPPED(status) ? WSTOPSIG(status) : 0;
+
+        if (WIFEXITED(status) && stopped == pid)
+            _exit(WEXITSTATUS(status));
+        if (number == SIGTRAP || number == SIGSTOP)
+            number = 0;
+        (void)ptrace(PTRACE_SETOPTIONS, stopped, 0, PTRACE_O_TRACEVFORK | PTRACE_O_TRACEFORK);
+        (void)ptrace(PTRACE_CONT, stopped, 0, number);
+    }
+    _exit(204);
+}
+
+static void what_takes_the_capability_away_is_told(void **state) {
+    static const struct {
+        const char *what;
+        void (*set_up)(void *context);
+        const char *message;
+    } cases[] = {
+        {"no_new_privs", no_new_privs, "no_new_privs is set here"},
+        {"a user namespace", user_namespace, "this is a user namespace"},
+        {"the same again without", NULL, NULL},
+    };
+    static char *const options[] = {"-n", "x.test", NULL};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        const struct result *result = ask(USER_WITHOUT_NAME, options, cases[i].set_up);
+
+        if (WIFEXITED(result->status) && WEXITSTATUS(result->status) == 203)
+            print_message("%s: this kernel does not let it be made\n", cases[i].what);
+        else if (cases[i].message != NULL)
+            assert_refused(result, cases[i].message);
+        else
+            harness_assert_exit(result, 0);
+    }
+}
+
+/* The tracer's own child is utsrun; its broker is traced too, by PTRACE_O_TRACEVFORK. */
+static void a_traced_launcher_gets_no_capability(void **state) {
+    static char *const options[] = {"-n", "x.test", NULL};
+
+    (void)state;
+    assert_refused(ask(USER_WITHOUT_NAME, options, be_traced), "utsrun is being traced");
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+static void a_broker_without_capability_names_the_cure(void **state) {
+    static char *const options[] = {"-n", "x.test", NULL};
+    const char *const cure = BROKER_PATH " has no file capability; run: sudo setcap "
+                                         "cap_sys_admin=p " BROKER_PATH;
+
+    (void)state;
+    assert_int_equal(system("setcap -r " BROKER_PATH), 0);
+    assert_refused(ask(USER_WITHOUT_NAME, options, NULL), cure);
+    /* The cure, as it is told, cures (this test is root and needs no sudo). */
+    assert_int_equal(system("setcap cap_sys_admin=p " BROKER_PATH), 0);
+    harness_assert_exit(ask(USER_WITHOUT_NAME, options, NULL), 0);
+}
+
+static void a_nosuid_mount_is_told(void **state) {
+    static char *const options[] = {"-n", "x.test", NULL};
+    pid_t pid = fork();
+    int status;
+
+    (void)state;
+    if (pid == 0) {
+        if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+            mount(BROKER_PATH, BROKER_PATH, NULL, MS_BIND, NULL) < 0 ||
+            mount(NULL, BROKER_PATH, NULL, MS_BIND | MS_REMOUNT | MS_NOSUID, NULL) < 0)
+            _exit(90);
+        assert_refused(ask(USER_WITHOUT_NAME, options, NULL), "is mounted nosuid");
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static void drop_bounding_set(void *context) {
+    const struct user *user = context;
+
+    if (prctl(PR_CAPBSET_DROP, CAP_SYS_ADMIN, 0, 0, 0) < 0)
+        _exit(203);
+    harness_become(user);
+}
+
+static void a_bounding_set_without_it_is_told(void **state) {
+    static struct result result;
+    const struct run run = {.argv = {UTSRUN_PATH, "-n", "x.test", "true"},
+                            .set_up = drop_bounding_set,
+                            .context = USER_WITHOUT_NAME};
+
+    (void)state;
+    harness_run(&run, &result);
+    assert_refused(&result, "the bounding set has no CAP_SYS_ADMIN");
+}
+
+/* Without a broker, without processes, without descriptors: one line each. */
+static void no_processes(void *context) {
+    const struct rlimit limit = {1, 1};
+
+    (void)context;
+    (void)setrlimit(RLIMIT_NPROC, &limit);
+}
+
+static void no_descriptors(void *context) {
+    const struct rlimit limit = {3, 3};
+
+    (void)context;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void few_descriptors(void *context) {
+    const struct rlimit limit = {6, 6};
+
+    (void)context;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void no_file_size(void *context) {
+    const struct rlimit limit = {0, 0};
+
+    (void)context;
+    (void)setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+static void exhaustion_is_told(void **state) {
+    static const struct {
+        void (*set_up)(void *context);
+        const char *message;
+    } cases[] = {{no_processes, "Resource temporarily unavailable"},
+                 {no_descriptors, "Too many open files"},
+                 {few_descriptors, "Too many open files"},
+                 {no_file_size, "File too large"}};
+    static char *const options[] = {"-n", "x.test", NULL};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
+        assert_refused(ask(USER_WITHOUT_NAME, options, cases[i].set_up), cases[i].message);
+    assert_int_equal(rename(BROKER_PATH, BROKER_PATH ".away"), 0);
+    assert_refused(ask(USER_WITHOUT_NAME, options, NULL), "could not be started: No such file");
+    assert_int_equal(rename(BROKER_PATH ".away", BROKER_PATH), 0);
+}
+
+static void different_effective(void *context) {
+    (void)context;
+    if (setresgid(54322, 54323, 54323) < 0)
+        _exit(203);
+}
+
+static void one_that_is_two_users_is_refused(void **state) {
+    static struct result result;
+    /* As root, so that the ids can differ at all; the child becomes the user by halves. */
+    const struct run run = {.argv = {UTSRUN_PATH, "-n", "x.test", "true"},
+                            .set_up = different_effective};
+
+    (void)state;
+    harness_run(&run, &result);
+    assert_refused(&result, "real and effective ids differ");
+}
+
+static void a_privileged_broker_obeys_nothing_but_the_session_fd(void **state) {
+    static char *const argvs[][6] = {
+        {BROKER_PATH, "--policy-dir", "/tmp"},
+        {BROKER_PATH, "--session-fd", "3", "--policy-dir", "/tmp"},
+        {BROKER_PATH, "--help"},
+        {BROKER_PATH, "--listen"},
+        {BROKER_PATH, "--session-fd"},
+        {BROKER_PATH, "--session-fd", "0"},
+        {BROKER_PATH, "--session-fd", "-1"},
+        {BROKER_PATH, "--session-fd", " 3"},
+        {BROKER_PATH, "--session-fd", "3x"},
+        {BROKER_PATH, "--session-fd", "99999999999999999999"},
+        {BROKER_PATH, "--session-fd", "3"}, /* closed */
+        {BROKER_PATH},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(argvs); i++) {
+        static struct result result;
+        struct run run = {.user = USER_WITHOUT_NAME};
+
+        memcpy(run.argv, argvs[i], sizeof(argvs[i]));
+        harness_run(&run, &result);
+        harness_assert_exit(&result, 125);
+        assert_memory_equal(result.errors, "utsbroker: ", 11);
+    }
+}
+
+static void verbose_tells_the_rule(void **state) {
+    static char *const options[] = {"-v", "-n", "x.test", NULL};
+    const struct result *result = ask(USER_WITHOUT_NAME, options, NULL);
+
+    (void)state;
+    harness_assert_exit(result, 0);
+    assert_non_null(
+        strstr(result->errors, "utsrun: granted by " POLICY_FOLDER_VENDOR "/50-default.conf:"));
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(the_default_policy_gives_what_is_reserved_for_tests),
+    cmocka_unit_test(without_a_name_it_is_a_usage_error),
+    cmocka_unit_test(the_administrator_says_who_gets_what),
+    cmocka_unit_test(a_policy_that_others_can_write_refuses),
+    cmocka_unit_test(masking_the_default_takes_everything_away),
+    cmocka_unit_test(setuid_rules_leave_no_new_privs_out),
+    cmocka_unit_test(what_takes_the_capability_away_is_told),
+    cmocka_unit_test(a_traced_launcher_gets_no_capability),
+    cmocka_unit_test(a_broker_without_capability_names_the_cure),
+    cmocka_unit_test(a_nosuid_mount_is_told),
+    cmocka_unit_test(a_bounding_set_without_it_is_told),
+    cmocka_unit_test(exhaustion_is_told),
+    cmocka_unit_test(one_that_is_two_users_is_refused),
+    cmocka_unit_test(a_privileged_broker_obeys_nothing_but_the_session_fd),
+    cmocka_unit_test(verbose_tells_the_rule),
+};
+
+HARNESS_MAIN(tests)
