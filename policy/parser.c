@@ -1,11 +1,10 @@
 #include "policy/parser.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/lexer.h"
 #include "policy/names.h"
 
 /*
@@ -15,30 +14,12 @@
  *    subjects = "any" | [ "user" NAME... ] [ "group" NAME... ]
  *    clause   = "hostname" PATTERN... | "domainname" PATTERN... | "limit" NUMBER | "setuid"
  *
- * A word is bare or "quoted"; only a bare word can be a keyword. A backslash at a line's end joins
- * the next line; # begins a comment where a word could begin.
+ * Only a bare word can be a keyword (lexer.h says what a word is).
  */
-
-enum word_kind { WORD_TEXT, WORD_LINE_END, WORD_BAD };
-
-struct word {
-    enum word_kind kind;
-    bool is_quoted;
-    const char *text;
-    unsigned line, column;
-};
 
 struct parser {
     struct policy *policy;
-    const char *file;
-    const char *at, *end;
-    const char *line_start;
-    unsigned line;
-    char *words; /* where the next word is put: no word is longer than what it came from */
-    policy_report report;
-    void *context;
-    bool has_failed;      /* in any line */
-    bool line_has_failed; /* in this one: the rest of it is passed over in silence */
+    struct lexer lexer;
 };
 
 /* What has been seen of the rule being parsed. */
@@ -49,141 +30,13 @@ struct draft {
     bool has_user, has_group, has_hostname, has_domainname;
 };
 
-__attribute__((format(printf, 4, 5))) static void
-parser_fail(struct parser *parser, unsigned line, unsigned column, const char *format, ...) {
-    struct policy_error error = {.file = parser->file, .line = line, .column = column};
-    va_list arguments;
-
-    if (!parser->line_has_failed) {
-        va_start(arguments, format);
-        (void)vsnprintf(error.message, sizeof(error.message), format, arguments);
-        va_end(arguments);
-        parser->report(parser->context, &error);
-    }
-    parser->line_has_failed = true;
-    parser->has_failed = true;
-}
-
-static unsigned parser_column(const struct parser *parser) {
-    return (unsigned)(parser->at - parser->line_start) + 1;
-}
-
-static bool parser_is_at(const struct parser *parser, char c) {
-    return parser->at < parser->end && *parser->at == c;
-}
-
-static bool parser_is_at_word_end(const struct parser *parser) {
-    return parser->at == parser->end || *parser->at == ' ' || *parser->at == '\t' ||
-           *parser->at == '\n';
-}
-
-static void parser_next_line(struct parser *parser) {
-    parser->at++;
-    parser->line++;
-    parser->line_start = parser->at;
-}
-
-static void parser_skip_blanks(struct parser *parser) {
-    for (;;) {
-        if (parser_is_at(parser, ' ') || parser_is_at(parser, '\t')) {
-            parser->at++;
-        } else if (parser->end - parser->at >= 2 && parser->at[0] == '\\' &&
-                   parser->at[1] == '\n') {
-            parser->at++;
-            parser_next_line(parser);
-        } else {
-            break;
-        }
-    }
-    if (parser_is_at(parser, '#'))
-        while (parser->at < parser->end && *parser->at != '\n')
-            parser->at++;
-}
-
-/* Reports the byte at which no word can go on, and steps over it, so that parsing always ends. */
-static enum word_kind parser_reject_byte(struct parser *parser) {
-    unsigned column = parser_column(parser);
-    unsigned char c = (unsigned char)*parser->at++;
-
-    if (c == '"')
-        parser_fail(parser, parser->line, column, "a quote inside a word: quote the whole word");
-    else if (c == '#')
-        parser_fail(parser, parser->line, column,
-                    "# inside a word: quote the word, or put a blank before a comment");
-    else if (c == '\\' && parser_is_at(parser, '\n'))
-        parser_fail(parser, parser->line, column,
-                    "a backslash that ends a line stands outside quotes, behind a blank");
-    else if (c == '\\')
-        parser_fail(parser, parser->line, column,
-                    "a backslash can only end a line, or stand before \" or \\ in quotes");
-    else if (c == '\r')
-        parser_fail(parser, parser->line, column,
-                    "a carriage return: save the file with Unix line ends");
-    else
-        parser_fail(parser, parser->line, column, "byte 0x%02x is not printable ASCII", c);
-    /* The next line was meant to be part of this one: it is not told a second time. */
-    if (c == '\\' && parser_is_at(parser, '\n'))
-        parser_next_line(parser);
-    return WORD_BAD;
-}
-
-static bool char_can_stand_bare(char c) {
-    return c > ' ' && c <= '~' && c != '"' && c != '#' && c != '\\';
-}
-
-static enum word_kind parser_bare_word(struct parser *parser) {
-    while (parser->at < parser->end && char_can_stand_bare(*parser->at))
-        *parser->words++ = *parser->at++;
-    return parser_is_at_word_end(parser) ? WORD_TEXT : parser_reject_byte(parser);
-}
-
-static enum word_kind parser_quoted_word(struct parser *parser, const struct word *word) {
-    parser->at++;
-    while (parser->at < parser->end && *parser->at != '"' && *parser->at != '\n') {
-        if (*parser->at == '\\') {
-            if (parser->end - parser->at < 2 || (parser->at[1] != '"' && parser->at[1] != '\\'))
-                return parser_reject_byte(parser);
-            parser->at++;
-        } else if (*parser->at < ' ' || *parser->at > '~') {
-            return parser_reject_byte(parser);
-        }
-        *parser->words++ = *parser->at++;
-    }
-    if (!parser_is_at(parser, '"')) {
-        parser_fail(parser, word->line, word->column, "a quote that is not closed in this line");
-        return WORD_BAD;
-    }
-    parser->at++;
-    if (!parser_is_at_word_end(parser)) {
-        parser_fail(parser, parser->line, parser_column(parser),
-                    "a closing quote ends the word: put a blank behind it");
-        return WORD_BAD;
-    }
-    return WORD_TEXT;
-}
-
-static struct word parser_next_word(struct parser *parser) {
-    struct word word = {.kind = WORD_LINE_END, .text = ""};
-
-    parser_skip_blanks(parser);
-    word.line = parser->line;
-    word.column = parser_column(parser);
-    if (parser->at == parser->end || *parser->at == '\n')
-        return word;
-    word.text = parser->words;
-    word.is_quoted = *parser->at == '"';
-    word.kind = word.is_quoted ? parser_quoted_word(parser, &word) : parser_bare_word(parser);
-    *parser->words++ = '\0';
-    return word;
-}
-
 static bool word_is(const struct word *word, const char *keyword) {
     return !word->is_quoted && strcmp(word->text, keyword) == 0;
 }
 
 /* Reports @format, which has one %s for the word, at the word. */
 #define word_fail(parser, word, format)                                                            \
-    parser_fail((parser), (word)->line, (word)->column, format, (word)->text)
+    lexer_fail(&(parser)->lexer, (word)->line, (word)->column, format, (word)->text)
 
 /* A number of up to ten digits and at most @max; the caller reports what is none. */
 static bool number_parse(const char *text, uint64_t max, uint32_t *numberp) {
@@ -277,8 +130,8 @@ static int add_pattern(struct parser *parser, struct draft *draft, const struct 
     const char *wrong = pattern_find_error(word->text, &offset);
 
     if (wrong != NULL)
-        parser_fail(parser, word->line, word->column + word->is_quoted + (unsigned)offset, "%s",
-                    wrong);
+        lexer_fail(&parser->lexer, word->line, word->column + word->is_quoted + (unsigned)offset,
+                   "%s", wrong);
     draft->rule.n_patterns++;
     return policy_add_pattern(parser->policy, &pattern);
 }
@@ -331,7 +184,7 @@ static int finish_rule(struct parser *parser, struct draft *draft, const struct 
         word_fail(parser, line_end, "for whom? write any, user NAME or group NAME%s");
     else if (draft->rule.action == POLICY_PERMIT && draft->rule.n_patterns == 0)
         word_fail(parser, line_end, "a permit rule needs hostname or domainname patterns%s");
-    if (parser->line_has_failed)
+    if (parser->lexer.line_has_failed)
         return 0;
     return policy_add_rule(parser->policy, &draft->rule);
 }
@@ -339,14 +192,14 @@ static int finish_rule(struct parser *parser, struct draft *draft, const struct 
 /* Parses one logical line and leaves the parser at its end. Returns 0 or -ENOMEM. */
 static int parse_line(struct parser *parser) {
     struct draft draft = {.keyword = {.kind = WORD_LINE_END},
-                          .rule = {.file = parser->file,
+                          .rule = {.file = parser->lexer.file,
                                    .first_subject = parser->policy->n_subjects,
                                    .first_pattern = parser->policy->n_patterns}};
     struct word word;
     int r = 0;
 
-    parser->line_has_failed = false;
-    word = parser_next_word(parser);
+    parser->lexer.line_has_failed = false;
+    word = lexer_next_word(&parser->lexer);
     if (word.kind == WORD_LINE_END)
         return 0;
     draft.rule.line = word.line;
@@ -356,10 +209,10 @@ static int parse_line(struct parser *parser) {
         word_fail(parser, &word, "a rule begins with permit or deny, not '%.40s'");
 
     while (r == 0) {
-        word = parser_next_word(parser);
+        word = lexer_next_word(&parser->lexer);
         if (word.kind == WORD_LINE_END)
             return finish_rule(parser, &draft, &word);
-        if (!parser->line_has_failed)
+        if (!parser->lexer.line_has_failed)
             r = add_word(parser, &draft, &word);
     }
     return r;
@@ -377,14 +230,14 @@ int policy_parse(struct policy *policy, const char *file, const char *text, size
     /* Behind each word comes a byte that is not part of it, or the end: size + 1 is enough. */
     char *words = malloc(size + 1);
     struct parser parser = {.policy = policy,
-                            .file = file,
-                            .at = text,
-                            .end = text + size,
-                            .line_start = text,
-                            .line = 1,
-                            .words = words,
-                            .report = report,
-                            .context = context};
+                            .lexer = {.file = file,
+                                      .at = text,
+                                      .end = text + size,
+                                      .line_start = text,
+                                      .line = 1,
+                                      .words = words,
+                                      .report = report,
+                                      .context = context}};
     int r;
 
     if (words == NULL)
@@ -398,9 +251,9 @@ int policy_parse(struct policy *policy, const char *file, const char *text, size
         r = parse_line(&parser);
         if (r < 0)
             return r;
-        if (parser.at == parser.end)
+        if (parser.lexer.at == parser.lexer.end)
             break;
-        parser_next_line(&parser);
+        lexer_next_line(&parser.lexer);
     }
-    return parser.has_failed ? POLICY_E_INVALID : 0;
+    return parser.lexer.has_failed ? POLICY_E_INVALID : 0;
 }
