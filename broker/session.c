@@ -192,15 +192,15 @@ static void session_confine(struct session *session) {
         session_die(session, "loading the filter", r);
 }
 
-/* Step 7. The first stranger's byte. */
-static void session_receive(struct session *session) {
+/* Step 7. The first stranger's byte. False if the launcher is gone and nothing is to be done. */
+static bool session_receive(struct session *session) {
     struct protocol_request record;
     struct channel_fds fds = {.n_fds = 0};
     size_t size = 0;
     int r = channel_receive(session->setup->channel, &record, sizeof(record), &size, &fds);
 
     if (r == 0 && size == 0)
-        _exit(0); /* the launcher is gone */
+        return false;
     if (r == 0)
         r = protocol_decode_request(&record, size, fds.n_fds, &session->request);
     else
@@ -210,9 +210,10 @@ static void session_receive(struct session *session) {
         session_refuse(session, (enum protocol_status)r, 0,
                        r == PROTOCOL_BAD_VERSION ? "a request of another version"
                                                  : "a malformed request");
-        return;
+        return true;
     }
     session->launch_fd = fds.fds[0];
+    return true;
 }
 
 static void session_refuse_decision(struct session *session, const struct decision *decision) {
@@ -269,14 +270,8 @@ static void session_release_gate(struct session *session) {
     session_log(session, AUDIT_FAILURE);
 }
 
-/*
- * Serves one request and ends: the order of its steps is the security of the whole. What is refused
- * early is refused at the end, so that every refusal is made with the same nothing in hand, has the
- * asked-for names in the log, and gets a reply.
- *
- * It ends by _exit(2): behind the filter not even memory may be given back.
- */
-_Noreturn void session_run(const struct session_setup *setup) {
+/* The order of these steps is the security of the whole. */
+static void session_serve(const struct session_setup *setup) {
     struct session session = {
         .setup = setup, .audit = AUDIT_NULL, .gate = GATE_NULL, .launch_fd = -1};
 
@@ -285,12 +280,26 @@ _Noreturn void session_run(const struct session_setup *setup) {
     audit_open(&session.audit, AUDIT_SOCKET);
     session_open_gate(&session);
     session_confine(&session);
-    session_receive(&session);
+    if (!session_receive(&session))
+        return;
     session_decide(&session);
     if (session.status == PROTOCOL_GRANTED)
         session_release_gate(&session);
     else
         session_log(&session, AUDIT_REFUSAL);
     session_reply(&session);
+}
+
+/*
+ * Serves one request and ends. What is refused early is refused at the end, so that every refusal
+ * is made with the same nothing in hand, has the asked-for names in the log, and gets a reply.
+ *
+ * It ends by _exit(2): behind the filter not even memory may be given back. Not instrumented, as a
+ * sanitizer's runtime would look at the signal stack before a call that does not return, and the
+ * filter has no exception for it.
+ */
+__attribute__((no_sanitize("address"))) _Noreturn void
+session_run(const struct session_setup *setup) {
+    session_serve(setup);
     _exit(0);
 }

@@ -17,6 +17,7 @@
 
 static void die(int number) {
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    (void)signal(number, SIG_DFL); /* a sanitizer's runtime may have its own */
     (void)kill(getpid(), number);
 }
 

@@ -79,7 +79,7 @@ static void each_grant_and_each_refusal_is_one_line(void **state) {
          {"-n", "x.test", "sh", "-c", "echo $$"},
          LOG_NOTICE,
          "grant user=- uid=54321 hostname=\"x.test\" domainname=- rule=\"" POLICY_FOLDER_VENDOR
-         "/50-default.conf:14\" pid=%d mode=direct reason=-"},
+         "/50-default.conf:15\" pid=%d mode=direct reason=-"},
         {"permit user nobody hostname lab domainname lab",
          USER_NOBODY,
          {"-n", "lab", "-d", "Lab", "sh", "-c", "echo $$"},

@@ -352,8 +352,15 @@ static void exhaustion_is_told(void **state) {
     static char *const options[] = {"-n", "x.test", NULL};
 
     (void)state;
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
-        assert_refused(ask(USER_WITHOUT_NAME, options, cases[i].set_up), cases[i].message);
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        const struct result *result = ask(USER_WITHOUT_NAME, options, cases[i].set_up);
+
+        /* Without descriptors a utsrun that needs a loader does not get as far as to say it. */
+        if (strstr(result->errors, "error while loading shared libraries") == NULL)
+            assert_refused(result, cases[i].message);
+        else
+            harness_assert_exit(result, 127);
+    }
     assert_int_equal(rename(BROKER_PATH, BROKER_PATH ".away"), 0);
     assert_refused(ask(USER_WITHOUT_NAME, options, NULL), "could not be started: No such file");
     assert_int_equal(rename(BROKER_PATH ".away", BROKER_PATH), 0);
