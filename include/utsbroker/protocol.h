@@ -87,6 +87,16 @@ static inline bool protocol_name_is_consistent(const char *field, bool asked) {
     return protocol_string_is_canonical(field, PROTOCOL_NAME_SIZE) && (field[0] != '\0') == asked;
 }
 
+/* Every record of every version begins with its version, which is looked at before all else. */
+static inline int protocol_check_version(const void *bytes, size_t size) {
+    uint32_t version;
+
+    if (size < sizeof(version))
+        return PROTOCOL_BAD_REQUEST;
+    memcpy(&version, bytes, sizeof(version));
+    return version == PROTOCOL_VERSION ? 0 : PROTOCOL_BAD_VERSION;
+}
+
 /*
  * Decodes a request: a pure function of the record's bytes and the number of its descriptors.
  * It accepts exactly the record that a launcher of this version builds and nothing else.
@@ -98,13 +108,10 @@ static inline bool protocol_name_is_consistent(const char *field, bool asked) {
 static inline int protocol_decode_request(const void *bytes, size_t size, size_t n_fds,
                                           struct protocol_request *requestp) {
     struct protocol_request request;
-    uint32_t version;
+    int r = protocol_check_version(bytes, size);
 
-    if (size < sizeof(version))
-        return PROTOCOL_BAD_REQUEST;
-    memcpy(&version, bytes, sizeof(version));
-    if (version != PROTOCOL_VERSION)
-        return PROTOCOL_BAD_VERSION;
+    if (r != 0)
+        return r;
     if (size != sizeof(request) || n_fds != 1)
         return PROTOCOL_BAD_REQUEST;
     memcpy(&request, bytes, sizeof(request));
@@ -123,8 +130,7 @@ static inline int protocol_decode_request(const void *bytes, size_t size, size_t
 }
 
 /*
- * Decodes a reply; the same contract as protocol_decode_request(). A reply of another version is
- * recognised by its first field, as every version begins with it.
+ * Decodes a reply; the same contract as protocol_decode_request().
  *
  * Returns 0, PROTOCOL_BAD_VERSION or PROTOCOL_BAD_REQUEST.
  */
@@ -132,13 +138,10 @@ static inline int protocol_decode_reply(const void *bytes, size_t size, size_t n
                                         struct protocol_reply *replyp) {
     struct protocol_reply reply;
     bool granted;
-    uint32_t version;
+    int r = protocol_check_version(bytes, size);
 
-    if (size < sizeof(version))
-        return PROTOCOL_BAD_REQUEST;
-    memcpy(&version, bytes, sizeof(version));
-    if (version != PROTOCOL_VERSION)
-        return PROTOCOL_BAD_VERSION;
+    if (r != 0)
+        return r;
     if (size != sizeof(reply))
         return PROTOCOL_BAD_REQUEST;
     memcpy(&reply, bytes, sizeof(reply));
