@@ -89,9 +89,10 @@ static inline bool channel_take_fds(const struct cmsghdr *header, struct channel
  * Receives one record of at most @capacity bytes. Descriptors arrive in *@fdsp, close-on-exec, and
  * are the caller's; on error none is left open.
  *
- * Returns 0 with *@sizep and *@fdsp written, *@sizep being 0 if the other end is closed; a negative
- * errno; -EMSGSIZE if record or control data were truncated or too many descriptors came; -EBADMSG
- * for control data that is not descriptors (recvmsg(2): MSG_TRUNC, MSG_CTRUNC).
+ * Returns 0 with *@sizep and *@fdsp, *@sizep being 0 if the other end is closed; a negative errno,
+ * with both of them empty; -EMSGSIZE if record or control data were truncated or too many
+ * descriptors came; -EBADMSG for control data that is not descriptors (recvmsg(2): MSG_TRUNC,
+ * MSG_CTRUNC).
  */
 static inline int channel_receive(int channel, void *record, size_t capacity, size_t *sizep,
                                   struct channel_fds *fdsp) {
@@ -105,6 +106,8 @@ static inline int channel_receive(int channel, void *record, size_t capacity, si
     int error = 0;
     ssize_t received;
 
+    *sizep = 0;
+    *fdsp = (struct channel_fds){.n_fds = 0};
     do {
         received = recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
     } while (received < 0 && errno == EINTR);
