@@ -111,7 +111,7 @@ static int log_connect(const char *path, int type) {
     if (fd < 0)
         return -errno;
     (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    /* A log daemon that hangs delays a launch; it does not stop it. */
+    /* A log daemon that hangs shall not hold a launch for ever. */
     if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) == 0 &&
         connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
         return fd;
@@ -120,32 +120,45 @@ static int log_connect(const char *path, int type) {
     return -error;
 }
 
+/* No daemon, or one that has ended: what nobody who asks for a name can bring about. */
+static bool is_absence(int error) {
+    return error == -ENOENT || error == -ECONNREFUSED || error == -ENOTCONN || error == -EPIPE;
+}
+
 /*
  * Connects to the log daemon's socket at @path. Must be called before filter_load(). A daemon that
  * is not there stops nothing: audit_write() does nothing then.
+ *
+ * Returns 0; a negative errno for any other failure, such as -EMFILE, that somebody could bring
+ * about to have their grants missing from the log: the caller must refuse.
  */
-void audit_open(struct audit *audit, const char *path) {
+int audit_open(struct audit *audit, const char *path) {
     *audit = (struct audit){.pid = getpid(), .fd = log_connect(path, SOCK_DGRAM)};
     if (audit->fd == -EPROTOTYPE) {
         audit->fd = log_connect(path, SOCK_STREAM);
         audit->is_stream = true;
     }
+    return audit->fd >= 0 || is_absence(audit->fd) ? 0 : audit->fd;
 }
 
-/* Sends @event's line to the log. One sendmsg(2), no memory. */
-void audit_write(const struct audit *audit, const struct audit_event *event) {
+/*
+ * Sends @event's line to the log. One sendmsg(2), no memory. Returns 0 if the daemon has it or
+ * there is none; a negative errno, -EAGAIN if it did not take it for two seconds.
+ */
+int audit_write(const struct audit *audit, const struct audit_event *event) {
     char record[AUDIT_LINE_SIZE];
     size_t length;
-    int n;
+    int n, r;
 
     if (audit->fd < 0)
-        return;
+        return 0;
     n = snprintf(record, sizeof(record), "<%d>utsbroker[%d]: ", kind_priority(event->kind),
                  (int)audit->pid);
     if (n < 0)
-        return;
+        return -EINVAL;
     length = (size_t)n;
     length += audit_format(record + length, sizeof(record) - length, event);
     /* Over a stream the NUL is the record's end. */
-    (void)channel_send(audit->fd, record, length + (audit->is_stream ? 1 : 0), NULL, 0);
+    r = channel_send(audit->fd, record, length + (audit->is_stream ? 1 : 0), NULL, 0);
+    return r == 0 || is_absence(r) ? 0 : r;
 }

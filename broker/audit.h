@@ -37,6 +37,6 @@ struct audit {
     { .fd = -1 }
 #define AUDIT_SOCKET "/dev/log" /* syslog(3), _PATH_LOG */
 
-void audit_open(struct audit *audit, const char *path);
-void audit_write(const struct audit *audit, const struct audit_event *event);
+int audit_open(struct audit *audit, const char *path);
+int audit_write(const struct audit *audit, const struct audit_event *event);
 size_t audit_format(char *line, size_t size, const struct audit_event *event);

@@ -106,13 +106,38 @@ static _Noreturn void gate_run(int channel, bool may_setuid) {
 }
 
 /*
- * Makes the gate: a process in a new UTS namespace that is the child of this process's parent
- * (CLONE_PARENT), so that the launcher can wait for the command. Needs CAP_SYS_ADMIN.
+ * Asks the kernel whether this user may have one process more (RLIMIT_NPROC). It does not ask that
+ * of who makes a process with CAP_SYS_ADMIN, as gate_open() does; so this must be called before the
+ * capability is effective, and a limit means what it means without utsrun.
  *
- * Returns 0 with @gate filled, or a negative errno: -ENOSYS before Linux 5.3, -ENOSPC at
- * user.max_uts_namespaces, -EAGAIN at RLIMIT_NPROC, -EPERM without the capability.
+ * Returns 0; -EAGAIN at the limit; another negative errno, -ENOSYS before Linux 5.3.
  */
-int gate_open(struct gate *gate, bool may_setuid) {
+int gate_check_limit(void) {
+    struct clone_args arguments = {.flags = CLONE_NEWUTS | CLONE_VM | CLONE_VFORK};
+    /*
+     * Safe: without an effective CAP_SYS_ADMIN this fails with EPERM, for want of a right to a new
+     * UTS namespace, but only behind the check of the limit (copy_process() of the kernel). If it
+     * were to succeed, it would be a vfork(2) whose child ends at once.
+     */
+    long pid = syscall(SYS_clone3, &arguments, sizeof(arguments));
+
+    if (pid == 0)
+        _exit(0);
+    if (pid > 0)
+        return -EINVAL;
+    return errno == EPERM ? 0 : -errno;
+}
+
+/*
+ * Makes the gate: a process in a new UTS namespace that is the child of this process's parent
+ * (CLONE_PARENT), so that the launcher can wait for the command. Needs CAP_SYS_ADMIN to be
+ * effective. The gate closes its copy of @session_channel: if the session dies, the launcher must
+ * see it.
+ *
+ * Returns 0 with @gate filled, or a negative errno: -ENOSPC at user.max_uts_namespaces, -EAGAIN at
+ * a limit of the cgroup's, -EPERM without the capability.
+ */
+int gate_open(struct gate *gate, bool may_setuid, int session_channel) {
     int ends[2];
     int pidfd = -1;
     /* With CLONE_PARENT the exit signal must be 0: the child takes this process's own (SIGCHLD). */
@@ -137,6 +162,7 @@ int gate_open(struct gate *gate, bool may_setuid) {
     if (pid == 0) {
         /* The gate must see the end of the session, so it may not hold the session's end open. */
         base_close_fd(&ends[0]);
+        base_close_fd(&session_channel);
         gate_run(ends[1], may_setuid);
     }
     base_close_fd(&ends[1]);

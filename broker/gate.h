@@ -36,6 +36,7 @@ struct gate {
 #define GATE_NULL                                                                                  \
     { .pid = 0, .pidfd = -1, .channel = -1 }
 
-int gate_open(struct gate *gate, bool may_setuid);
+int gate_check_limit(void);
+int gate_open(struct gate *gate, bool may_setuid, int session_channel);
 int gate_release(const struct gate *gate, const struct gate_verdict *verdict, int launch_fd);
 int gate_wait(const struct gate *gate, struct gate_report *reportp);

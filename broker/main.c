@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "broker/privilege.h"
 #include "broker/session.h"
@@ -49,7 +50,8 @@ static int session_fd_parse(const char *text) {
 
 /*
  * In secure execution whoever started this holds less than it does: nothing is obeyed but
- * --session-fd. Otherwise they held what it holds, and may say which policy counts.
+ * --session-fd. Otherwise they held what it holds, or are root, whose files the policy's are, and
+ * may say which policy counts.
  */
 static void options_parse(struct options *options, int argc, char **argv, bool is_secure) {
     for (int i = 1; i < argc; i++) {
@@ -83,10 +85,25 @@ static int channel_check(int channel) {
     return domain == AF_UNIX && type == SOCK_SEQPACKET ? 0 : -EPROTOTYPE;
 }
 
+/*
+ * Opens /dev/null for each of 0, 1 and 2 that is closed, so that nothing else takes its place; the
+ * gate closes them again for the command. In secure execution the C library has done it.
+ */
+static int stdio_fill(void) {
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return -errno;
+    return 0;
+}
+
 int main(int argc, char **argv) {
     struct options options = {.session_fd = -1};
     struct session_setup setup;
 
+    /* Modules that look up users and groups obey variables; secure execution does not remove all.
+     */
+    if (clearenv() != 0 || stdio_fill() < 0)
+        usage_fail("no environment, or no /dev/null, to begin with");
     options_parse(&options, argc, argv, privilege_is_secure_execution());
     if (channel_check(options.session_fd) < 0)
         usage_fail("--session-fd is not a SOCK_SEQPACKET socket of AF_UNIX");

@@ -9,6 +9,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static const uint64_t sys_admin = UINT64_C(1) << CAP_SYS_ADMIN;
+
 /* The three sets of this thread as the kernel has them, not as a library remembers them. */
 struct capability_sets {
     uint64_t effective, permitted, inheritable;
@@ -31,7 +33,7 @@ static int sets_read(struct capability_sets *sets) {
  * skipped work in silence. The ambient set needs no call of its own: the kernel keeps it within
  * permitted and inheritable (capabilities(7)), and inheritable is always empty here.
  */
-static int sets_apply_and_verify(uint64_t wanted) {
+static int sets_apply_and_verify(uint64_t effective, uint64_t permitted) {
     struct capability_sets sets;
     int r;
 
@@ -40,7 +42,7 @@ static int sets_apply_and_verify(uint64_t wanted) {
     r = sets_read(&sets);
     if (r < 0)
         return r;
-    if (sets.effective != wanted || sets.permitted != wanted || sets.inheritable != 0)
+    if (sets.effective != effective || sets.permitted != permitted || sets.inheritable != 0)
         return -EPERM;
     return 0;
 }
@@ -63,8 +65,8 @@ bool privilege_is_secure_execution(void) {
 }
 
 /*
- * Reduces the effective and permitted sets to CAP_SYS_ADMIN, and inheritable and ambient to
- * nothing; the bounding set stays, it is the user's. Reads the result back.
+ * Reduces the permitted set to CAP_SYS_ADMIN, and effective, inheritable and ambient to nothing;
+ * the bounding set stays, it is the user's. Reads the result back.
  *
  * Returns 0; PRIVILEGE_E_MISSING if CAP_SYS_ADMIN is not there to be kept; a negative errno, after
  * which the process must end.
@@ -75,14 +77,27 @@ int privilege_keep_sys_admin(void) {
 
     if (r < 0)
         return r;
-    if ((sets.permitted & (UINT64_C(1) << CAP_SYS_ADMIN)) == 0)
+    if ((sets.permitted & sys_admin) == 0)
         return PRIVILEGE_E_MISSING;
-    /* Safe: it only takes away, but for raising to effective what is permitted already. */
+    /* Safe: it only takes away. */
+    sets_begin();
+    if (capng_update(CAPNG_ADD, CAPNG_PERMITTED, CAP_SYS_ADMIN) != 0)
+        return -EPERM;
+    return sets_apply_and_verify(0, sys_admin);
+}
+
+/*
+ * Makes CAP_SYS_ADMIN, which privilege_keep_sys_admin() kept, effective, and reads the result back.
+ * Returns 0 or a negative errno, after which the process must end.
+ */
+int privilege_raise_sys_admin(void) {
+    /* Safe: raises what is permitted already; nothing but gate_open() comes before it is dropped.
+     */
     sets_begin();
     if (capng_update(CAPNG_ADD, (capng_type_t)(CAPNG_EFFECTIVE | CAPNG_PERMITTED), CAP_SYS_ADMIN) !=
         0)
         return -EPERM;
-    return sets_apply_and_verify(UINT64_C(1) << CAP_SYS_ADMIN);
+    return sets_apply_and_verify(sys_admin, sys_admin);
 }
 
 /*
@@ -92,7 +107,7 @@ int privilege_keep_sys_admin(void) {
 int privilege_drop_all(void) {
     /* Safe: it only takes away, and for ever: what is not permitted cannot be raised again. */
     sets_begin();
-    return sets_apply_and_verify(0);
+    return sets_apply_and_verify(0, 0);
 }
 
 /*

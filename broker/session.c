@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "broker/audit.h"
@@ -38,6 +38,7 @@ struct session {
     const struct policy_rule *rule; /* that decided */
     struct audit audit;
     struct gate gate;
+    struct timespec loaded; /* when the policy was, CLOCK_MONOTONIC */
 
     struct protocol_request request; /* all zero until a good one is there */
     int launch_fd;
@@ -84,14 +85,7 @@ static void session_reply(const struct session *session) {
                        granted ? 1 : 0);
 }
 
-/* A privileged step failed: nothing after it can be relied on, so nothing is done after it. */
-static _Noreturn void session_die(struct session *session, const char *step, int error) {
-    session_refuse(session, PROTOCOL_KERNEL_REFUSED, -error, "%s failed", step);
-    session_reply(session);
-    _exit(1);
-}
-
-static void session_log(const struct session *session, enum audit_kind kind) {
+static int session_log(const struct session *session, enum audit_kind kind) {
     const struct protocol_request *request = &session->request;
     struct audit_event event = {
         .kind = kind,
@@ -105,7 +99,15 @@ static void session_log(const struct session *session, enum audit_kind kind) {
         .reason = session->reason[0] != '\0' ? session->reason : NULL,
     };
 
-    audit_write(&session->audit, &event);
+    return audit_write(&session->audit, &event);
+}
+
+/* A privileged step failed: nothing after it can be relied on, so nothing is done after it. */
+static _Noreturn void session_die(struct session *session, const char *step, int error) {
+    session_refuse(session, PROTOCOL_KERNEL_REFUSED, -error, "%s failed", step);
+    (void)session_log(session, AUDIT_REFUSAL);
+    session_reply(session);
+    _exit(1);
 }
 
 /* Step 1. Without the capability the session goes on, to say so, with nothing to lose. */
@@ -146,6 +148,8 @@ static void session_load_policy(struct session *session) {
     const struct policy_rule *failed;
     int r = subject_init_self(&session->subject);
 
+    if (r == 0 && clock_gettime(CLOCK_MONOTONIC, &session->loaded) < 0)
+        r = -errno;
     if (r < 0)
         session_die(session, "reading who asks", r);
     if (session->status != PROTOCOL_GRANTED)
@@ -166,13 +170,27 @@ static void session_load_policy(struct session *session) {
                        strerror(-r));
 }
 
+/* Step 3. What cannot be written down is not given; but no daemon is no reason. */
+static void session_open_log(struct session *session) {
+    int r = audit_open(&session->audit, AUDIT_SOCKET);
+
+    if (r < 0)
+        session_refuse(session, PROTOCOL_NOT_LOGGED, -r, "opening the log: %s", strerror(-r));
+}
+
 /* Step 4. Not even a gate is made for a request that is refused already. */
 static void session_open_gate(struct session *session) {
     int r;
 
     if (session->status != PROTOCOL_GRANTED)
         return;
-    r = gate_open(&session->gate, session->selection.has_setuid);
+    r = gate_check_limit();
+    if (r == 0) {
+        r = privilege_raise_sys_admin();
+        if (r < 0)
+            session_die(session, "raising CAP_SYS_ADMIN", r);
+        r = gate_open(&session->gate, session->selection.has_setuid, session->setup->channel);
+    }
     if (r < 0)
         session_refuse(session, PROTOCOL_KERNEL_REFUSED, -r, "clone3(CLONE_NEWUTS): %s",
                        strerror(-r));
@@ -205,8 +223,8 @@ static bool session_receive(struct session *session) {
         r = protocol_decode_request(&record, size, fds.n_fds, &session->request);
     else
         r = PROTOCOL_BAD_REQUEST;
+    /* What came with a bad record is closed by the end: close(2) of a stranger's file can block. */
     if (r != PROTOCOL_GRANTED) {
-        channel_fds_deinit(&fds);
         session_refuse(session, (enum protocol_status)r, 0,
                        r == PROTOCOL_BAD_VERSION ? "a request of another version"
                                                  : "a malformed request");
@@ -216,13 +234,28 @@ static bool session_receive(struct session *session) {
     return true;
 }
 
+/*
+ * Whoever waits with a request waits with the policy as it was. What the administrator has changed
+ * since holds for them too, a few seconds later.
+ */
+static bool session_is_late(const struct session *session) {
+    const time_t patience_seconds = 10;
+    struct timespec now;
+
+    return clock_gettime(CLOCK_MONOTONIC, &now) < 0 ||
+           now.tv_sec - session->loaded.tv_sec > patience_seconds;
+}
+
 static void session_refuse_decision(struct session *session, const struct decision *decision) {
     session->refused_names = decision->names;
     if (decision->verdict == DECISION_BAD_NAME)
         session_refuse(session, PROTOCOL_BAD_NAME, 0, "not a name of RFC 1123");
     else
-        session_refuse(session, PROTOCOL_DENIED, 0,
-                       decision->rule != NULL ? "a rule denies it" : "no rule permits it");
+        session_refuse(session, PROTOCOL_DENIED, 0, "%s",
+                       decision->rule == NULL ? "no rule permits it"
+                       : decision->is_in_doubt
+                           ? "a rule denies it, to all, as nobody knows its user or group"
+                           : "a rule denies it");
 }
 
 /* Step 8. */
@@ -230,6 +263,8 @@ static void session_decide(struct session *session) {
     const struct protocol_request *request = &session->request;
     struct decision decision;
 
+    if (session_is_late(session))
+        session_refuse(session, PROTOCOL_TOO_LATE, 0, "the request came too late");
     if (session->status != PROTOCOL_GRANTED)
         return;
     decision = selection_decide(&session->selection,
@@ -255,7 +290,11 @@ static void session_release_gate(struct session *session) {
 
     memcpy(verdict.hostname, request->hostname, sizeof(verdict.hostname));
     memcpy(verdict.domainname, request->domainname, sizeof(verdict.domainname));
-    session_log(session, AUDIT_GRANT);
+    r = session_log(session, AUDIT_GRANT);
+    if (r < 0) {
+        session_refuse(session, PROTOCOL_NOT_LOGGED, -r, "writing to the log: errno %d", -r);
+        return;
+    }
     r = gate_release(&session->gate, &verdict, session->launch_fd);
     if (r == 0)
         r = gate_wait(&session->gate, &report);
@@ -267,7 +306,7 @@ static void session_release_gate(struct session *session) {
                    report.status == PROTOCOL_EXEC_FAILED ? "executing the command: errno %d"
                                                          : "in the gate: errno %d",
                    report.error);
-    session_log(session, AUDIT_FAILURE);
+    (void)session_log(session, AUDIT_FAILURE);
 }
 
 /* The order of these steps is the security of the whole. */
@@ -277,7 +316,7 @@ static void session_serve(const struct session_setup *setup) {
 
     session_take_privilege(&session);
     session_load_policy(&session);
-    audit_open(&session.audit, AUDIT_SOCKET);
+    session_open_log(&session);
     session_open_gate(&session);
     session_confine(&session);
     if (!session_receive(&session))
@@ -286,7 +325,7 @@ static void session_serve(const struct session_setup *setup) {
     if (session.status == PROTOCOL_GRANTED)
         session_release_gate(&session);
     else
-        session_log(&session, AUDIT_REFUSAL);
+        (void)session_log(&session, AUDIT_REFUSAL);
     session_reply(&session);
 }
 

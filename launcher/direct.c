@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -59,6 +60,50 @@ static int broker_spawn(pid_t *pidp, int session_fd, const sigset_t *mask) {
     return 0;
 }
 
+/* This process's children, as the kernel lists them (proc(5)); none if it does not. */
+static size_t children_list(pid_t *pids, size_t max) {
+    char path[64];
+    FILE *children;
+    size_t n = 0;
+
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+    children = fopen(path, "re");
+    if (children == NULL)
+        return 0;
+    while (n < max && fscanf(children, "%d", &pids[n]) == 1)
+        n++;
+    (void)fclose(children);
+    return n;
+}
+
+/* Only a process that had children before it executed utsrun has any to list. */
+static bool has_children(void) {
+    siginfo_t info;
+
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+static bool pids_contain(const pid_t *pids, size_t n, pid_t pid) {
+    for (size_t i = 0; i < n; i++)
+        if (pids[i] == pid)
+            return true;
+    return false;
+}
+
+/*
+ * The gate of a broker that died without a word: the one child that is not the broker and was not
+ * there before. Returns its pid, or 0 if there is none.
+ */
+pid_t direct_find_gate(const struct direct *direct) {
+    pid_t now[DIRECT_CHILDREN_MAX];
+    size_t n = children_list(now, BASE_ARRAY_SIZE(now));
+
+    for (size_t i = 0; i < n; i++)
+        if (now[i] != direct->broker && !pids_contain(direct->earlier, direct->n_earlier, now[i]))
+            return now[i];
+    return 0;
+}
+
 /*
  * Starts a broker on one end of a new channel; the command will be this process's child, not the
  * broker's. @mask is the signal mask that broker and command get; ignored signals they inherit.
@@ -72,6 +117,9 @@ int direct_start(struct direct *direct, const sigset_t *mask) {
     CLEANUP_FD int theirs = -1;
     int r;
 
+    direct->n_earlier = 0;
+    if (has_children())
+        direct->n_earlier = children_list(direct->earlier, BASE_ARRAY_SIZE(direct->earlier));
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return -errno;
     ours = ends[0];

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
@@ -51,6 +52,17 @@ static int send_request(const struct options *options, uint32_t closed, int chan
     return r;
 }
 
+/*
+ * The broker ended and said nothing, but it may have let its gate go by then: a child of this
+ * process's that nobody would know of. Any other child was there before utsrun was executed.
+ */
+static void end_stray_gate(const struct direct *direct) {
+    pid_t gate = direct_find_gate(direct);
+
+    if (gate > 0 && kill(gate, SIGKILL) == 0)
+        (void)waitpid(gate, NULL, 0);
+}
+
 /* The broker ended and said nothing. */
 static _Noreturn void broker_died(int wait_status) {
     if (WIFSIGNALED(wait_status)) {
@@ -78,8 +90,14 @@ static int receive_reply(int channel, struct protocol_reply *replyp) {
     struct protocol_reply record;
     struct channel_fds fds;
     size_t size;
-    int r = channel_receive(channel, &record, sizeof(record), &size, &fds);
+    struct pollfd ready = {.fd = channel, .events = POLLIN};
+    int r;
 
+    /* Where the broker is dead and only its gate holds the channel, there is nothing to wait for.
+     */
+    if (poll(&ready, 1, 0) != 1)
+        return -EPIPE;
+    r = channel_receive(channel, &record, sizeof(record), &size, &fds);
     if (r < 0)
         return r == -ECONNRESET ? -EPIPE : r;
     if (size == 0)
@@ -102,8 +120,10 @@ static void await_reply(struct supervisor *supervisor, const struct direct *dire
         supervisor->broker = direct->broker;
     if (r == -EPIPE && ended == 0)
         ended = supervise_wait(supervisor, direct->broker, -1, &broker_status);
-    if (r == -EPIPE && ended == SUPERVISE_E_ENDED)
+    if (r == -EPIPE && ended == SUPERVISE_E_ENDED) {
+        end_stray_gate(direct);
         broker_died(broker_status);
+    }
     if (r < 0) {
         message("talking to the broker failed: %s", strerror(-r));
         _exit(EXIT_UTSRUN_FAILED);

@@ -19,7 +19,7 @@ void message(const char *format, ...) {
     (void)vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     for (char *c = text; *c != '\0'; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
+        if (*c < ' ' || *c > '~')
             *c = '?';
     (void)fprintf(stderr, "utsrun: %s\n", text);
 }
@@ -44,6 +44,17 @@ static void message_denied(const char *names, const struct protocol_reply *reply
         message("%s denied: no rule gives it to you; names under .test are free for all by "
                 "default, the rest is given in " POLICY_FOLDER_ADMIN,
                 names);
+}
+
+/* The rule permits, but asks for what is not to be had in this way. */
+static void message_rule(const char *names, const struct protocol_reply *reply) {
+    const char *why = reply->status == PROTOCOL_NEEDS_SERVICE
+                          ? "has a limit, which only the service can count; use --via service"
+                      : reply->status == PROTOCOL_NEEDS_DIRECT
+                          ? "says setuid, which the service cannot give; use --via direct"
+                          : "allows no more commands at once than are running; end one";
+
+    message("%s refused: %s:%u %s", names, reply->rule_file, reply->rule_line, why);
 }
 
 static const char *kernel_hint(int error) {
@@ -93,17 +104,9 @@ int message_refusal(const struct options *options, const struct protocol_reply *
         message("%s refused: %s", names, diagnose_invalid_policy());
         break;
     case PROTOCOL_NEEDS_SERVICE:
-        message(
-            "%s refused: %s:%u has a limit, which only the service can count; use --via service",
-            names, reply->rule_file, reply->rule_line);
-        break;
     case PROTOCOL_NEEDS_DIRECT:
-        message("%s refused: %s:%u says setuid, which the service cannot give; use --via direct",
-                names, reply->rule_file, reply->rule_line);
-        break;
     case PROTOCOL_LIMIT_REACHED:
-        message("%s refused: as many commands as %s:%u allows are running; end one", names,
-                reply->rule_file, reply->rule_line);
+        message_rule(names, reply);
         break;
     case PROTOCOL_CALLER_CONFINED:
         message("%s refused: you are in a sandbox, and the service starts nothing outside of it; "
@@ -118,6 +121,14 @@ int message_refusal(const struct options *options, const struct protocol_reply *
         message("%s refused: utsrun and " BROKER_PATH " do not understand each other; install both "
                 "from one version",
                 names);
+        break;
+    case PROTOCOL_NOT_LOGGED:
+        message("%s refused: the log daemon does not take the line, and what is not logged is not "
+                "given (%s); try again",
+                names, strerror(reply->error));
+        break;
+    case PROTOCOL_TOO_LATE:
+        message("%s refused: the request reached the broker too late; try again", names);
         break;
     case PROTOCOL_KERNEL_REFUSED:
     case PROTOCOL_GRANTED:

@@ -66,22 +66,34 @@ int supervise_forward(struct supervisor *supervisor) {
 }
 
 /*
- * True if a signal that this process got is to be sent on to @child. Those that the terminal sent
- * (SI_KERNEL, sigaction(2)) went to the whole foreground process group, so the child has them too;
- * but of a hangup only the session's leader is told (tty_signal_session_leader() of the kernel),
- * and a timer of this process's is known to nobody else. What the child or this process itself sent
- * to the group comes back to nobody.
+ * True if a signal that this process got is to be sent on to the child. Those that the terminal
+ * sent (SI_KERNEL, sigaction(2)) went to the whole foreground process group, so a child in this
+ * group has them too; one that left it would have had them without utsrun. But of a hangup only the
+ * session's leader is told (tty_signal_session_leader() of the kernel), and a timer of this
+ * process's is known to nobody else. What the child or this process itself sent to the group comes
+ * back to nobody.
  */
-bool supervise_is_forwarded(const struct signalfd_siginfo *info, pid_t self, pid_t child,
-                            bool is_session_leader) {
+bool supervise_is_forwarded(const struct signalfd_siginfo *info,
+                            const struct signal_parties *parties) {
     if (info->ssi_signo == SIGCHLD)
         return false;
-    if (info->ssi_code == SI_KERNEL) {
-        if (info->ssi_signo == SIGHUP || info->ssi_signo == SIGCONT)
-            return is_session_leader;
-        return info->ssi_signo == SIGALRM;
+    if (info->ssi_code != SI_KERNEL)
+        return info->ssi_pid != (uint32_t)parties->self &&
+               info->ssi_pid != (uint32_t)parties->child;
+    switch (info->ssi_signo) {
+    case SIGALRM:
+        return true;
+    case SIGHUP:
+    case SIGCONT:
+        return parties->is_session_leader;
+    case SIGINT:
+    case SIGQUIT:
+    case SIGTSTP:
+    case SIGWINCH:
+        return parties->has_child_left_group;
+    default:
+        return false;
     }
-    return info->ssi_pid != (uint32_t)self && info->ssi_pid != (uint32_t)child;
 }
 
 /* Stops this process by the signal that stopped the child; the shell sees what it would see. */
@@ -105,10 +117,23 @@ static void stop_like(int signal_number) {
     (void)sigaction(signal_number, &before, NULL);
 }
 
+/*
+ * A shell makes a job's first process the leader of the job's group. Here that is utsrun, not the
+ * command: one that makes itself a leader, as timeout(1) does, leaves this group by that.
+ */
+static bool has_left_group(pid_t child) {
+    pid_t group = getpgid(child);
+
+    return group > 0 && group != getpgrp();
+}
+
 /* Sends every signal on that has come. The child cannot be somebody else: nobody else reaps it. */
 static int signals_forward(const struct supervisor *supervisor, pid_t child) {
+    const struct signal_parties parties = {.self = getpid(),
+                                           .child = child,
+                                           .is_session_leader = getsid(0) == getpid(),
+                                           .has_child_left_group = has_left_group(child)};
     struct signalfd_siginfo info;
-    bool is_session_leader = getsid(0) == getpid();
 
     for (;;) {
         ssize_t n = read(supervisor->signal_fd, &info, sizeof(info));
@@ -118,7 +143,7 @@ static int signals_forward(const struct supervisor *supervisor, pid_t child) {
         if (n < 0)
             return errno == EAGAIN ? 0 : -errno;
         /* EPERM if the command became another user's (a setuid program): as from any shell. */
-        if (supervise_is_forwarded(&info, getpid(), child, is_session_leader))
+        if (supervise_is_forwarded(&info, &parties))
             (void)kill(child, (int)info.ssi_signo);
     }
 }

@@ -28,6 +28,13 @@ int supervise_block(struct supervisor *supervisor);
 int supervise_watch(struct supervisor *supervisor);
 int supervise_forward(struct supervisor *supervisor);
 int supervise_wait(struct supervisor *supervisor, pid_t child, int readable_fd, int *statusp);
-bool supervise_is_forwarded(const struct signalfd_siginfo *info, pid_t self, pid_t child,
-                            bool is_session_leader);
+/* Who is who when a signal has come. */
+struct signal_parties {
+    pid_t self, child;
+    bool is_session_leader;    /* this process */
+    bool has_child_left_group; /* the child is not in this process's group */
+};
+
+bool supervise_is_forwarded(const struct signalfd_siginfo *info,
+                            const struct signal_parties *parties);
 _Noreturn void supervise_end_like(int wait_status);

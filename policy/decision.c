@@ -6,17 +6,26 @@
 #include "policy/names.h"
 #include "utsbroker/base.h"
 
+/*
+ * A name that nobody knows makes a deny rule one for everybody: if it is only a database that is
+ * away, those whom the rule means must not slip through. A permit rule just does not mean anybody
+ * by it.
+ */
 static int rule_is_for(const struct policy *policy, const struct policy_rule *rule,
-                       struct subject *subject, bool *is_forp) {
-    bool is_for = rule->is_any;
+                       struct subject *subject, bool *is_forp, bool *is_in_doubtp) {
+    bool has_unknown = false;
 
-    for (size_t i = 0; i < rule->n_subjects && !is_for; i++) {
-        int r = subject_is_meant(subject, &policy->subjects[rule->first_subject + i], &is_for);
+    *is_forp = rule->is_any;
+    for (size_t i = 0; i < rule->n_subjects && !*is_forp; i++) {
+        const struct policy_subject *meant = &policy->subjects[rule->first_subject + i];
+        int r = subject_is_meant(subject, meant, is_forp);
 
         if (r < 0)
             return r;
+        has_unknown |= r == SUBJECT_E_UNKNOWN;
     }
-    *is_forp = is_for;
+    *is_in_doubtp = !*is_forp && has_unknown && rule->action == POLICY_DENY;
+    *is_forp |= *is_in_doubtp;
     return 0;
 }
 
@@ -42,8 +51,8 @@ int selection_init(struct selection *selection, const struct policy *policy,
         return -ENOMEM;
     for (size_t i = 0; i < policy->n_rules; i++) {
         const struct policy_rule *rule = &policy->rules[i];
-        bool is_for;
-        int r = rule_is_for(policy, rule, subject, &is_for);
+        bool is_for, is_in_doubt;
+        int r = rule_is_for(policy, rule, subject, &is_for, &is_in_doubt);
 
         if (r < 0) {
             *failedp = rule;
@@ -51,7 +60,8 @@ int selection_init(struct selection *selection, const struct policy *policy,
         }
         if (!is_for)
             continue;
-        selected.rules[selected.n_rules++] = rule;
+        selected.rules[selected.n_rules++] =
+            (struct selected_rule){.rule = rule, .is_in_doubt = is_in_doubt};
         selected.has_setuid |= rule->is_setuid;
         if (rule_denies_everything(rule))
             break;
@@ -98,19 +108,19 @@ static bool rule_matches(const struct policy *policy, const struct policy_rule *
     return (hostname == NULL || host) && (domainname == NULL || domain);
 }
 
-static const struct policy_rule *first_match(const struct selection *selection,
-                                             const char *hostname, const char *domainname) {
+static const struct selected_rule *first_match(const struct selection *selection,
+                                               const char *hostname, const char *domainname) {
     for (size_t i = 0; i < selection->n_rules; i++)
-        if (rule_matches(selection->policy, selection->rules[i], hostname, domainname))
-            return selection->rules[i];
+        if (rule_matches(selection->policy, selection->rules[i].rule, hostname, domainname))
+            return &selection->rules[i];
     return NULL;
 }
 
 static bool is_permitted(const struct selection *selection, const char *hostname,
                          const char *domainname) {
-    const struct policy_rule *rule = first_match(selection, hostname, domainname);
+    const struct selected_rule *match = first_match(selection, hostname, domainname);
 
-    return rule != NULL && rule->action == POLICY_PERMIT;
+    return match != NULL && match->rule->action == POLICY_PERMIT;
 }
 
 /* Which names are to blame: those that would not be given alone; if each would be, both. */
@@ -149,10 +159,15 @@ struct decision selection_decide(const struct selection *selection, const char *
     unsigned unprintable = names_that_are_not(
         name_is_printable, DECISION_HOSTNAME | DECISION_DOMAINNAME, hostname, domainname);
     struct decision decision = {.verdict = DECISION_DENIED};
+    const struct selected_rule *match;
 
     if (unprintable != 0)
         return (struct decision){.verdict = DECISION_BAD_NAME, .names = unprintable};
-    decision.rule = first_match(selection, hostname, domainname);
+    match = first_match(selection, hostname, domainname);
+    if (match != NULL) {
+        decision.rule = match->rule;
+        decision.is_in_doubt = match->is_in_doubt;
+    }
     if (decision.rule != NULL && decision.rule->action == POLICY_PERMIT) {
         decision.verdict = DECISION_PERMITTED;
         return decision;

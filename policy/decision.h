@@ -8,10 +8,16 @@
 #include "policy/rules.h"
 #include "policy/subject.h"
 
+/* A rule that is for the subject; @is_in_doubt: a deny rule with a name that nobody knows. */
+struct selected_rule {
+    const struct policy_rule *rule;
+    bool is_in_doubt;
+};
+
 /* The rules of a policy that are for one subject, in order. Points into the policy. */
 struct selection {
     const struct policy *policy;
-    const struct policy_rule **rules;
+    struct selected_rule *rules;
     size_t n_rules;
     bool has_setuid; /* one of them permits with setuid */
 };
@@ -29,6 +35,7 @@ enum {
 struct decision {
     enum decision_verdict verdict;
     const struct policy_rule *rule; /* that decided; NULL if none matched */
+    bool is_in_doubt;               /* of that rule */
     unsigned names;                 /* not permitted: which of the names it is about */
 };
 

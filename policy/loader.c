@@ -110,6 +110,11 @@ static int loader_list_folder(struct loader *loader, size_t folder) {
     }
 }
 
+/* The process lacks something, and the policy is not to blame. */
+static bool is_shortage(int error) {
+    return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
 /* A folder that does not exist holds no rules; one that cannot be trusted or read is an error. */
 static int loader_open_folder(struct loader *loader, size_t folder) {
     const char *path = loader->folders[folder];
@@ -119,6 +124,8 @@ static int loader_open_folder(struct loader *loader, size_t folder) {
 
     if (fd < 0 && errno == ENOENT)
         return 0;
+    if (fd < 0 && is_shortage(errno))
+        return -errno;
     if (fd < 0 || fstat(fd, &status) < 0) {
         loader_fail(loader, path, "could not be opened: %s", strerror(errno));
         return 0;
@@ -130,7 +137,7 @@ static int loader_open_folder(struct loader *loader, size_t folder) {
     }
     loader->open_folders[folder] = fdopendir(fd);
     if (loader->open_folders[folder] == NULL)
-        return -ENOMEM;
+        return -errno;
     fd = -1;
     return loader_list_folder(loader, folder);
 }
@@ -236,6 +243,8 @@ static int loader_load_entry(struct loader *loader, const struct entry *entry) {
 
     /* Nothing here blocks or follows: a FIFO does not hang us, a link leads nowhere. */
     fd = openat(folder_fd, entry->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0 && is_shortage(errno))
+        return -errno;
     if (fd < 0) {
         loader_fail(loader, name, "could not be opened: %s",
                     errno == ELOOP ? "it is a link to something else than /dev/null"
@@ -272,7 +281,8 @@ static int loader_load_entries(struct loader *loader) {
  * must be owned by root and writable by nobody else; files must be regular.
  *
  * Returns 0; POLICY_E_INVALID if an error was reported, or if there is no file at all (that is
- * reported too): the policy must not be used then; -ENOMEM. In every case policy_deinit() frees.
+ * reported too): the policy must not be used then; -ENOMEM, -EMFILE, -ENFILE. In every case
+ * policy_deinit() frees.
  */
 int policy_load(struct policy *policy, const char *const *folders, size_t n_folders,
                 policy_report report, void *context) {

@@ -60,6 +60,16 @@ bool pattern_is_wildcard(const char *pattern) {
     return strpbrk(pattern, "*?[") != NULL;
 }
 
+static bool char_is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+/* As case is ignored, a range from a letter to something else would mean what nobody expects. */
+static bool range_is_plain(char low, char high) {
+    return char_is_alphanumeric(low) && char_is_alphanumeric(high) &&
+           char_is_digit(low) == char_is_digit(high) && char_to_lower(low) <= char_to_lower(high);
+}
+
 /*
  * Looks for what is wrong with @pattern. Returns NULL if nothing is, else what is, as a constant
  * string, with *@offsetp the byte where it begins.
@@ -74,6 +84,8 @@ const char *pattern_find_error(const char *pattern, size_t *offsetp) {
         if (pattern[i++] != '[')
             continue;
         *offsetp = i - 1;
+        if (pattern[i] == '^')
+            return "[^ has no meaning: write [! for what is not in the set";
         if (pattern[i] == '!')
             i++;
         if (pattern[i] == ']')
@@ -85,8 +97,8 @@ const char *pattern_find_error(const char *pattern, size_t *offsetp) {
                 return "[ inside a set";
             if (pattern[i + 1] != '-' || pattern[i + 2] == ']' || pattern[i + 2] == '\0')
                 continue;
-            if (char_to_lower(pattern[i]) > char_to_lower(pattern[i + 2]))
-                return "a range that runs backwards";
+            if (!range_is_plain(pattern[i], pattern[i + 2]))
+                return "a range goes from letter to letter or from digit to digit, upwards";
             i += 2;
         }
         i++;

@@ -148,10 +148,12 @@ static bool subject_has_id(const struct subject *subject, enum policy_subject_ki
 /*
  * Says in *@is_meantp whether @meant, a user or group of a rule, is @subject. A name is turned into
  * its id (getpwnam(3), getgrnam(3)), not the id into a name: two names of one id are one user. An
- * id is compared without asking any database. A name that nobody has means nobody.
+ * id is compared without asking any database.
  *
- * Returns 0, or a negative errno if the database did not answer: nobody knows then, and the caller
- * must refuse. @meant must live as long as @subject.
+ * Returns 0; SUBJECT_E_UNKNOWN if no database knows the name, which is also what the C library says
+ * if a database was left out because its module could not be loaded, and that can be the user's
+ * doing (a limit of memory): the caller must take it for the worse; a negative errno if a database
+ * did not answer: the caller must refuse. @meant must live as long as @subject.
  */
 int subject_is_meant(struct subject *subject, const struct policy_subject *meant, bool *is_meantp) {
     const struct lookup *lookup;
@@ -164,7 +166,10 @@ int subject_is_meant(struct subject *subject, const struct policy_subject *meant
     r = subject_look_up(subject, meant, &lookup);
     if (r < 0)
         return r;
-    *is_meantp = lookup->exists && subject_has_id(subject, meant->kind, lookup->id);
+    *is_meantp = false;
+    if (!lookup->exists)
+        return SUBJECT_E_UNKNOWN;
+    *is_meantp = subject_has_id(subject, meant->kind, lookup->id);
     return 0;
 }
 

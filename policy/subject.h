@@ -18,6 +18,10 @@ struct subject {
 #define SUBJECT_NULL                                                                               \
     { 0 }
 
+enum {
+    SUBJECT_E_UNKNOWN = 1, /* no database knows the name */
+};
+
 int subject_init_self(struct subject *subject);
 void subject_deinit(struct subject *subject);
 int subject_is_meant(struct subject *subject, const struct policy_subject *meant, bool *is_meantp);

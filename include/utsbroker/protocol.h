@@ -42,6 +42,8 @@ enum protocol_status {
     PROTOCOL_NO_CAPABILITY,  /* the broker was started without CAP_SYS_ADMIN */
     PROTOCOL_KERNEL_REFUSED, /* errno says why */
     PROTOCOL_EXEC_FAILED,    /* errno says why */
+    PROTOCOL_NOT_LOGGED,     /* there is a log daemon, and it does not take the line */
+    PROTOCOL_TOO_LATE,       /* the policy was loaded too long before the request came */
     PROTOCOL_STATUS_COUNT
 };
 

@@ -1,7 +1,7 @@
 /*
- * The ten-line program that it all began with, as fast as it can be: a command (here of one's choice,
- * not only /bin/bash) in a new UTS namespace under the name "In Namespace". Needs root, checks
- * nothing, asks nobody. What utsrun takes is measured against it.
+ * The ten-line program that it all began with, as fast as it can be: a command (here of one's
+ * choice, not only /bin/bash) in a new UTS namespace under the name "In Namespace". Needs root,
+ * checks nothing, asks nobody. What utsrun takes is measured against it.
  */
 
 #include <sched.h>

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -20,6 +21,9 @@ struct broker {
     pid_t pid;
     int channel;
 };
+
+/* What the next broker does right before it is executed, as the user. */
+static void (*broker_prepare)(void);
 
 static void broker_start(struct broker *broker, const struct user *user,
                          const char *policy_folder) {
@@ -42,6 +46,8 @@ static void broker_start(struct broker *broker, const struct user *user,
             _exit(201);
         if (user != NULL)
             harness_become(user);
+        if (broker_prepare != NULL)
+            broker_prepare();
         (void)execve(BROKER_PATH, argv, environment);
         _exit(202);
     }
@@ -88,6 +94,12 @@ static struct protocol_reply reply_of(const struct broker *broker) {
     assert_int_equal(protocol_decode_reply(&record, size, fds.n_fds, &reply), 0);
     channel_fds_deinit(&fds);
     return reply;
+}
+
+static void limit_processes(void) {
+    const struct rlimit limit = {1, 1};
+
+    (void)setrlimit(RLIMIT_NPROC, &limit);
 }
 
 /* The gate is this test's child, as the command would be. */
@@ -237,6 +249,42 @@ static void a_caller_with_the_capability_may_choose_the_policy(void **state) {
     assert_int_equal(system("rm -rf /tmp/test-broker /tmp/test-broker.ran"), 0);
 }
 
+/* The kernel does not ask a holder of CAP_SYS_ADMIN for RLIMIT_NPROC; the broker has it asked. */
+static void a_limit_of_processes_holds(void **state) {
+    const struct protocol_request request = good_request();
+    CLEANUP_FD int launch = good_launch();
+    struct broker broker;
+    struct protocol_reply reply;
+
+    (void)state;
+    broker_prepare = limit_processes;
+    broker_start(&broker, USER_WITHOUT_NAME, NULL);
+    broker_prepare = NULL;
+    assert_int_equal(channel_send(broker.channel, &request, sizeof(request), &launch, 1), 0);
+    reply = reply_of(&broker);
+    assert_int_equal(reply.status, PROTOCOL_KERNEL_REFUSED);
+    assert_int_equal(reply.error, EAGAIN);
+    broker_end(&broker, 0);
+    reap_all();
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+/* Who waits with the request does not keep a policy that has changed since. */
+static void a_request_that_comes_too_late_is_refused(void **state) {
+    const struct protocol_request request = good_request();
+    CLEANUP_FD int launch = good_launch();
+    struct broker broker;
+
+    (void)state;
+    broker_start(&broker, USER_WITHOUT_NAME, NULL);
+    sleep(12);
+    assert_int_equal(channel_send(broker.channel, &request, sizeof(request), &launch, 1), 0);
+    assert_int_equal(reply_of(&broker).status, PROTOCOL_TOO_LATE);
+    broker_end(&broker, 0);
+    reap_all();
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
 /* Read from outside while the session waits for its request: the design's table of who holds what.
  */
 static const char *status_line(pid_t pid, const char *key) {
@@ -333,6 +381,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_launcher_that_goes_away_leaves_nothing),
     cmocka_unit_test(a_killed_broker_leaves_no_gate),
     cmocka_unit_test(a_caller_with_the_capability_may_choose_the_policy),
+    cmocka_unit_test(a_limit_of_processes_holds),
+    cmocka_unit_test(a_request_that_comes_too_late_is_refused),
     cmocka_unit_test(each_process_holds_what_the_design_says),
 };
 

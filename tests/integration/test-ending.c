@@ -259,6 +259,60 @@ static void the_broker_is_gone_once_the_command_runs(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
+/* The pids of utsrun's children, in the order in which they were made: the broker, the gate. */
+static size_t children_of(pid_t utsrun, pid_t *pids) {
+    char path[64];
+    FILE *file;
+    size_t n = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)utsrun, (int)utsrun);
+    file = fopen(path, "re");
+    while (file != NULL && n < 2 && fscanf(file, "%d", &pids[n]) == 1)
+        n++;
+    if (file != NULL)
+        fclose(file);
+    return n;
+}
+
+static void a_broker_that_is_killed_at_any_moment_leaves_no_command(void **state) {
+    unsigned seed = 23, n_killed = 0;
+
+    (void)state;
+    for (int i = 0; i < 300; i++) {
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {UTSRUN_PATH, "-n", "x.test", "sleep", "100"}};
+        const struct timespec pause = {.tv_nsec = 300000 + rand_r(&seed) % 3000000};
+        pid_t children[2] = {0};
+        int output, errors, status;
+        pid_t pid = harness_start(&run, &output, &errors);
+
+        nanosleep(&pause, NULL);
+        if (children_of(pid, children) > 0) {
+            if (i % 3 == 0 && children[1] != 0) /* and the gate cannot even notice */
+                (void)kill(children[1], SIGSTOP);
+            (void)kill(children[0], SIGKILL);
+        } else {
+            (void)kill(pid, SIGKILL);
+        }
+        close(output);
+        close(errors);
+        /* Where it was too late for that, a command runs, or is stopped and utsrun with it. */
+        for (int j = 0; j < 1000 && waitpid(pid, &status, WNOHANG) == 0; j++) {
+            usleep(10000);
+            if (j != 30)
+                continue;
+            for (size_t child = children_of(pid, children); child > 0; child--)
+                (void)kill(children[child - 1], SIGCONT);
+            (void)kill(pid, SIGCONT);
+            (void)kill(pid, SIGTERM);
+        }
+        n_killed += WIFEXITED(status) && WEXITSTATUS(status) == 125;
+        harness_assert_nothing_left(USER_WITHOUT_NAME);
+    }
+    print_message("of 300 brokers %u were killed before they answered\n", n_killed);
+    assert_true(n_killed > 20);
+}
+
 /* An alarm survives execve(2): without utsrun in between it would have ended the command. */
 static void set_alarm(void *context) {
     (void)context;
@@ -313,6 +367,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(timeout_leaves_nothing_behind),
     cmocka_unit_test(a_signal_at_any_moment_ends_all),
     cmocka_unit_test(the_broker_is_gone_once_the_command_runs),
+    cmocka_unit_test(a_broker_that_is_killed_at_any_moment_leaves_no_command),
     cmocka_unit_test(a_pending_alarm_ends_the_command),
     cmocka_unit_test(children_that_were_there_before_change_nothing),
 };

@@ -106,6 +106,8 @@ static void the_administrator_says_who_gets_what(void **state) {
         {"permit group 54323 hostname lab1", USER_WITHOUT_NAME, {"-n", "lab1"}, NULL},
         {"permit group 54322 hostname lab1", USER_WITHOUT_NAME, {"-n", "lab1"}, NULL},
         {"permit group 54321 hostname lab1", USER_WITHOUT_NAME, {"-n", "lab1"}, "denied"},
+        {"deny user nosuchuser hostname x*", USER_WITHOUT_NAME, {"-n", "x.test"}, "forbids it"},
+        {"deny user nosuchuser hostname x*", USER_WITHOUT_NAME, {"-n", "y.test"}, NULL},
         {"permit user nosuchuser group nosuchgroup hostname lab1\n"
          "permit user 54321 hostname lab1",
          USER_WITHOUT_NAME,
@@ -411,6 +413,37 @@ static void a_privileged_broker_obeys_nothing_but_the_session_fd(void **state) {
     }
 }
 
+static void close_stdio(void *context) {
+    (void)context;
+    close(0);
+    close(1);
+    close(2);
+}
+
+/* Root's broker is no secure execution: nobody but the broker fills 0, 1 and 2 there. */
+static void root_has_every_name_and_keeps_what_it_is(void **state) {
+    static char *const names[] = {"x.test", "anything.at.all", "In Namespace"};
+    static struct result result;
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(names); i++) {
+        const struct run run = {
+            .argv = {UTSRUN_PATH, "-n", names[i], "grep", "NoNewPrivs", "/proc/self/status"}};
+
+        harness_run(&run, &result);
+        harness_assert_exit(&result, 0);
+        assert_string_equal(result.output, "NoNewPrivs:\t0\n");
+    }
+    for (int i = 0; i < 2; i++) {
+        const struct run run = {
+            .argv = {UTSRUN_PATH, "-n", "x.test", i == 0 ? "/no/such/file" : "/bin/true"},
+            .set_up = close_stdio};
+
+        harness_run(&run, &result);
+        harness_assert_exit(&result, i == 0 ? 127 : 0);
+    }
+}
+
 static void verbose_tells_the_rule(void **state) {
     static char *const options[] = {"-v", "-n", "x.test", NULL};
     const struct result *result = ask(USER_WITHOUT_NAME, options, NULL);
@@ -436,6 +469,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(exhaustion_is_told),
     cmocka_unit_test(one_that_is_two_users_is_refused),
     cmocka_unit_test(a_privileged_broker_obeys_nothing_but_the_session_fd),
+    cmocka_unit_test(root_has_every_name_and_keeps_what_it_is),
     cmocka_unit_test(verbose_tells_the_rule),
 };
 

@@ -194,6 +194,21 @@ static void what_the_terminal_sends_is_not_sent_twice(void **state) {
     terminal_close(&terminal);
 }
 
+/* timeout(1) makes itself the leader of a group; a job's first process, it would be that already.
+ */
+static void a_command_that_leaves_the_group_can_be_interrupted(void **state) {
+    static struct terminal terminal;
+
+    (void)state;
+    terminal_open(&terminal);
+    terminal_expect(&terminal, " outer]");
+    terminal_type(&terminal, UTSRUN_PATH " -n node1.test -- timeout 30 sleep 20\n");
+    usleep(200000);
+    terminal_type(&terminal, "\x03");
+    terminal_expect(&terminal, " outer]");
+    terminal_close(&terminal);
+}
+
 /* A terminal that goes away tells only the session's leader: here that is utsrun. */
 static void a_hangup_ends_the_command_of_a_session_leader(void **state) {
     static char *argv[] = {UTSRUN_PATH, "-n", "node1.test", "sleep", "100", NULL};
@@ -221,6 +236,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(ctrl_z_stops_and_fg_continues_a_command_of_the_outer_shell),
     cmocka_unit_test(suspend_inside_gives_the_terminal_back),
     cmocka_unit_test(what_the_terminal_sends_is_not_sent_twice),
+    cmocka_unit_test(a_command_that_leaves_the_group_can_be_interrupted),
     cmocka_unit_test(a_hangup_ends_the_command_of_a_session_leader),
 };
 

@@ -1,5 +1,7 @@
 #include "broker/audit.h"
 
+#include <errno.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -90,11 +92,11 @@ static void records_reach_daemons_of_both_kinds(void **state) {
         struct audit audit = AUDIT_NULL;
         ssize_t n;
 
-        audit_open(&audit, path);
+        assert_int_equal(audit_open(&audit, path), 0);
         assert_true(audit.fd >= 0);
         if (types[i] == SOCK_STREAM)
             connection = accept(daemon, NULL, NULL);
-        audit_write(&audit, &event);
+        assert_int_equal(audit_write(&audit, &event), 0);
         n = recv(types[i] == SOCK_STREAM ? connection : daemon, record, sizeof(record), 0);
         assert_true(n > 0);
         /* LOG_AUTHPRIV (10) | LOG_NOTICE (5); only a stream needs a NUL at the end. */
@@ -114,9 +116,21 @@ static void a_daemon_that_is_not_there_stops_nothing(void **state) {
     struct audit audit = AUDIT_NULL;
 
     (void)state;
-    audit_open(&audit, "/nonexistent/log");
+    assert_int_equal(audit_open(&audit, "/nonexistent/log"), 0);
     assert_true(audit.fd < 0);
-    audit_write(&audit, &event);
+    assert_int_equal(audit_write(&audit, &event), 0);
+}
+
+static void a_daemon_that_cannot_be_reached_is_an_error(void **state) {
+    struct rlimit before;
+    struct audit audit = AUDIT_NULL;
+
+    (void)state;
+    assert_int_equal(audit_open(&audit, "/dev/null/log"), -ENOTDIR);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){0, before.rlim_max}), 0);
+    assert_int_equal(audit_open(&audit, "/dev/log"), -EMFILE);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 static const struct CMUnitTest tests[] = {
@@ -124,6 +138,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_line_that_is_too_long_is_cut),
     cmocka_unit_test(records_reach_daemons_of_both_kinds),
     cmocka_unit_test(a_daemon_that_is_not_there_stops_nothing),
+    cmocka_unit_test(a_daemon_that_cannot_be_reached_is_an_error),
 };
 
 TEST_MAIN(tests)

@@ -171,9 +171,17 @@ static void the_first_rule_that_matches_decides(void **state) {
         {"deny any domainname d\npermit any hostname * domainname *", 7, "a", "d", D, 1, N},
         {"deny any hostname *\npermit any hostname \"a b\"", 7, "a b", NULL, D, 1, H},
         {"deny user bobby\npermit any hostname *", 1001, "a", NULL, D, 1, H}, /* bob by his id */
-        {"deny user nosuch\npermit any hostname *", 1001, "a", NULL, P, 2, 0},
-        {"deny group nosuch\npermit any hostname *", 1001, "a", NULL, P, 2, 0},
-        {"deny user students\npermit any hostname *", 2000, "a", NULL, P, 2, 0}, /* no user */
+        /* A name that nobody knows: a deny rule is for everybody then, a permit rule for nobody. */
+        {"deny user nosuch\npermit any hostname *", 1001, "a", NULL, D, 1, H},
+        {"deny group nosuch\npermit any hostname *", 1001, "a", NULL, D, 1, H},
+        {"deny user alice nosuch\npermit any hostname *", 1001, "a", NULL, D, 1, H},
+        {"deny user nosuch 5\npermit any hostname *", 1001, "a", NULL, D, 1, H},
+        {"deny group nosuch hostname b*\npermit any hostname *", 1001, "a", NULL, P, 2, 0},
+        {"deny group nosuch hostname b*\npermit any hostname *", 1001, "b", NULL, D, 1, H},
+        {"permit user nosuch hostname a", 1001, "a", NULL, D, 0, H},
+        {"permit user nosuch bob hostname a", 1001, "a", NULL, P, 1, 0},
+        {"deny user students\npermit any hostname *", 2000, "a", NULL, D, 1, H}, /* no user */
+        {"permit user students hostname *", 2000, "a", NULL, D, 0, H},
         {"permit group large hostname a", 2001, "a", NULL, P, 1, 0},
     };
 

@@ -139,7 +139,7 @@ static void every_mistake_is_told_with_line_and_column(void **state) {
         {"permit any hostname \"\"", 1, 22, "an empty pattern"},
         {"permit any hostname a[b", 1, 22, "[ without ]"},
         {"permit any hostname \"a[b\"", 1, 23, "[ without ]"},
-        {"permit any hostname [z-a]", 1, 21, "backwards"},
+        {"permit any hostname [z-a]", 1, 21, "a range goes"},
         {"permit any hostname a\"b\"", 1, 22, "a quote inside a word"},
         {"permit any hostname \"a\"b", 1, 24, "a closing quote ends the word"},
         {"permit any hostname \"a\"\"b\"", 1, 24, "a closing quote ends the word"},

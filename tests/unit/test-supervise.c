@@ -10,30 +10,30 @@ static void a_signal_is_passed_on_unless_the_command_has_it_already(void **state
         const char *what;
         int number, code;
         pid_t sender;
-        bool is_session_leader, is_forwarded;
+        bool is_session_leader, is_forwarded, is_forwarded_if_left;
     } cases[] = {
-        {"kill -TERM", SIGTERM, SI_USER, OTHER, false, true},
-        {"kill -INT", SIGINT, SI_USER, OTHER, false, true},
-        {"kill -HUP", SIGHUP, SI_USER, OTHER, false, true},
-        {"kill -QUIT", SIGQUIT, SI_USER, OTHER, false, true},
-        {"kill -USR1", SIGUSR1, SI_USER, OTHER, false, true},
-        {"kill -USR2", SIGUSR2, SI_USER, OTHER, false, true},
-        {"kill -CONT", SIGCONT, SI_USER, OTHER, false, true},
-        {"kill -WINCH", SIGWINCH, SI_USER, OTHER, false, true},
-        {"kill -TSTP", SIGTSTP, SI_USER, OTHER, false, true},
-        {"sigqueue", 40, SI_QUEUE, OTHER, false, true},
-        {"tgkill", SIGTERM, SI_TKILL, OTHER, false, true},
-        {"Ctrl-C", SIGINT, SI_KERNEL, 0, false, false},
-        {"Ctrl-C, and utsrun leads the session", SIGINT, SI_KERNEL, 0, true, false},
-        {"Ctrl-\\", SIGQUIT, SI_KERNEL, 0, false, false},
-        {"Ctrl-Z", SIGTSTP, SI_KERNEL, 0, false, false},
-        {"the window's size", SIGWINCH, SI_KERNEL, 0, false, false},
-        {"a hangup, told to the group", SIGHUP, SI_KERNEL, 0, false, false},
-        {"a hangup, told to the leader alone", SIGHUP, SI_KERNEL, 0, true, true},
-        {"the caller's alarm", SIGALRM, SI_KERNEL, 0, false, true},
-        {"a child's change", SIGCHLD, CLD_EXITED, CHILD, false, false},
-        {"kill 0 by the command", SIGTERM, SI_USER, CHILD, false, false},
-        {"our own", SIGPIPE, SI_USER, SELF, false, false},
+        {"kill -TERM", SIGTERM, SI_USER, OTHER, false, true, true},
+        {"kill -INT", SIGINT, SI_USER, OTHER, false, true, true},
+        {"kill -HUP", SIGHUP, SI_USER, OTHER, false, true, true},
+        {"kill -QUIT", SIGQUIT, SI_USER, OTHER, false, true, true},
+        {"kill -USR1", SIGUSR1, SI_USER, OTHER, false, true, true},
+        {"kill -USR2", SIGUSR2, SI_USER, OTHER, false, true, true},
+        {"kill -CONT", SIGCONT, SI_USER, OTHER, false, true, true},
+        {"kill -WINCH", SIGWINCH, SI_USER, OTHER, false, true, true},
+        {"kill -TSTP", SIGTSTP, SI_USER, OTHER, false, true, true},
+        {"sigqueue", 40, SI_QUEUE, OTHER, false, true, true},
+        {"tgkill", SIGTERM, SI_TKILL, OTHER, false, true, true},
+        {"Ctrl-C", SIGINT, SI_KERNEL, 0, false, false, true},
+        {"Ctrl-C, and utsrun leads the session", SIGINT, SI_KERNEL, 0, true, false, true},
+        {"Ctrl-\\", SIGQUIT, SI_KERNEL, 0, false, false, true},
+        {"Ctrl-Z", SIGTSTP, SI_KERNEL, 0, false, false, true},
+        {"the window's size", SIGWINCH, SI_KERNEL, 0, false, false, true},
+        {"a hangup, told to the group", SIGHUP, SI_KERNEL, 0, false, false, false},
+        {"a hangup, told to the leader alone", SIGHUP, SI_KERNEL, 0, true, true, true},
+        {"the caller's alarm", SIGALRM, SI_KERNEL, 0, false, true, true},
+        {"a child's change", SIGCHLD, CLD_EXITED, CHILD, false, false, false},
+        {"kill 0 by the command", SIGTERM, SI_USER, CHILD, false, false, false},
+        {"our own", SIGPIPE, SI_USER, SELF, false, false, false},
     };
 
     (void)state;
@@ -42,8 +42,13 @@ static void a_signal_is_passed_on_unless_the_command_has_it_already(void **state
                                         .ssi_code = cases[i].code,
                                         .ssi_pid = (uint32_t)cases[i].sender};
 
-        if (supervise_is_forwarded(&info, SELF, CHILD, cases[i].is_session_leader) !=
-            cases[i].is_forwarded)
+        struct signal_parties parties = {
+            .self = SELF, .child = CHILD, .is_session_leader = cases[i].is_session_leader};
+
+        if (supervise_is_forwarded(&info, &parties) != cases[i].is_forwarded)
+            fail_msg("%s", cases[i].what);
+        parties.has_child_left_group = true;
+        if (supervise_is_forwarded(&info, &parties) != cases[i].is_forwarded_if_left)
             fail_msg("%s", cases[i].what);
     }
 }

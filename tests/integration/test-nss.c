@@ -1,0 +1,140 @@
+/* Groups that only a directory knows, and users who would rather that it did not. */
+
+#include <errno.h>
+#include <glob.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "launcher/options.h"
+#include "launcher/request.h"
+#include "tests/integration/harness.h"
+#include "utsbroker/channel.h"
+#include "utsbroker/protocol.h"
+
+static const char policy[] = "deny group labstudents hostname licence*\n"
+                             "permit any hostname *\n";
+
+/* nsswitch.conf and a module of the test's, in a mount namespace of its own. */
+static int mount_database(void) {
+    char nsswitch[] = "/tmp/test-nss-XXXXXX";
+    int fd = mkstemp(nsswitch);
+    glob_t modules;
+    int n_mounted = 0;
+
+    if (fd < 0 || write(fd, "group: files compat\n", 20) != 20 || fchmod(fd, 0644) < 0 ||
+        unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount(nsswitch, "/etc/nsswitch.conf", NULL, MS_BIND, NULL) < 0)
+        return -1;
+    close(fd);
+    if (glob("/usr/lib/*/libnss_compat.so.2", 0, NULL, &modules) != 0 &&
+        glob("/usr/lib*/libnss_compat.so.2", 0, NULL, &modules) != 0)
+        return -1;
+    for (size_t i = 0; i < modules.gl_pathc; i++)
+        n_mounted += mount(NSS_MODULE_PATH, modules.gl_pathv[i], NULL, MS_BIND, NULL) == 0;
+    globfree(&modules);
+    unlink(nsswitch);
+    return n_mounted > 0 ? 0 : -1;
+}
+
+static int set_up(void **state) {
+    if (harness_set_up(state) != 0 || mount_database() != 0)
+        return -1;
+    policy_write("10-test.conf", policy);
+    return 0;
+}
+
+static void the_directory_is_asked(void **state) {
+    static struct result result;
+    struct run run = {.user = USER_WITHOUT_NAME, .argv = {UTSRUN_PATH, "-n", "licence1", "true"}};
+
+    (void)state;
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 125);
+    assert_non_null(strstr(result.errors, "10-test.conf:1 forbids it"));
+    run.user = USER_NOBODY; /* who is not in the group */
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 0);
+}
+
+/* The broker is executed by hand, with an environment of the user's. */
+static void no_variable_sends_the_directory_away(void **state) {
+    const struct protocol_request request = {
+        .version = PROTOCOL_VERSION, .names = PROTOCOL_HOSTNAME, .hostname = "licence1"};
+    char *command[] = {"true", NULL}, *nothing[] = {NULL};
+    const struct options options = {.hostname = "licence1", .command = command};
+    struct protocol_reply reply = {.status = PROTOCOL_GRANTED};
+    struct channel_fds fds;
+    int ends[2], launch = -1, status;
+    size_t size;
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+    pid = fork();
+    if (pid == 0) {
+        char *argv[] = {"utsbroker", "--session-fd", "9", NULL};
+        char *environment[] = {"TEST_NSS_AWAY=1", NULL};
+
+        dup2(ends[1], 9);
+        harness_become(USER_WITHOUT_NAME);
+        (void)execve(BROKER_PATH, argv, environment);
+        _exit(202);
+    }
+    close(ends[1]);
+    assert_int_equal(request_write_launch(&launch, &options, nothing, 0), 0);
+    assert_int_equal(channel_send(ends[0], &request, sizeof(request), &launch, 1), 0);
+    assert_int_equal(channel_receive(ends[0], &reply, sizeof(reply), &size, &fds), 0);
+    assert_int_equal(reply.status, PROTOCOL_DENIED);
+    close(launch);
+    close(ends[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+static void limit_memory(void *context) {
+    const rlim_t size = *(const rlim_t *)context;
+    const struct rlimit limit = {size, size};
+
+    (void)setrlimit(RLIMIT_AS, &limit);
+}
+
+/* With too little memory for the module the C library says "not found", as if there were no group.
+ */
+static void no_limit_sends_the_directory_away(void **state) {
+    unsigned n_denied = 0, n_failed = 0;
+
+    (void)state;
+    for (rlim_t size = 1 << 20; size < 12 << 20; size += 16 << 10) {
+        static struct result result;
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {UTSRUN_PATH, "-n", "licence1", "true"},
+                                .set_up = limit_memory,
+                                .context = &size};
+
+        harness_run(&run, &result);
+        if (WIFEXITED(result.status) && WEXITSTATUS(result.status) == 0)
+            fail_msg("granted with %lu KiB of memory", (unsigned long)size >> 10);
+        if (strstr(result.errors, "10-test.conf:1 forbids it") != NULL)
+            n_denied++;
+        else
+            n_failed++;
+    }
+    print_message("denied %u times; too little memory to get as far %u times\n", n_denied,
+                  n_failed);
+#ifdef NDEBUG /* a sanitizer's runtime needs terabytes of addresses */
+    assert_true(n_denied > 10 && n_failed > 10);
+#endif
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(the_directory_is_asked),
+    cmocka_unit_test(no_variable_sends_the_directory_away),
+    cmocka_unit_test(no_limit_sends_the_directory_away),
+};
+
+TEST_MAIN_AS_ROOT(tests, set_up, harness_tear_down)
