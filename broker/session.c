@@ -89,7 +89,7 @@ static int session_log(const struct session *session, enum audit_kind kind) {
     const struct protocol_request *request = &session->request;
     struct audit_event event = {
         .kind = kind,
-        .user = subject_known_user_name(&session->subject),
+        .user = session->subject.known_name,
         .uid = session->subject.uid,
         .hostname = request->names & PROTOCOL_HOSTNAME ? request->hostname : NULL,
         .domainname = request->names & PROTOCOL_DOMAINNAME ? request->domainname : NULL,

@@ -130,6 +130,8 @@ static int subject_look_up(struct subject *subject, const struct policy_subject 
         node = tsearch(lookup, &subject->lookups, lookup_compare);
         if (node == NULL)
             return -ENOMEM;
+        if (lookup->kind == POLICY_USER && lookup->exists && lookup->id == subject->uid)
+            subject->known_name = lookup->name;
         lookup = NULL;
     }
     *lookupp = *node;
@@ -171,29 +173,4 @@ int subject_is_meant(struct subject *subject, const struct policy_subject *meant
         return SUBJECT_E_UNKNOWN;
     *is_meantp = subject_has_id(subject, meant->kind, lookup->id);
     return 0;
-}
-
-struct name_search {
-    uid_t uid;
-    const char *name;
-};
-
-static void name_search_visit(const void *node, VISIT visit, void *closure) {
-    const struct lookup *lookup = *(const struct lookup *const *)node;
-    struct name_search *search = closure;
-
-    if ((visit == postorder || visit == leaf) && lookup->kind == POLICY_USER && lookup->exists &&
-        lookup->id == search->uid)
-        search->name = lookup->name;
-}
-
-/*
- * The name of @subject's user if a rule's name was found to mean it, else NULL. For the log, which
- * asks no database of its own. The string is the policy's.
- */
-const char *subject_known_user_name(const struct subject *subject) {
-    struct name_search search = {.uid = subject->uid};
-
-    twalk_r(subject->lookups, name_search_visit, &search);
-    return search.name;
 }

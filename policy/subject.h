@@ -12,7 +12,8 @@ struct subject {
     uid_t uid;
     gid_t *gids; /* sorted; the process's own groups, not the database's */
     size_t n_gids;
-    void *lookups; /* a tree of the names that were looked up already */
+    void *lookups;          /* a tree of the names that were looked up already */
+    const char *known_name; /* a rule's name that was found to be the user's, or NULL */
 };
 
 #define SUBJECT_NULL                                                                               \
@@ -25,6 +26,5 @@ enum {
 int subject_init_self(struct subject *subject);
 void subject_deinit(struct subject *subject);
 int subject_is_meant(struct subject *subject, const struct policy_subject *meant, bool *is_meantp);
-const char *subject_known_user_name(const struct subject *subject);
 
 #define CLEANUP_SUBJECT __attribute__((cleanup(subject_deinit)))

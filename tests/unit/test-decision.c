@@ -232,7 +232,7 @@ static void only_names_that_rules_need_are_looked_up_and_each_once(void **state)
         assert_int_equal(world.result, 0);
         if (n_lookups != cases[i].n_lookups)
             fail_msg("case %zu: %u lookups", i, n_lookups);
-        name = subject_known_user_name(&world.subject);
+        name = world.subject.known_name;
         if (cases[i].known_name == NULL)
             assert_null(name);
         else

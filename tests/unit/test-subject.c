@@ -28,7 +28,7 @@ static void names_mean_ids_by_the_database(void **state) {
     assert_false(is_meant(&subject, POLICY_GROUP, "other"));
     /* The database says that carol is in "members"; her process is not, and that is what counts. */
     assert_false(is_meant(&subject, POLICY_GROUP, "members"));
-    assert_string_equal(subject_known_user_name(&subject), "carola");
+    assert_string_equal(subject.known_name, "carola");
     subject.gids = NULL;
     subject_deinit(&subject);
 }
