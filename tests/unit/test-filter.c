@@ -1,0 +1,115 @@
+#include "broker/filter.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "broker/privilege.h"
+#include "tests/test.h"
+
+/* Makes one call behind the filter, in a child; returns the child's wait status. */
+static int status_behind_filter(long number, long a, long b, long c) {
+    pid_t pid = fork();
+    int status;
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (privilege_forbid_new() != 0 || filter_load() != 0)
+            _exit(100);
+        (void)syscall(number, a, b, c, 0, 0, 0);
+        /* Not _exit(2): a sanitizer's runtime makes calls of its own before it. */
+        for (;;)
+            (void)syscall(SYS_exit_group, 7);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void what_a_session_needs_is_let_through(void **state) {
+    static struct timespec now;
+    const struct {
+        const char *what;
+        long number, a, b, c;
+    } cases[] = {
+        {"recvmsg", SYS_recvmsg, -1, 0, 0},
+        {"sendmsg", SYS_sendmsg, -1, 0, 0},
+        {"close", SYS_close, -1, 0, 0},
+        {"clock_gettime", SYS_clock_gettime, CLOCK_MONOTONIC, (long)&now, 0},
+        {"prctl(PR_GET_SECCOMP)", SYS_prctl, PR_GET_SECCOMP, 0, 0},
+        {"exit_group", SYS_exit_group, 7, 0, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
+        if (status_behind_filter(cases[i].number, cases[i].a, cases[i].b, cases[i].c) != 7 << 8)
+            fail_msg("%s does not survive", cases[i].what);
+}
+
+static void whatever_else_is_death(void **state) {
+    static const struct {
+        const char *what;
+        long number, a;
+    } cases[] = {
+        {"read", SYS_read, -1},
+        {"write", SYS_write, -1},
+        {"openat", SYS_openat, -1},
+        {"mmap", SYS_mmap, 0},
+        {"mprotect", SYS_mprotect, 0},
+        {"brk", SYS_brk, 0},
+        {"socket", SYS_socket, -1},
+        {"connect", SYS_connect, -1},
+        {"clone3", SYS_clone3, 0},
+        {"execve", SYS_execve, 0},
+        {"kill", SYS_kill, 0},
+        {"ptrace", SYS_ptrace, -1},
+        {"sethostname", SYS_sethostname, 0},
+        {"setdomainname", SYS_setdomainname, 0},
+        {"capset", SYS_capset, 0},
+        {"setns", SYS_setns, -1},
+        {"unshare", SYS_unshare, 0},
+        {"getpid", SYS_getpid, 0},
+        {"ioctl", SYS_ioctl, -1},
+        {"dup", SYS_dup, -1},
+        {"pidfd_getfd", SYS_pidfd_getfd, -1},
+        {"prctl(PR_SET_DUMPABLE)", SYS_prctl, PR_SET_DUMPABLE},
+        {"prctl(PR_SET_SECCOMP)", SYS_prctl, PR_SET_SECCOMP},
+        {"seccomp", SYS_seccomp, -1},
+#ifdef __x86_64__
+        {"close of the x32 table", 0x40000000 + SYS_close, -1},
+#endif
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        int status = status_behind_filter(cases[i].number, cases[i].a, 0, 0);
+
+        if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS)
+            fail_msg("%s: wait status 0x%x", cases[i].what, status);
+    }
+}
+
+/* no_new_privs comes first: without it an unprivileged process may load no filter. */
+static void it_says_when_it_could_not_be_loaded(void **state) {
+    pid_t pid = fork();
+    int status;
+
+    (void)state;
+    if (pid == 0) {
+        if (geteuid() == 0 && setresuid(12345, 12345, 12345) < 0)
+            _exit(100);
+        _exit(filter_load() == -EACCES ? 7 : 101);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 7 << 8);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(what_a_session_needs_is_let_through),
+    cmocka_unit_test(whatever_else_is_death),
+    cmocka_unit_test(it_says_when_it_could_not_be_loaded),
+};
+
+TEST_MAIN(tests)
