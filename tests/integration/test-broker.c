@@ -249,6 +249,20 @@ static void a_caller_with_the_capability_may_choose_the_policy(void **state) {
     assert_int_equal(system("rm -rf /tmp/test-broker /tmp/test-broker.ran"), 0);
 }
 
+/* It gets the capability from its file, so it asks who started it for nothing. */
+static void an_unprivileged_caller_may_not_choose_the_policy(void **state) {
+    struct broker broker;
+
+    (void)state;
+    assert_int_equal(system("rm -rf /tmp/test-broker; umask 022; mkdir /tmp/test-broker; "
+                            "echo 'permit any hostname *' > /tmp/test-broker/a.conf"),
+                     0);
+    broker_start(&broker, USER_WITHOUT_NAME, "/tmp/test-broker");
+    broker_end(&broker, 125);
+    reap_all();
+    assert_int_equal(system("rm -rf /tmp/test-broker"), 0);
+}
+
 /* The kernel does not ask a holder of CAP_SYS_ADMIN for RLIMIT_NPROC; the broker has it asked. */
 static void a_limit_of_processes_holds(void **state) {
     const struct protocol_request request = good_request();
@@ -381,6 +395,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_launcher_that_goes_away_leaves_nothing),
     cmocka_unit_test(a_killed_broker_leaves_no_gate),
     cmocka_unit_test(a_caller_with_the_capability_may_choose_the_policy),
+    cmocka_unit_test(an_unprivileged_caller_may_not_choose_the_policy),
     cmocka_unit_test(a_limit_of_processes_holds),
     cmocka_unit_test(a_request_that_comes_too_late_is_refused),
     cmocka_unit_test(each_process_holds_what_the_design_says),

@@ -60,19 +60,18 @@ static void the_directory_is_asked(void **state) {
     harness_assert_exit(&result, 0);
 }
 
-/* The broker is executed by hand, with an environment of the user's. */
-static void no_variable_sends_the_directory_away(void **state) {
+/* What a broker answers that is executed by hand, with an environment of the user's. */
+static enum protocol_status status_with_hostile_environment(void) {
     const struct protocol_request request = {
         .version = PROTOCOL_VERSION, .names = PROTOCOL_HOSTNAME, .hostname = "licence1"};
     char *command[] = {"true", NULL}, *nothing[] = {NULL};
     const struct options options = {.hostname = "licence1", .command = command};
-    struct protocol_reply reply = {.status = PROTOCOL_GRANTED};
+    struct protocol_reply reply = {.status = PROTOCOL_STATUS_COUNT};
     struct channel_fds fds;
     int ends[2], launch = -1, status;
     size_t size;
     pid_t pid;
 
-    (void)state;
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
     pid = fork();
     if (pid == 0) {
@@ -88,11 +87,21 @@ static void no_variable_sends_the_directory_away(void **state) {
     assert_int_equal(request_write_launch(&launch, &options, nothing, 0), 0);
     assert_int_equal(channel_send(ends[0], &request, sizeof(request), &launch, 1), 0);
     assert_int_equal(channel_receive(ends[0], &reply, sizeof(reply), &size, &fds), 0);
-    assert_int_equal(reply.status, PROTOCOL_DENIED);
+    channel_fds_deinit(&fds);
     close(launch);
     close(ends[0]);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     harness_assert_nothing_left(USER_WITHOUT_NAME);
+    return (enum protocol_status)reply.status;
+}
+
+static void no_variable_sends_the_directory_away(void **state) {
+    (void)state;
+    assert_int_equal(status_with_hostile_environment(), PROTOCOL_DENIED);
+    /* A deny rule would deny without the directory, too; a permit rule shows that it was asked. */
+    policy_write("10-test.conf", "permit group labstudents hostname licence*\n");
+    assert_int_equal(status_with_hostile_environment(), PROTOCOL_GRANTED);
+    policy_write("10-test.conf", policy);
 }
 
 static void limit_memory(void *context) {

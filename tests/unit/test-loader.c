@@ -147,6 +147,33 @@ static void an_unreadable_file_refuses_everything(void **state) {
     assert_non_null(strstr(errors.message, "Permission denied"));
 }
 
+/* In place of read(2) (ld's --wrap): somebody writes to the file while it is read. */
+static bool writes_meanwhile;
+
+ssize_t __real_read(int fd, void *bytes, size_t size);
+ssize_t __wrap_read(int fd, void *bytes, size_t size);
+
+ssize_t __wrap_read(int fd, void *bytes, size_t size) {
+    ssize_t n = __real_read(fd, bytes, size);
+
+    if (writes_meanwhile)
+        run("echo deny any >> admin/a.conf");
+    return n;
+}
+
+static void a_file_that_changes_meanwhile_refuses_everything(void **state) {
+    CLEANUP_POLICY struct policy policy = POLICY_NULL;
+    struct errors errors;
+
+    (void)state;
+    run("rm -rf admin vendor; umask 022; mkdir admin; echo permit any hostname a > admin/a.conf");
+    writes_meanwhile = true;
+    assert_int_equal(load(&policy, &errors), POLICY_E_INVALID);
+    writes_meanwhile = false;
+    assert_string_equal(errors.file, "admin/a.conf");
+    assert_non_null(strstr(errors.message, "it changed meanwhile"));
+}
+
 static void no_descriptor_is_left_open(void **state) {
     CLEANUP_POLICY struct policy policy = POLICY_NULL;
     struct errors errors;
@@ -167,6 +194,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(files_are_one_list_sorted_by_name),
     cmocka_unit_test(what_cannot_be_trusted_refuses_everything),
     cmocka_unit_test(an_unreadable_file_refuses_everything),
+    cmocka_unit_test(a_file_that_changes_meanwhile_refuses_everything),
     cmocka_unit_test(no_descriptor_is_left_open),
 };
 
