@@ -170,12 +170,20 @@ int gate_open(struct gate *gate, bool may_setuid, int session_channel) {
     return 0;
 }
 
+/* The gate was killed; with something unread it is a reset connection (unix(7)). */
+static bool is_end_of_gate(int error) {
+    return error == -EPIPE || error == -ECONNRESET;
+}
+
 /*
  * Lets the gate go on as @verdict says; @launch_fd stays the caller's. To refuse, end instead: a
- * gate whose session is gone ends too. Returns 0 or a negative errno.
+ * gate whose session is gone ends too. Returns 0, also if the gate was killed, which gate_wait() is
+ * asked for; a negative errno.
  */
 int gate_release(const struct gate *gate, const struct gate_verdict *verdict, int launch_fd) {
-    return channel_send(gate->channel, verdict, sizeof(*verdict), &launch_fd, 1);
+    int r = channel_send(gate->channel, verdict, sizeof(*verdict), &launch_fd, 1);
+
+    return is_end_of_gate(r) ? 0 : r;
 }
 
 /*
@@ -192,7 +200,7 @@ int gate_wait(const struct gate *gate, struct gate_report *reportp) {
     int r = channel_receive(gate->channel, &report, sizeof(report), &size, &fds);
 
     if (r < 0)
-        return r;
+        return is_end_of_gate(r) ? 0 : r;
     if (size == 0)
         return 0;
     channel_fds_deinit(&fds);

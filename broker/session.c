@@ -1,6 +1,7 @@
 #include "broker/session.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -178,6 +179,18 @@ static void session_open_log(struct session *session) {
         session_refuse(session, PROTOCOL_NOT_LOGGED, -r, "opening the log: %s", strerror(-r));
 }
 
+/*
+ * What a terminal sends to the whole group is the gate's and then the command's to die of or not.
+ * The session only lives on to say so: it ends in a moment, or when the launcher does.
+ */
+static void session_leave_interrupts_to_gate(struct session *session) {
+    sigset_t set;
+
+    if (sigemptyset(&set) < 0 || sigaddset(&set, SIGINT) < 0 || sigaddset(&set, SIGQUIT) < 0 ||
+        sigaddset(&set, SIGHUP) < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        session_die(session, "blocking signals", -errno);
+}
+
 /* Step 4. Not even a gate is made for a request that is refused already. */
 static void session_open_gate(struct session *session) {
     int r;
@@ -191,6 +204,8 @@ static void session_open_gate(struct session *session) {
             session_die(session, "raising CAP_SYS_ADMIN", r);
         r = gate_open(&session->gate, session->selection.has_setuid, session->setup->channel);
     }
+    if (r == 0)
+        session_leave_interrupts_to_gate(session);
     if (r < 0)
         session_refuse(session, PROTOCOL_KERNEL_REFUSED, -r, "clone3(CLONE_NEWUTS): %s",
                        strerror(-r));

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -191,6 +192,56 @@ static void a_stopped_command_stops_utsrun_and_both_continue(void **state) {
     end_recorder(&running);
 }
 
+/* On one processor, where the broker may well be the last to run. */
+static void lead_a_group(void *context) {
+    cpu_set_t one;
+
+    (void)context;
+    CPU_ZERO(&one);
+    CPU_SET(0, &one);
+    (void)sched_setaffinity(0, sizeof(one), &one);
+    (void)setpgid(0, 0);
+}
+
+/* As Ctrl-C in the moment in which the command runs and the broker has not ended yet. */
+static void an_interrupt_of_the_group_is_the_commands_to_handle(void **state) {
+    static const int signals[] = {SIGINT, SIGQUIT, SIGHUP};
+
+    (void)state;
+    for (int i = 0; i < 300; i++) {
+        struct running running = start_recorder(lead_a_group);
+
+        assert_int_equal(kill(-running.utsrun, signals[(size_t)i % BASE_ARRAY_SIZE(signals)]), 0);
+        end_recorder(&running);
+    }
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+/* Earlier, it ends what there is of it; and utsrun dies as the command would have. */
+static void an_interrupt_of_the_group_at_any_moment_ends_all(void **state) {
+    unsigned seed = 17;
+
+    (void)state;
+    for (int i = 0; i < 300; i++) {
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {UTSRUN_PATH, "-n", "x.test", "sleep", "100"},
+                                .set_up = lead_a_group};
+        const struct timespec pause = {.tv_nsec = rand_r(&seed) % 3500000};
+        int output, errors, status;
+        pid_t pid = harness_start(&run, &output, &errors);
+
+        nanosleep(&pause, NULL);
+        if (kill(-pid, SIGINT) < 0) /* it has no group of its own yet */
+            (void)kill(pid, SIGINT);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGINT)
+            fail_msg("after %ld ns: wait status 0x%x", (long)pause.tv_nsec, status);
+        close(output);
+        close(errors);
+        harness_assert_nothing_left(USER_WITHOUT_NAME);
+    }
+}
+
 static void timeout_leaves_nothing_behind(void **state) {
     static char *const durations[] = {"1",     "0.5",   "0.05",  "0.01",
                                       "0.005", "0.003", "0.002", "0.001"};
@@ -364,6 +415,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(signals_sent_to_utsrun_reach_the_command_once),
     cmocka_unit_test(ignored_signals_stay_ignored),
     cmocka_unit_test(a_stopped_command_stops_utsrun_and_both_continue),
+    cmocka_unit_test(an_interrupt_of_the_group_is_the_commands_to_handle),
+    cmocka_unit_test(an_interrupt_of_the_group_at_any_moment_ends_all),
     cmocka_unit_test(timeout_leaves_nothing_behind),
     cmocka_unit_test(a_signal_at_any_moment_ends_all),
     cmocka_unit_test(the_broker_is_gone_once_the_command_runs),
