@@ -326,13 +326,18 @@ static size_t children_of(pid_t utsrun, pid_t *pids) {
 }
 
 static void a_broker_that_is_killed_at_any_moment_leaves_no_command(void **state) {
+#ifdef NDEBUG
+    const long start_ns = 3000000;
+#else /* a sanitizer's runtime takes its time to start */
+    const long start_ns = 60000000;
+#endif
     unsigned seed = 23, n_killed = 0;
 
     (void)state;
     for (int i = 0; i < 300; i++) {
         const struct run run = {.user = USER_WITHOUT_NAME,
                                 .argv = {UTSRUN_PATH, "-n", "x.test", "sleep", "100"}};
-        const struct timespec pause = {.tv_nsec = 300000 + rand_r(&seed) % 3000000};
+        const struct timespec pause = {.tv_nsec = 300000 + rand_r(&seed) % start_ns};
         pid_t children[2] = {0};
         int output, errors, status;
         pid_t pid = harness_start(&run, &output, &errors);
@@ -361,7 +366,7 @@ static void a_broker_that_is_killed_at_any_moment_leaves_no_command(void **state
         harness_assert_nothing_left(USER_WITHOUT_NAME);
     }
     print_message("of 300 brokers %u were killed before they answered\n", n_killed);
-    assert_true(n_killed > 20);
+    assert_true(n_killed > 5);
 }
 
 /* An alarm survives execve(2): without utsrun in between it would have ended the command. */
