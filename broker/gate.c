@@ -116,15 +116,13 @@ int gate_check_limit(void) {
     struct clone_args arguments = {.flags = CLONE_NEWUTS | CLONE_VM | CLONE_VFORK};
     /*
      * Safe: without an effective CAP_SYS_ADMIN this fails with EPERM, for want of a right to a new
-     * UTS namespace, but only behind the check of the limit (copy_process() of the kernel). If it
-     * were to succeed, it would be a vfork(2) whose child ends at once.
+     * UTS namespace, but only behind the check of the limit (copy_process() of the kernel). Were it
+     * to succeed, nothing could be relied on, not even the stack, which both would share: both end.
      */
     long pid = syscall(SYS_clone3, &arguments, sizeof(arguments));
 
-    if (pid == 0)
-        _exit(0);
-    if (pid > 0)
-        return -EINVAL;
+    if (pid >= 0)
+        _exit(1);
     return errno == EPERM ? 0 : -errno;
 }
 

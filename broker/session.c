@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +22,8 @@
 #include "utsbroker/base.h"
 #include "utsbroker/channel.h"
 #include "utsbroker/protocol.h"
+
+static const time_t session_patience_seconds = 10;
 
 /*
  * All that a session knows. @status is PROTOCOL_GRANTED as long as nothing speaks against the
@@ -191,6 +195,15 @@ static void session_leave_interrupts_to_gate(struct session *session) {
         session_die(session, "blocking signals", -errno);
 }
 
+/* A gate holds the capability while it waits: a launcher that says nothing lets neither wait on. */
+static void session_limit_patience(struct session *session) {
+    const struct timeval patience = {.tv_sec = session_patience_seconds};
+
+    if (setsockopt(session->setup->channel, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) <
+        0)
+        session_die(session, "limiting the wait", -errno);
+}
+
 /* Step 4. Not even a gate is made for a request that is refused already. */
 static void session_open_gate(struct session *session) {
     int r;
@@ -204,8 +217,10 @@ static void session_open_gate(struct session *session) {
             session_die(session, "raising CAP_SYS_ADMIN", r);
         r = gate_open(&session->gate, session->selection.has_setuid, session->setup->channel);
     }
-    if (r == 0)
+    if (r == 0) {
         session_leave_interrupts_to_gate(session);
+        session_limit_patience(session);
+    }
     if (r < 0)
         session_refuse(session, PROTOCOL_KERNEL_REFUSED, -r, "clone3(CLONE_NEWUTS): %s",
                        strerror(-r));
@@ -234,15 +249,18 @@ static bool session_receive(struct session *session) {
 
     if (r == 0 && size == 0)
         return false;
-    if (r == 0)
+    if (r == -EAGAIN)
+        r = PROTOCOL_TOO_LATE;
+    else if (r == 0)
         r = protocol_decode_request(&record, size, fds.n_fds, &session->request);
     else
         r = PROTOCOL_BAD_REQUEST;
     /* What came with a bad record is closed by the end: close(2) of a stranger's file can block. */
     if (r != PROTOCOL_GRANTED) {
-        session_refuse(session, (enum protocol_status)r, 0,
-                       r == PROTOCOL_BAD_VERSION ? "a request of another version"
-                                                 : "a malformed request");
+        session_refuse(session, (enum protocol_status)r, 0, "%s",
+                       r == PROTOCOL_TOO_LATE      ? "no request came"
+                       : r == PROTOCOL_BAD_VERSION ? "a request of another version"
+                                                   : "a malformed request");
         return true;
     }
     session->launch_fd = fds.fds[0];
@@ -254,11 +272,10 @@ static bool session_receive(struct session *session) {
  * since holds for them too, a few seconds later.
  */
 static bool session_is_late(const struct session *session) {
-    const time_t patience_seconds = 10;
     struct timespec now;
 
     return clock_gettime(CLOCK_MONOTONIC, &now) < 0 ||
-           now.tv_sec - session->loaded.tv_sec > patience_seconds;
+           now.tv_sec - session->loaded.tv_sec > session_patience_seconds;
 }
 
 static void session_refuse_decision(struct session *session, const struct decision *decision) {

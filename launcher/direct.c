@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -80,7 +81,7 @@ static size_t children_list(pid_t *pids, size_t max) {
 static bool has_children(void) {
     siginfo_t info;
 
-    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
 }
 
 static bool pids_contain(const pid_t *pids, size_t n, pid_t pid) {
@@ -90,14 +91,23 @@ static bool pids_contain(const pid_t *pids, size_t n, pid_t pid) {
     return false;
 }
 
+/* Orphans become children of the first process of a pid namespace and of a subreaper (prctl(2)). */
+static bool adopts_orphans(void) {
+    int is_subreaper = 1;
+
+    return getpid() == 1 || prctl(PR_GET_CHILD_SUBREAPER, &is_subreaper) < 0 || is_subreaper != 0;
+}
+
 /*
  * The gate of a broker that died without a word: the one child that is not the broker and was not
- * there before. Returns its pid, or 0 if there is none.
+ * there before. Returns its pid, or 0 if there is none, or none that it is certain of.
  */
 pid_t direct_find_gate(const struct direct *direct) {
     pid_t now[DIRECT_CHILDREN_MAX];
     size_t n = children_list(now, BASE_ARRAY_SIZE(now));
 
+    if (!direct->knows_earlier || adopts_orphans())
+        return 0;
     for (size_t i = 0; i < n; i++)
         if (now[i] != direct->broker && !pids_contain(direct->earlier, direct->n_earlier, now[i]))
             return now[i];
@@ -118,8 +128,11 @@ int direct_start(struct direct *direct, const sigset_t *mask) {
     int r;
 
     direct->n_earlier = 0;
-    if (has_children())
+    direct->knows_earlier = true;
+    if (has_children()) {
         direct->n_earlier = children_list(direct->earlier, BASE_ARRAY_SIZE(direct->earlier));
+        direct->knows_earlier = direct->n_earlier > 0 && direct->n_earlier < DIRECT_CHILDREN_MAX;
+    }
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return -errno;
     ours = ends[0];

@@ -116,18 +116,19 @@ static void await_reply(struct supervisor *supervisor, const struct direct *dire
     int ended = supervise_wait(supervisor, direct->broker, direct->channel, &broker_status);
     int r = ended < 0 ? ended : receive_reply(direct->channel, replyp);
 
-    if (ended == 0)
-        supervisor->broker = direct->broker;
     if (r == -EPIPE && ended == 0)
         ended = supervise_wait(supervisor, direct->broker, -1, &broker_status);
-    if (r == -EPIPE && ended == SUPERVISE_E_ENDED) {
+    if (r < 0)
         end_stray_gate(direct);
+    if (r == -EPIPE && ended == SUPERVISE_E_ENDED)
         broker_died(broker_status);
-    }
     if (r < 0) {
         message("talking to the broker failed: %s", strerror(-r));
         _exit(EXIT_UTSRUN_FAILED);
     }
+    /* Not before: the wait above is for its status, and nobody else may take that. */
+    if (ended == 0)
+        supervisor->broker = direct->broker;
 }
 
 static _Noreturn void supervise_command(struct supervisor *supervisor, pid_t command) {
@@ -156,6 +157,8 @@ static _Noreturn void run_direct(const struct options *options, uint32_t closed)
         _exit(EXIT_UTSRUN_FAILED);
     }
     r = supervise_watch(&supervisor);
+    if (r < 0)
+        message("signals could not be watched: %s", strerror(-r));
     if (r == 0)
         r = send_request(options, closed, direct.channel);
     if (r < 0)

@@ -8,15 +8,6 @@
 
 #include "utsbroker/base.h"
 
-/* What a fault in this very program raises: blocked, it would only end it with less to see. */
-static const int fault_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
-
-static void watched_signals(sigset_t *set) {
-    (void)sigfillset(set);
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(fault_signals); i++)
-        (void)sigdelset(set, fault_signals[i]);
-}
-
 /*
  * Blocks every signal, so that none is lost or acted upon before there is a command to give it to,
  * and keeps the caller's mask in @supervisor. Returns 0 or a negative errno.
@@ -24,7 +15,9 @@ static void watched_signals(sigset_t *set) {
 int supervise_block(struct supervisor *supervisor) {
     sigset_t set;
 
-    watched_signals(&set);
+    /* Also those of faults: a real one gets through a blocked mask, one that is sent is passed on.
+     */
+    (void)sigfillset(&set);
     return sigprocmask(SIG_BLOCK, &set, &supervisor->original_mask) < 0 ? -errno : 0;
 }
 
@@ -61,7 +54,7 @@ int supervise_forward(struct supervisor *supervisor) {
     sigset_t set;
 
     supervisor->is_forwarding = true;
-    watched_signals(&set);
+    (void)sigfillset(&set);
     return signal_fd_set(supervisor, &set);
 }
 
@@ -85,7 +78,7 @@ bool supervise_is_forwarded(const struct signalfd_siginfo *info,
         return true;
     case SIGHUP:
     case SIGCONT:
-        return parties->is_session_leader;
+        return parties->is_session_leader || parties->has_child_left_group;
     case SIGINT:
     case SIGQUIT:
     case SIGTSTP:
@@ -142,9 +135,11 @@ static int signals_forward(const struct supervisor *supervisor, pid_t child) {
             continue;
         if (n < 0)
             return errno == EAGAIN ? 0 : -errno;
+        /* What the terminal sends goes to a whole group, also to one that the child leads now. */
         /* EPERM if the command became another user's (a setuid program): as from any shell. */
         if (supervise_is_forwarded(&info, &parties))
-            (void)kill(child, (int)info.ssi_signo);
+            (void)kill(info.ssi_code == SI_KERNEL && getpgid(child) == child ? -child : child,
+                       (int)info.ssi_signo);
     }
 }
 

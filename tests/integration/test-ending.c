@@ -110,8 +110,8 @@ static void end_recorder(struct running *running) {
 }
 
 static void signals_sent_to_utsrun_reach_the_command_once(void **state) {
-    static const int signals[] = {SIGTERM, SIGHUP,  SIGINT,   SIGUSR1, SIGUSR2,
-                                  SIGQUIT, SIGCONT, SIGWINCH, SIGALRM, SIGTSTP};
+    static const int signals[] = {SIGTERM, SIGHUP,   SIGINT,  SIGUSR1, SIGUSR2, SIGQUIT,
+                                  SIGCONT, SIGWINCH, SIGALRM, SIGTSTP, SIGABRT, SIGSEGV};
     struct running running = start_recorder(NULL);
 
     (void)state;
