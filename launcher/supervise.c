@@ -61,9 +61,9 @@ int supervise_forward(struct supervisor *supervisor) {
 /*
  * True if a signal that this process got is to be sent on to the child. Those that the terminal
  * sent (SI_KERNEL, sigaction(2)) went to the whole foreground process group, so a child in this
- * group has them too; one that left it would have had them without utsrun. But of a hangup only the
- * session's leader is told (tty_signal_session_leader() of the kernel), and a timer of this
- * process's is known to nobody else. What the child or this process itself sent to the group comes
+ * group has them too; one that left it would have had them without utsrun. But of a hangup the
+ * session's leader is told first and alone (tty_signal_session_leader() of the kernel), and a timer
+ * of this process's is known to nobody else. What the child or this process itself sent to the group comes
  * back to nobody.
  */
 bool supervise_is_forwarded(const struct signalfd_siginfo *info,
