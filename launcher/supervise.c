@@ -63,8 +63,8 @@ int supervise_forward(struct supervisor *supervisor) {
  * sent (SI_KERNEL, sigaction(2)) went to the whole foreground process group, so a child in this
  * group has them too; one that left it would have had them without utsrun. But of a hangup the
  * session's leader is told first and alone (tty_signal_session_leader() of the kernel), and a timer
- * of this process's is known to nobody else. What the child or this process itself sent to the group comes
- * back to nobody.
+ * of this process's is known to nobody else. What the child or this process itself sent to the
+ * group comes back to nobody.
  */
 bool supervise_is_forwarded(const struct signalfd_siginfo *info,
                             const struct signal_parties *parties) {
