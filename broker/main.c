@@ -2,7 +2,7 @@
  * utsbroker: sets a host name for a user without privileges, if the policy allows it.
  *
  * Started by utsrun with one end of a socketpair; nobody types its name. It holds CAP_SYS_ADMIN
- * while it makes a process in a new UTS namespace, and nothing from then on (session.c).
+ * until it has made a process in a new UTS namespace, and nothing from then on (session.c).
  */
 
 #include <errno.h>
@@ -100,8 +100,7 @@ int main(int argc, char **argv) {
     struct options options = {.session_fd = -1};
     struct session_setup setup;
 
-    /* Modules that look up users and groups obey variables; secure execution does not remove all.
-     */
+    /* Modules that look up users obey variables, and secure execution does not remove all. */
     if (clearenv() != 0 || stdio_fill() < 0)
         usage_fail("no environment, or no /dev/null, to begin with");
     options_parse(&options, argc, argv, privilege_is_secure_execution());

@@ -54,7 +54,7 @@ static int send_request(const struct options *options, uint32_t closed, int chan
 
 /*
  * The broker ended and said nothing, but it may have let its gate go by then: a child of this
- * process's that nobody would know of. Any other child was there before utsrun was executed.
+ * process's that nobody would know of.
  */
 static void end_stray_gate(const struct direct *direct) {
     pid_t gate = direct_find_gate(direct);
@@ -93,8 +93,7 @@ static int receive_reply(int channel, struct protocol_reply *replyp) {
     struct pollfd ready = {.fd = channel, .events = POLLIN};
     int r;
 
-    /* Where the broker is dead and only its gate holds the channel, there is nothing to wait for.
-     */
+    /* A gate that was stopped may still hold a dead broker's channel: nothing to wait for. */
     if (poll(&ready, 1, 0) != 1)
         return -EPIPE;
     r = channel_receive(channel, &record, sizeof(record), &size, &fds);
@@ -103,8 +102,7 @@ static int receive_reply(int channel, struct protocol_reply *replyp) {
     if (size == 0)
         return -EPIPE;
     r = protocol_decode_reply(&record, size, fds.n_fds, replyp);
-    /* The command is this process's child: its pid cannot become another's, and no pidfd is needed.
-     */
+    /* The command is this process's child: its pid cannot become another's; no pidfd is needed. */
     channel_fds_deinit(&fds);
     return r == 0 ? 0 : -EBADMSG;
 }

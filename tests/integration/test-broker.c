@@ -283,7 +283,8 @@ static void a_limit_of_processes_holds(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-/* Who waits with the request keeps neither a policy that has changed since, nor a gate that waits. */
+/* Who waits with the request keeps neither a policy that has changed since, nor a gate that waits.
+ */
 static void a_request_that_comes_too_late_is_refused(void **state) {
     struct broker broker;
 
@@ -318,6 +319,28 @@ static const char *status_line(pid_t pid, const char *key) {
 
 static bool session_is_confined(void *context) {
     return strcmp(status_line(*(const pid_t *)context, "Seccomp"), "2") == 0;
+}
+
+/*
+ * Stopped while it waits, and a request there when it goes on: the wait found what it waited for,
+ * and only the policy's age tells.
+ */
+static void stopping_the_session_does_not_keep_a_policy(void **state) {
+    const struct protocol_request request = good_request();
+    CLEANUP_FD int launch = good_launch();
+    struct broker broker;
+
+    (void)state;
+    broker_start(&broker, USER_WITHOUT_NAME, NULL);
+    assert_true(harness_wait_for(session_is_confined, &broker.pid));
+    assert_int_equal(kill(broker.pid, SIGSTOP), 0);
+    assert_int_equal(channel_send(broker.channel, &request, sizeof(request), &launch, 1), 0);
+    sleep(12);
+    assert_int_equal(kill(broker.pid, SIGCONT), 0);
+    assert_int_equal(reply_of(&broker).status, PROTOCOL_TOO_LATE);
+    broker_end(&broker, 0);
+    reap_all();
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
 static pid_t other_child_than(pid_t known) {
@@ -394,6 +417,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(an_unprivileged_caller_may_not_choose_the_policy),
     cmocka_unit_test(a_limit_of_processes_holds),
     cmocka_unit_test(a_request_that_comes_too_late_is_refused),
+    cmocka_unit_test(stopping_the_session_does_not_keep_a_policy),
     cmocka_unit_test(each_process_holds_what_the_design_says),
 };
 
