@@ -81,7 +81,8 @@ static int loader_add_entry(struct loader *loader, const char *name, size_t fold
     return 0;
 }
 
-static bool name_is_policy_file(const char *name) {
+/* True if a file of this name in one of the folders belongs to the policy. */
+bool loader_is_policy_file(const char *name) {
     size_t length = strlen(name);
 
     return name[0] != '.' && length > strlen(".conf") &&
@@ -102,7 +103,7 @@ static int loader_list_folder(struct loader *loader, size_t folder) {
                 loader_fail(loader, path, "could not be read: %s", strerror(errno));
             return 0;
         }
-        if (!name_is_policy_file(item->d_name))
+        if (!loader_is_policy_file(item->d_name))
             continue;
         r = loader_add_entry(loader, item->d_name, folder);
         if (r < 0)

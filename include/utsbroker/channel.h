@@ -13,11 +13,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CHANNEL_FDS_MAX = 8 };
+enum { CHANNEL_FDS_MAX = 253 }; /* SCM_MAX_FD, unix(7): what one record carries at the most */
 
-/* Room for one descriptor more than a record may have, so that a surplus one is noticed. */
 union channel_control {
-    char bytes[CMSG_SPACE(sizeof(int) * (CHANNEL_FDS_MAX + 1))];
+    char bytes[CMSG_SPACE(sizeof(int) * CHANNEL_FDS_MAX)];
     struct cmsghdr aligned;
 };
 

@@ -13,15 +13,22 @@
  *    - the kernel clears personality(2) flags such as ADDR_NO_RANDOMIZE (PER_CLEAR_ON_SETID);
  *    - the kernel lowers a soft RLIMIT_STACK above 8 MiB to 8 MiB (begin_new_exec()).
  *
- * Layout: the header, then n_arguments + n_environment strings, each with its NUL, and no more.
+ * The service starts the command in a process that was never the user's: there it also carries what
+ * any execve(2) keeps (umask, signals, nice value, processors, the numbers of descriptors). What
+ * could be a restriction, the limits of setrlimit(2), the service asks the kernel for.
+ *
+ * Layout: the header, then n_descriptors int32_t, then n_arguments + n_environment strings, each
+ * with its NUL, and no more.
  */
 
 #include <stdint.h>
 
 enum {
-    LAUNCH_VERSION = 1,
+    LAUNCH_VERSION = 2,
     /* More than execve(2) takes for arguments and environment together (6 MiB, Linux 4.13). */
     LAUNCH_SIZE_MAX = 16 << 20,
+    LAUNCH_DESCRIPTOR_MAX = 1 << 20, /* no number is as high: the kernel's default limit, nr_open */
+    LAUNCH_PROCESSORS_MAX = 1024,
 };
 
 struct launch_header {
@@ -32,5 +39,14 @@ struct launch_header {
     uint32_t personality;
     uint32_t reserved;    /* 0 */
     uint64_t stack_limit; /* soft RLIMIT_STACK in bytes, or RLIM_INFINITY */
+
+    /* For the service only, else 0. */
+    uint32_t n_descriptors; /* that the command inherits, in the order of the request's */
+    uint32_t umask;
+    int32_t nice;
+    uint32_t n_processors;    /* how many bits of @processors count; 0: leave it as it is */
+    uint64_t blocked_signals; /* bit N - 1: signal N */
+    uint64_t ignored_signals;
+    uint64_t processors[LAUNCH_PROCESSORS_MAX / 64]; /* bit N % 64 of N / 64: it may run on N */
 };
-_Static_assert(sizeof(struct launch_header) == 32, "the launch header has no holes");
+_Static_assert(sizeof(struct launch_header) == 192, "the launch header has no holes");
