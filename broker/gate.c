@@ -44,46 +44,54 @@ static int names_set(const struct gate_verdict *verdict) {
 }
 
 /* Waits for the verdict. Returns -EPIPE if the session ended without one: it was a refusal. */
-static int verdict_receive(int channel, struct gate_verdict *verdictp, int *launch_fdp) {
-    struct channel_fds fds;
+static int verdict_receive(int channel, bool is_service, struct gate_verdict *verdictp,
+                           struct channel_fds *fdsp) {
     size_t size;
-    int r = channel_receive(channel, verdictp, sizeof(*verdictp), &size, &fds);
+    int r = channel_receive(channel, verdictp, sizeof(*verdictp), &size, fdsp);
 
     if (r < 0)
         return r;
     if (size == 0)
-        r = -EPIPE;
-    else if (size != sizeof(*verdictp) || fds.n_fds != 1)
-        r = -EBADMSG;
-    if (r < 0)
-        channel_fds_deinit(&fds);
-    else
-        *launch_fdp = fds.fds[0];
+        return -EPIPE;
+    if (size != sizeof(*verdictp) || !protocol_fds_are_consistent(verdictp->flags, fdsp->n_fds) ||
+        ((verdictp->flags & PROTOCOL_TO_SERVICE) != 0) != is_service)
+        return -EBADMSG;
+    return 0;
+}
+
+/* All that needs the capability, and its end. @setup was settled before a stranger's byte was read:
+ * a session that is taken over cannot have no_new_privs left out for a user whom no rule gives
+ * that.
+ */
+static int gate_take_names(const struct gate_setup *setup, const struct gate_verdict *verdict) {
+    int r = names_set(verdict);
+
+    if (r == 0)
+        r = privilege_drop_all();
+    if (r == 0 && !(verdict->is_setuid != 0 && setup->may_setuid))
+        r = privilege_forbid_new();
     return r;
 }
 
 /*
- * Everything between the clone and the command. @may_setuid was settled before the session read a
- * stranger's byte: a session that is taken over cannot have no_new_privs left out for a user whom
- * no rule gives that. Returns only on failure, with *@reportp saying what failed.
+ * Everything between the clone and the command. Returns only on failure, with *@reportp saying what
+ * failed. The channel may get another number on the way.
  */
-static void gate_become_command(int channel, bool may_setuid, struct gate_report *reportp) {
+static void gate_become_command(const struct gate_setup *setup, int *channelp,
+                                struct gate_report *reportp) {
     struct gate_verdict verdict;
+    struct channel_fds fds;
     struct launch launch = LAUNCH_NULL;
-    int launch_fd = -1;
-    int r;
+    int r = verdict_receive(*channelp, setup->limits != NULL, &verdict, &fds);
 
     reportp->status = PROTOCOL_KERNEL_REFUSED;
-    r = verdict_receive(channel, &verdict, &launch_fd);
     if (r == 0)
-        r = names_set(&verdict);
-    if (r == 0)
-        r = privilege_drop_all();
-    if (r == 0 && !(verdict.is_setuid != 0 && may_setuid))
-        r = privilege_forbid_new();
+        r = gate_take_names(setup, &verdict);
     /* From here on this process is the user's own and no more: now it may read what they sent. */
     if (r == 0) {
-        r = launch_read(&launch, launch_fd);
+        r = launch_read(&launch, fds.fds[PROTOCOL_LAUNCH_FD]);
+        if (r == 0 && setup->limits != NULL)
+            r = place_take(&launch, &fds, verdict.flags, setup->limits, channelp);
         if (r == -EBADMSG)
             reportp->status = PROTOCOL_BAD_REQUEST;
     }
@@ -96,10 +104,10 @@ static void gate_become_command(int channel, bool may_setuid, struct gate_report
     reportp->error = -r;
 }
 
-static _Noreturn void gate_run(int channel, bool may_setuid) {
+static _Noreturn void gate_run(const struct gate_setup *setup, int channel) {
     struct gate_report report = {.status = 0};
 
-    gate_become_command(channel, may_setuid, &report);
+    gate_become_command(setup, &channel, &report);
     /* If the session is gone, nobody is left to be told. */
     (void)channel_send(channel, &report, sizeof(report), NULL, 0);
     _exit(1);
@@ -128,14 +136,14 @@ int gate_check_limit(void) {
 
 /*
  * Makes the gate: a process in a new UTS namespace that is the child of this process's parent
- * (CLONE_PARENT), so that the launcher can wait for the command. Needs CAP_SYS_ADMIN to be
- * effective. The gate closes its copy of @session_channel: if the session dies, the launcher must
- * see it.
+ * (CLONE_PARENT), so that the launcher, or the service, can wait for the command. Needs
+ * CAP_SYS_ADMIN to be effective. The gate closes its copies of the session's channels: if the
+ * session dies, whoever is at their other end must see it.
  *
  * Returns 0 with @gate filled, or a negative errno: -ENOSPC at user.max_uts_namespaces, -EAGAIN at
  * a limit of the cgroup's, -EPERM without the capability.
  */
-int gate_open(struct gate *gate, bool may_setuid, int session_channel) {
+int gate_open(struct gate *gate, const struct gate_setup *setup) {
     int ends[2];
     int pidfd = -1;
     /* With CLONE_PARENT the exit signal must be 0: the child takes this process's own (SIGCHLD). */
@@ -160,8 +168,10 @@ int gate_open(struct gate *gate, bool may_setuid, int session_channel) {
     if (pid == 0) {
         /* The gate must see the end of the session, so it may not hold the session's end open. */
         base_close_fd(&ends[0]);
-        base_close_fd(&session_channel);
-        gate_run(ends[1], may_setuid);
+        for (size_t i = 0; i < BASE_ARRAY_SIZE(setup->session_fds); i++)
+            if (setup->session_fds[i] >= 0)
+                (void)close(setup->session_fds[i]);
+        gate_run(setup, ends[1]);
     }
     base_close_fd(&ends[1]);
     *gate = (struct gate){.pid = (pid_t)pid, .pidfd = pidfd, .channel = ends[0]};
@@ -174,12 +184,13 @@ static bool is_end_of_gate(int error) {
 }
 
 /*
- * Lets the gate go on as @verdict says; @launch_fd stays the caller's. To refuse, end instead: a
- * gate whose session is gone ends too. Returns 0, also if the gate was killed, which gate_wait() is
- * asked for; a negative errno.
+ * Lets the gate go on as @verdict says, with the request's @fds, which stay the caller's. To
+ * refuse, end instead: a gate whose session is gone ends too. Returns 0, also if the gate was
+ * killed, which gate_wait() is asked for; a negative errno.
  */
-int gate_release(const struct gate *gate, const struct gate_verdict *verdict, int launch_fd) {
-    int r = channel_send(gate->channel, verdict, sizeof(*verdict), &launch_fd, 1);
+int gate_release(const struct gate *gate, const struct gate_verdict *verdict,
+                 const struct channel_fds *fds) {
+    int r = channel_send(gate->channel, verdict, sizeof(*verdict), fds->fds, fds->n_fds);
 
     return is_end_of_gate(r) ? 0 : r;
 }

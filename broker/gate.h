@@ -11,12 +11,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "broker/place.h"
+#include "utsbroker/channel.h"
 #include "utsbroker/protocol.h"
 
-/* What the session says to the gate, together with the launch description's descriptor. */
+/* What the session says to the gate, together with the descriptors of the request. */
 struct gate_verdict {
     uint32_t names; /* PROTOCOL_HOSTNAME, PROTOCOL_DOMAINNAME or both */
     uint32_t is_setuid;
+    uint32_t flags; /* of the request */
     char hostname[PROTOCOL_NAME_SIZE];
     char domainname[PROTOCOL_NAME_SIZE];
 };
@@ -36,7 +39,15 @@ struct gate {
 #define GATE_NULL                                                                                  \
     { .pid = 0, .pidfd = -1, .channel = -1 }
 
+/* What is settled of the gate before the session reads a stranger's byte. */
+struct gate_setup {
+    bool may_setuid;             /* a rule could leave no_new_privs out */
+    const struct limits *limits; /* the service: of the caller; direct mode, which has them: NULL */
+    int session_fds[2];          /* the session's channels, not to be held open by the gate */
+};
+
 int gate_check_limit(void);
-int gate_open(struct gate *gate, bool may_setuid, int session_channel);
-int gate_release(const struct gate *gate, const struct gate_verdict *verdict, int launch_fd);
+int gate_open(struct gate *gate, const struct gate_setup *setup);
+int gate_release(const struct gate *gate, const struct gate_verdict *verdict,
+                 const struct channel_fds *fds);
 int gate_wait(const struct gate *gate, struct gate_report *reportp);

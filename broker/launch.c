@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "utsbroker/base.h"
+#include "utsbroker/channel.h"
 
 /* Points @n pointers and a final NULL at the strings that begin at *@atp; moves it behind them. */
 static char **strings_take(char **atp, const char *end, size_t n) {
@@ -32,10 +34,32 @@ static char **strings_take(char **atp, const char *end, size_t n) {
     return strings;
 }
 
+/* The counts are bounded by the size, before anything is allocated for them. */
+static bool header_is_good(const struct launch_header *header, size_t size) {
+    return header->version == LAUNCH_VERSION && header->reserved == 0 &&
+           header->closed_stdio <= 7 && header->n_arguments >= 1 && header->n_arguments <= size &&
+           header->n_environment <= size && header->n_descriptors <= CHANNEL_FDS_MAX &&
+           header->umask <= 0777 && header->nice >= -20 && header->nice <= 19 &&
+           header->n_processors <= LAUNCH_PROCESSORS_MAX;
+}
+
+/* Ascending, so no number stands there twice. */
+static bool descriptors_are_good(const int32_t *descriptors, size_t n) {
+    int32_t above = -1;
+
+    for (size_t i = 0; i < n; i++) {
+        if (descriptors[i] <= above || descriptors[i] >= LAUNCH_DESCRIPTOR_MAX)
+            return false;
+        above = descriptors[i];
+    }
+    return true;
+}
+
 /*
- * Takes the @size bytes at @bytes apart; they must live as long as @launch. Accepts exactly a
- * header and the strings that it counts, at least one of them an argument (CVE-2021-4034: a program
- * without argv[0] reads its environment for arguments).
+ * Takes the @size bytes at @bytes apart; they must be aligned as malloc(3) aligns, and live as long
+ * as @launch. Accepts exactly a header, the descriptors and the strings that it counts, at least
+ * one of them an argument (CVE-2021-4034: a program without argv[0] reads its environment for
+ * arguments).
  *
  * Returns 0; -EBADMSG for anything else; -ENOMEM. launch_deinit() gives back what @launch holds.
  */
@@ -47,10 +71,12 @@ int launch_parse(struct launch *launch, char *bytes, size_t size) {
     if (size < sizeof(parsed.header) || size > LAUNCH_SIZE_MAX)
         return -EBADMSG;
     memcpy(&parsed.header, bytes, sizeof(parsed.header));
-    /* Each string has at least its NUL, which bounds the counts before anything is allocated. */
-    if (parsed.header.version != LAUNCH_VERSION || parsed.header.reserved != 0 ||
-        parsed.header.closed_stdio > 7 || parsed.header.n_arguments < 1 ||
-        parsed.header.n_arguments > size || parsed.header.n_environment > size)
+    if (!header_is_good(&parsed.header, size) ||
+        parsed.header.n_descriptors > (size_t)(end - at) / sizeof(int32_t))
+        return -EBADMSG;
+    parsed.descriptors = (const int32_t *)(const void *)at;
+    at += parsed.header.n_descriptors * sizeof(int32_t);
+    if (!descriptors_are_good(parsed.descriptors, parsed.header.n_descriptors))
         return -EBADMSG;
 
     parsed.arguments = strings_take(&at, end, parsed.header.n_arguments);

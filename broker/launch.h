@@ -9,8 +9,9 @@
 /* A launch description taken apart; the strings stay where they were read. */
 struct launch {
     struct launch_header header;
-    char **arguments;   /* ends with NULL, as execve(2) wants it */
-    char **environment; /* likewise */
+    const int32_t *descriptors; /* header.n_descriptors numbers, ascending */
+    char **arguments;           /* ends with NULL, as execve(2) wants it */
+    char **environment;         /* likewise */
 };
 
 #define LAUNCH_NULL                                                                                \

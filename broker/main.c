@@ -1,8 +1,10 @@
 /*
  * utsbroker: sets a host name for a user without privileges, if the policy allows it.
  *
- * Started by utsrun with one end of a socketpair; nobody types its name. It holds CAP_SYS_ADMIN
- * until it has made a process in a new UTS namespace, and nothing from then on (session.c).
+ * Started by utsrun with one end of a socketpair, it serves that one request (session.c): it holds
+ * CAP_SYS_ADMIN until it has made a process in a new UTS namespace, and nothing from then on.
+ * Started by a service manager, with that one capability, it listens for all requests of one user
+ * and forks such a session for each (service.c).
  */
 
 #include <errno.h>
@@ -15,6 +17,7 @@
 #include <unistd.h>
 
 #include "broker/privilege.h"
+#include "broker/service.h"
 #include "broker/session.h"
 #include "utsbroker/base.h"
 
@@ -22,13 +25,18 @@ enum { POLICY_FOLDERS_MAX = 16 };
 
 struct options {
     int session_fd;
+    bool is_listening;
+    const char *socket_path; /* NULL: the service manager has it */
+    int idle_exit_seconds;   /* -1: not said */
     const char *policy_folders[POLICY_FOLDERS_MAX];
     size_t n_policy_folders;
 };
 
 static const char usage[] =
     "usage: utsbroker --session-fd N [--policy-dir DIR]...\n"
-    "utsbroker is started by utsrun; to run a command under another host name, say\n"
+    "       utsbroker --listen [PATH] [--idle-exit SECONDS] [--policy-dir DIR]...\n"
+    "utsbroker is started by utsrun, or by the service manager; to run a command under\n"
+    "another host name, say\n"
     "    utsrun -n node1.test -- COMMAND\n";
 
 static _Noreturn void usage_fail(const char *why) {
@@ -36,16 +44,39 @@ static _Noreturn void usage_fail(const char *why) {
     exit(125);
 }
 
-/* 0, 1 and 2 are the command's; no number that strtol(3) would take generously is one here. */
-static int session_fd_parse(const char *text) {
+/* No text that strtol(3) would take generously is a number here. */
+static int number_parse(const char *text, long min, long max, const char *why) {
     char *end = NULL;
-    long fd;
+    long number;
 
     errno = 0;
-    fd = strtol(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || fd < 3 || fd > 1 << 20)
-        usage_fail("--session-fd takes the number of an open socket, 3 or more");
-    return (int)fd;
+    number = strtol(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || number < min ||
+        number > max)
+        usage_fail(why);
+    return (int)number;
+}
+
+/* Takes the option at argv[i], which the caller may give. Returns how many words more it took. */
+static int option_take(struct options *options, char **argv, int i) {
+    const char *option = argv[i], *value = argv[i + 1]; /* NULL behind the last */
+    bool is_path = value != NULL && value[0] == '/';
+
+    if (strcmp(option, "--listen") == 0) {
+        options->is_listening = true;
+        options->socket_path = is_path ? value : NULL;
+        return is_path ? 1 : 0;
+    }
+    if (value == NULL)
+        usage_fail("unknown option, or a value is missing");
+    if (strcmp(option, "--idle-exit") == 0)
+        options->idle_exit_seconds =
+            number_parse(value, 0, 1 << 20, "--idle-exit takes seconds; 0 is never");
+    else if (strcmp(option, "--policy-dir") == 0 && options->n_policy_folders < POLICY_FOLDERS_MAX)
+        options->policy_folders[options->n_policy_folders++] = value;
+    else
+        usage_fail("unknown option, or a value is missing");
+    return 1;
 }
 
 /*
@@ -55,18 +86,18 @@ static int session_fd_parse(const char *text) {
  */
 static void options_parse(struct options *options, int argc, char **argv, bool is_secure) {
     for (int i = 1; i < argc; i++) {
+        /* 0, 1 and 2 are the command's. */
         if (i + 1 < argc && strcmp(argv[i], "--session-fd") == 0)
-            options->session_fd = session_fd_parse(argv[++i]);
+            options->session_fd =
+                number_parse(argv[++i], 3, 1 << 20,
+                             "--session-fd takes the number of an open socket, 3 or more");
         else if (is_secure)
             usage_fail("this option is not obeyed from a caller without CAP_SYS_ADMIN");
-        else if (i + 1 < argc && strcmp(argv[i], "--policy-dir") == 0 &&
-                 options->n_policy_folders < POLICY_FOLDERS_MAX)
-            options->policy_folders[options->n_policy_folders++] = argv[++i];
         else
-            usage_fail("unknown option, or a value is missing");
+            i += option_take(options, argv, i);
     }
-    if (options->session_fd < 0)
-        usage_fail("--session-fd is missing");
+    if ((options->session_fd >= 0) == options->is_listening)
+        usage_fail("say one of --session-fd and --listen");
     if (options->n_policy_folders == 0) {
         options->policy_folders[options->n_policy_folders++] = POLICY_FOLDER_ADMIN;
         options->policy_folders[options->n_policy_folders++] = POLICY_FOLDER_VENDOR;
@@ -96,18 +127,60 @@ static int stdio_fill(void) {
     return 0;
 }
 
+static _Noreturn void run_session(const struct options *options) {
+    const struct session_setup setup = {.channel = options->session_fd,
+                                        .policy_folders = options->policy_folders,
+                                        .n_policy_folders = options->n_policy_folders};
+
+    if (channel_check(options->session_fd) < 0)
+        usage_fail("--session-fd is not a SOCK_SEQPACKET socket of AF_UNIX");
+    session_run(&setup);
+}
+
+/* Where nobody starts the service again, it stays. */
+static unsigned idle_exit_choose(const struct options *options, const struct listener *listener) {
+    const unsigned managed_default_seconds = 60;
+
+    if (options->idle_exit_seconds >= 0)
+        return (unsigned)options->idle_exit_seconds;
+    return listener->is_managed ? managed_default_seconds : 0;
+}
+
+static _Noreturn void run_service(const struct options *options, struct listener *listener,
+                                  int taken) {
+    struct service_setup setup = {.policy_folders = options->policy_folders,
+                                  .n_policy_folders = options->n_policy_folders};
+    int r = options->socket_path != NULL ? listener_bind(listener, options->socket_path) : taken;
+
+    if (r == LISTENER_E_NONE)
+        usage_fail(
+            "--listen without a path takes its socket from the service manager (LISTEN_FDS), "
+            "which has passed none");
+    if (r == LISTENER_E_WRONG)
+        usage_fail("the socket of the service manager is not one that listens, of AF_UNIX and "
+                   "SOCK_SEQPACKET");
+    if (r == LISTENER_E_IN_USE)
+        usage_fail("somebody listens at this path already");
+    if (r < 0) {
+        (void)fprintf(stderr, "utsbroker: listening failed: %s\n", strerror(-r));
+        exit(125);
+    }
+    setup.listener = *listener;
+    setup.idle_exit_seconds = idle_exit_choose(options, listener);
+    service_run(&setup);
+}
+
 int main(int argc, char **argv) {
-    struct options options = {.session_fd = -1};
-    struct session_setup setup;
+    struct options options = {.session_fd = -1, .idle_exit_seconds = -1};
+    struct listener listener = LISTENER_NULL;
+    bool is_secure = privilege_is_secure_execution();
+    int taken = is_secure ? LISTENER_E_NONE : listener_take(&listener);
 
     /* Modules that look up users obey variables, and secure execution does not remove all. */
     if (clearenv() != 0 || stdio_fill() < 0)
         usage_fail("no environment, or no /dev/null, to begin with");
-    options_parse(&options, argc, argv, privilege_is_secure_execution());
-    if (channel_check(options.session_fd) < 0)
-        usage_fail("--session-fd is not a SOCK_SEQPACKET socket of AF_UNIX");
-    setup = (struct session_setup){.channel = options.session_fd,
-                                   .policy_folders = options.policy_folders,
-                                   .n_policy_folders = options.n_policy_folders};
-    session_run(&setup);
+    options_parse(&options, argc, argv, is_secure);
+    if (options.is_listening)
+        run_service(&options, &listener, taken);
+    run_session(&options);
 }

@@ -57,11 +57,13 @@ static void sets_begin(void) {
 }
 
 /*
- * True if this program got privilege by being executed (AT_SECURE, ld.so(8)): whoever started it
- * may hold less than it does, and can say nothing to it but what the protocol says.
+ * True if this program may have got privilege by being executed (AT_SECURE, ld.so(8)): whoever
+ * started it may hold less than it does, and can say nothing to it but what the protocol says. With
+ * no_new_privs nothing is ever got so (PR_SET_NO_NEW_PRIVS, prctl(2)), although the kernel sets
+ * AT_SECURE if the file has a capability that the caller holds: one file serves both ways.
  */
 bool privilege_is_secure_execution(void) {
-    return getauxval(AT_SECURE) != 0;
+    return getauxval(AT_SECURE) != 0 && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1;
 }
 
 /*

@@ -2,117 +2,21 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "broker/audit.h"
 #include "broker/filter.h"
-#include "broker/gate.h"
 #include "broker/privilege.h"
-#include "policy/decision.h"
-#include "policy/loader.h"
-#include "policy/rules.h"
-#include "policy/subject.h"
-#include "utsbroker/base.h"
-#include "utsbroker/channel.h"
-#include "utsbroker/protocol.h"
-
-static const time_t session_patience_seconds = 10;
-
-/*
- * All that a session knows. @status is PROTOCOL_GRANTED as long as nothing speaks against the
- * request; what is refused once stays refused, and @reason says why, for the log.
- */
-struct session {
-    const struct session_setup *setup;
-    enum protocol_status status;
-    int error; /* an errno, or 0 */
-    char reason[256];
-    unsigned refused_names;
-
-    struct policy policy;
-    unsigned n_policy_errors;
-    struct subject subject;
-    struct selection selection;
-    const struct policy_rule *rule; /* that decided */
-    struct audit audit;
-    struct gate gate;
-    struct timespec loaded; /* when the policy was, CLOCK_MONOTONIC */
-
-    struct protocol_request request; /* all zero until a good one is there */
-    int launch_fd;
-};
-
-__attribute__((format(printf, 4, 5))) static void session_refuse(struct session *session,
-                                                                 enum protocol_status status,
-                                                                 int error, const char *format,
-                                                                 ...) {
-    va_list arguments;
-
-    if (session->status != PROTOCOL_GRANTED)
-        return;
-    session->status = status;
-    session->error = error;
-    va_start(arguments, format);
-    (void)vsnprintf(session->reason, sizeof(session->reason), format, arguments);
-    va_end(arguments);
-}
-
-/* Keeps the end of a path that is too long: the file's name says more than the first folders. */
-static void rule_file_copy(char *field, const char *path) {
-    size_t length = strlen(path);
-
-    if (length >= PROTOCOL_RULE_FILE_SIZE)
-        path += length - (PROTOCOL_RULE_FILE_SIZE - 1);
-    memcpy(field, path, strlen(path));
-}
-
-static void session_reply(const struct session *session) {
-    bool granted = session->status == PROTOCOL_GRANTED;
-    struct protocol_reply reply = {.version = PROTOCOL_VERSION,
-                                   .status = session->status,
-                                   .error = session->error,
-                                   .pid = granted ? session->gate.pid : 0,
-                                   .names = session->refused_names};
-
-    if (session->rule != NULL) {
-        reply.rule_line = session->rule->line;
-        rule_file_copy(reply.rule_file, session->rule->file);
-    }
-    /* A launcher that is gone needs no reply. */
-    (void)channel_send(session->setup->channel, &reply, sizeof(reply), &session->gate.pidfd,
-                       granted ? 1 : 0);
-}
-
-static int session_log(const struct session *session, enum audit_kind kind) {
-    const struct protocol_request *request = &session->request;
-    struct audit_event event = {
-        .kind = kind,
-        .user = session->subject.known_name,
-        .uid = session->subject.uid,
-        .hostname = request->names & PROTOCOL_HOSTNAME ? request->hostname : NULL,
-        .domainname = request->names & PROTOCOL_DOMAINNAME ? request->domainname : NULL,
-        .rule = session->rule,
-        .pid = kind == AUDIT_REFUSAL ? 0 : session->gate.pid,
-        .mode = "direct",
-        .reason = session->reason[0] != '\0' ? session->reason : NULL,
-    };
-
-    return audit_write(&session->audit, &event);
-}
+#include "broker/session-state.h"
 
 /* A privileged step failed: nothing after it can be relied on, so nothing is done after it. */
 static _Noreturn void session_die(struct session *session, const char *step, int error) {
     session_refuse(session, PROTOCOL_KERNEL_REFUSED, -error, "%s failed", step);
     (void)session_log(session, AUDIT_REFUSAL);
-    session_reply(session);
-    _exit(1);
+    (void)session_reply(session);
+    _exit(SESSION_EXIT_REFUSED);
 }
 
 /* Step 1. Without the capability the session goes on, to say so, with nothing to lose. */
@@ -128,46 +32,62 @@ static void session_take_privilege(struct session *session) {
         session_die(session, "forbidding to attach", r);
 }
 
-/* The first error is told whole; the rest are counted. */
-static void session_note_policy_error(void *context, const struct policy_error *error) {
-    struct session *session = context;
+/* What the user would leave behind if the service started their command is not left behind. */
+static void session_examine_peer(struct session *session) {
+    static const char *const reasons[PROTOCOL_CONFINEMENT_COUNT] = {
+        [PROTOCOL_OTHER_USER] = "the caller is another user",
+        [PROTOCOL_LACKS_GROUP] = "the caller lacks a group that the service has",
+        [PROTOCOL_NO_NEW_PRIVS] = "the caller has no_new_privs set",
+        [PROTOCOL_FILTERED] = "the caller has a seccomp filter",
+        [PROTOCOL_OTHER_NAMESPACE] = "the caller is in another namespace",
+        [PROTOCOL_OTHER_ROOT] = "the caller has another root directory",
+        [PROTOCOL_GONE] = "the caller is gone",
+        [PROTOCOL_UNREADABLE] = "the caller cannot be looked at",
+    };
+    int r = peer_examine(&session->peer, session->setup->channel, &session->subject);
 
-    session->n_policy_errors++;
-    if (error->line > 0)
-        session_refuse(session, PROTOCOL_POLICY_INVALID, 0, "%s:%u:%u: %s", error->file,
-                       error->line, error->column, error->message);
-    else
-        session_refuse(session, PROTOCOL_POLICY_INVALID, 0, "%s: %s", error->file, error->message);
+    if (r > 0 && session->status == PROTOCOL_GRANTED)
+        session->confinement = (enum protocol_confinement)r;
+    if (r > 0)
+        session_refuse(session, PROTOCOL_CALLER_CONFINED, 0, "%s", reasons[r]);
+    else if (r < 0)
+        session_refuse(session, PROTOCOL_KERNEL_REFUSED, -r, "looking at the caller: %s",
+                       strerror(-r));
 }
 
-static void session_count_policy_errors(struct session *session) {
-    size_t length = strlen(session->reason);
-
-    if (session->n_policy_errors > 1)
-        (void)snprintf(session->reason + length, sizeof(session->reason) - length,
-                       " (and %u more errors)", session->n_policy_errors - 1);
-}
-
-/* Step 2. Who asks, and which rules are for them; a policy that cannot be had refuses. */
-static void session_load_policy(struct session *session) {
-    const struct policy_rule *failed;
+/* Who asks: this process's own ids, and in the service whoever connected must be no less. */
+static void session_identify(struct session *session) {
     int r = subject_init_self(&session->subject);
 
     if (r == 0 && clock_gettime(CLOCK_MONOTONIC, &session->loaded) < 0)
         r = -errno;
     if (r < 0)
         session_die(session, "reading who asks", r);
+    if (session->setup->service != NULL) {
+        if (session->setup->service->is_late)
+            session_refuse(session, PROTOCOL_TOO_LATE, 0, "no request came");
+        session_examine_peer(session);
+    }
+}
+
+/* Step 2. The policy, and which rules of it are for this user; without one all is refused. */
+static void session_load_policy(struct session *session) {
+    const struct session_setup *setup = session->setup;
+    const struct rulebook *rulebook = &session->loaded_rulebook;
+    const struct policy_rule *failed;
+    int r;
+
     if (session->status != PROTOCOL_GRANTED)
         return;
-    r = policy_load(&session->policy, session->setup->policy_folders,
-                    session->setup->n_policy_folders, session_note_policy_error, session);
-    if (r < 0)
-        session_refuse(session, PROTOCOL_KERNEL_REFUSED, -r, "loading the policy: %s",
-                       strerror(-r));
-    session_count_policy_errors(session);
-    if (session->status != PROTOCOL_GRANTED)
+    if (setup->service != NULL)
+        rulebook = setup->service->rulebook;
+    else
+        rulebook_load(&session->loaded_rulebook, setup->policy_folders, setup->n_policy_folders);
+    if (rulebook->status != PROTOCOL_GRANTED) {
+        session_refuse(session, rulebook->status, rulebook->error, "%s", rulebook->reason);
         return;
-    r = selection_init(&session->selection, &session->policy, &session->subject, &failed);
+    }
+    r = selection_init(&session->selection, &rulebook->policy, &session->subject, &failed);
     if (r < 0)
         session_refuse(session, PROTOCOL_POLICY_INVALID, -r,
                        "%s:%u: looking up a user or group: %s",
@@ -197,11 +117,43 @@ static void session_leave_interrupts_to_gate(struct session *session) {
 
 /* A gate holds the capability while it waits: a launcher that says nothing lets neither wait on. */
 static void session_limit_patience(struct session *session) {
-    const struct timeval patience = {.tv_sec = session_patience_seconds};
+    const struct timeval patience = {.tv_sec = SESSION_PATIENCE_SECONDS};
 
     if (setsockopt(session->setup->channel, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) <
         0)
         session_die(session, "limiting the wait", -errno);
+}
+
+static int session_make_gate(struct session *session) {
+    const struct session_service *service = session->setup->service;
+    const struct limits *limits = service != NULL ? &session->peer.limits : NULL;
+    const struct gate_setup setup = {
+        /* The service has no_new_privs set already, but nobody is to rely on that. */
+        .may_setuid = session->selection.has_setuid && service == NULL,
+        .limits = limits,
+        .session_fds = {session->setup->channel, service != NULL ? service->control : -1}};
+    int r = limits != NULL ? place_limit(RLIMIT_NPROC, &limits->all[RLIMIT_NPROC]) : 0;
+
+    if (r == 0)
+        r = gate_check_limit();
+    if (r < 0)
+        return r;
+    r = privilege_raise_sys_admin();
+    if (r < 0)
+        session_die(session, "raising CAP_SYS_ADMIN", r);
+    return gate_open(&session->gate, &setup);
+}
+
+/* The service must know its child before anybody can release it. */
+static void session_report_gate(struct session *session) {
+    const struct session_message message = {.word = SESSION_HAS_GATE,
+                                            .value = (uint32_t)session->gate.pid};
+    int r = 0;
+
+    if (session->setup->service != NULL)
+        r = channel_send(session->setup->service->control, &message, sizeof(message), NULL, 0);
+    if (r < 0)
+        session_die(session, "telling the service", r);
 }
 
 /* Step 4. Not even a gate is made for a request that is refused already. */
@@ -210,14 +162,9 @@ static void session_open_gate(struct session *session) {
 
     if (session->status != PROTOCOL_GRANTED)
         return;
-    r = gate_check_limit();
+    r = session_make_gate(session);
     if (r == 0) {
-        r = privilege_raise_sys_admin();
-        if (r < 0)
-            session_die(session, "raising CAP_SYS_ADMIN", r);
-        r = gate_open(&session->gate, session->selection.has_setuid, session->setup->channel);
-    }
-    if (r == 0) {
+        session_report_gate(session);
         session_leave_interrupts_to_gate(session);
         session_limit_patience(session);
     }
@@ -240,130 +187,24 @@ static void session_confine(struct session *session) {
         session_die(session, "loading the filter", r);
 }
 
-/* Step 7. The first stranger's byte. False if the launcher is gone and nothing is to be done. */
-static bool session_receive(struct session *session) {
-    struct protocol_request record;
-    struct channel_fds fds = {.n_fds = 0};
-    size_t size = 0;
-    int r = channel_receive(session->setup->channel, &record, sizeof(record), &size, &fds);
-
-    if (r == 0 && size == 0)
-        return false;
-    if (r == -EAGAIN)
-        r = PROTOCOL_TOO_LATE;
-    else if (r == 0)
-        r = protocol_decode_request(&record, size, fds.n_fds, &session->request);
-    else
-        r = PROTOCOL_BAD_REQUEST;
-    /* What came with a bad record is closed by the end: close(2) of a stranger's file can block. */
-    if (r != PROTOCOL_GRANTED) {
-        session_refuse(session, (enum protocol_status)r, 0, "%s",
-                       r == PROTOCOL_TOO_LATE      ? "no request came"
-                       : r == PROTOCOL_BAD_VERSION ? "a request of another version"
-                                                   : "a malformed request");
-        return true;
-    }
-    session->launch_fd = fds.fds[0];
-    return true;
-}
-
-/*
- * Whoever waits with a request waits with the policy as it was. What the administrator has changed
- * since holds for them too, a few seconds later.
- */
-static bool session_is_late(const struct session *session) {
-    struct timespec now;
-
-    return clock_gettime(CLOCK_MONOTONIC, &now) < 0 ||
-           now.tv_sec - session->loaded.tv_sec > session_patience_seconds;
-}
-
-static void session_refuse_decision(struct session *session, const struct decision *decision) {
-    session->refused_names = decision->names;
-    if (decision->verdict == DECISION_BAD_NAME)
-        session_refuse(session, PROTOCOL_BAD_NAME, 0, "not a name of RFC 1123");
-    else
-        session_refuse(session, PROTOCOL_DENIED, 0, "%s",
-                       decision->rule == NULL ? "no rule permits it"
-                       : decision->is_in_doubt
-                           ? "a rule denies it, to all, as nobody knows its user or group"
-                           : "a rule denies it");
-}
-
-/* Step 8. */
-static void session_decide(struct session *session) {
-    const struct protocol_request *request = &session->request;
-    struct decision decision;
-
-    if (session_is_late(session))
-        session_refuse(session, PROTOCOL_TOO_LATE, 0, "the request came too late");
-    if (session->status != PROTOCOL_GRANTED)
-        return;
-    decision = selection_decide(&session->selection,
-                                request->names & PROTOCOL_HOSTNAME ? request->hostname : NULL,
-                                request->names & PROTOCOL_DOMAINNAME ? request->domainname : NULL);
-    session->rule = decision.rule;
-    if (decision.verdict != DECISION_PERMITTED)
-        session_refuse_decision(session, &decision);
-    else if (decision.rule->limit != 0)
-        session_refuse(session, PROTOCOL_NEEDS_SERVICE, 0,
-                       "the rule has a limit, and nobody counts in direct mode");
-}
-
-/*
- * Step 9. The grant is in the log before the gate can do anything with it: who ends the session at
- * the right moment has a command, but not one that nobody knows of.
- */
-static void session_release_gate(struct session *session) {
-    const struct protocol_request *request = &session->request;
-    struct gate_verdict verdict = {.names = request->names, .is_setuid = session->rule->is_setuid};
-    struct gate_report report = {.error = 0};
-    int r;
-
-    memcpy(verdict.hostname, request->hostname, sizeof(verdict.hostname));
-    memcpy(verdict.domainname, request->domainname, sizeof(verdict.domainname));
-    r = session_log(session, AUDIT_GRANT);
-    if (r < 0) {
-        session_refuse(session, PROTOCOL_NOT_LOGGED, -r, "writing to the log: errno %d", -r);
-        return;
-    }
-    r = gate_release(&session->gate, &verdict, session->launch_fd);
-    if (r == 0)
-        r = gate_wait(&session->gate, &report);
-    if (r == 0)
-        return;
-    if (r < 0)
-        report = (struct gate_report){.status = PROTOCOL_KERNEL_REFUSED, .error = -r};
-    session_refuse(session, (enum protocol_status)report.status, report.error,
-                   report.status == PROTOCOL_EXEC_FAILED ? "executing the command: errno %d"
-                                                         : "in the gate: errno %d",
-                   report.error);
-    (void)session_log(session, AUDIT_FAILURE);
-}
-
 /* The order of these steps is the security of the whole. */
-static void session_serve(const struct session_setup *setup) {
+static int session_serve(const struct session_setup *setup) {
     struct session session = {
-        .setup = setup, .audit = AUDIT_NULL, .gate = GATE_NULL, .launch_fd = -1};
+        .setup = setup, .loaded_rulebook = RULEBOOK_NULL, .audit = AUDIT_NULL, .gate = GATE_NULL};
 
     session_take_privilege(&session);
+    session_identify(&session);
     session_load_policy(&session);
     session_open_log(&session);
     session_open_gate(&session);
     session_confine(&session);
-    if (!session_receive(&session))
-        return;
-    session_decide(&session);
-    if (session.status == PROTOCOL_GRANTED)
-        session_release_gate(&session);
-    else
-        (void)session_log(&session, AUDIT_REFUSAL);
-    session_reply(&session);
+    return session_judge(&session) ? SESSION_EXIT_GRANTED : SESSION_EXIT_REFUSED;
 }
 
 /*
- * Serves one request and ends. What is refused early is refused at the end, so that every refusal
- * is made with the same nothing in hand, has the asked-for names in the log, and gets a reply.
+ * Serves one request and ends, with a status of SESSION_EXIT_GRANTED or SESSION_EXIT_REFUSED. What
+ * is refused early is refused at the end, so that every refusal is made with the same nothing in
+ * hand, has the asked-for names in the log, and gets a reply.
  *
  * It ends by _exit(2): behind the filter not even memory may be given back. Not instrumented, as a
  * sanitizer's runtime would look at the signal stack before a call that does not return, and the
@@ -371,6 +212,5 @@ static void session_serve(const struct session_setup *setup) {
  */
 __attribute__((no_sanitize("address"))) _Noreturn void
 session_run(const struct session_setup *setup) {
-    session_serve(setup);
-    _exit(0);
+    _exit(session_serve(setup));
 }

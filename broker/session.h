@@ -2,13 +2,43 @@
 
 /* The session: one request, from the first privileged step to the reply. */
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include "broker/rulebook.h"
+
+enum {
+    SESSION_EXIT_GRANTED, /* the gate is the command now, or was killed on the way */
+    SESSION_EXIT_REFUSED, /* or the launcher is gone: the gate is to end */
+};
+
+/* What a session says to the service: fixed size, one record each. */
+enum session_word {
+    SESSION_HAS_GATE, /* @value: its pid; said before the first stranger's byte is read */
+    SESSION_COUNTS,   /* @value: a counter; answered by a byte, not 0 if there is room */
+};
+
+struct session_message {
+    uint32_t word;
+    uint32_t value;
+};
+
+/* What the service gives a session that it has forked. */
+struct session_service {
+    int control; /* a channel to the service; the session's own */
+    const struct rulebook *rulebook;
+    const size_t *counters; /* of the rulebook's rules, by their index */
+    bool is_late;           /* the client has said nothing for too long */
+};
 
 /* Where a session gets its request, and by which policy it decides. */
 struct session_setup {
     int channel; /* to the launcher; the session's own */
     const char *const *policy_folders;
     size_t n_policy_folders;
+    const struct session_service
+        *service; /* NULL: direct mode, where the session loads the policy */
 };
 
 _Noreturn void session_run(const struct session_setup *setup);

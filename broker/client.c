@@ -1,0 +1,357 @@
+#include "broker/client.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "broker/service.h"
+#include "broker/session.h"
+#include "utsbroker/base.h"
+#include "utsbroker/channel.h"
+#include "utsbroker/protocol.h"
+
+/* How long a client may say nothing, and a session may take to decide (it refuses after ten). */
+enum { SILENCE_MS = 5000, UNDECIDED_MS = 15000 };
+
+static void list_remove(struct client *client) {
+    struct client_list *list = client->list;
+
+    *(client->before != NULL ? &client->before->behind : &list->first) = client->behind;
+    *(client->behind != NULL ? &client->behind->before : &list->last) = client->before;
+    list->n--;
+}
+
+static void list_append(struct client *client, struct client_list *list) {
+    client->list = list;
+    client->before = list->last;
+    client->behind = NULL;
+    *(list->last != NULL ? &list->last->behind : &list->first) = client;
+    list->last = client;
+    list->n++;
+}
+
+static void client_move(struct client *client, struct client_list *list) {
+    list_remove(client);
+    list_append(client, list);
+}
+
+static int client_watch(struct client *client, enum watch_kind kind, int fd, uint32_t events) {
+    struct epoll_event event = {.events = events, .data.ptr = &client->watches[kind]};
+
+    client->watches[kind] = (struct watch){.kind = kind, .client = client};
+    return epoll_ctl(client->service->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+/* Closing takes a descriptor out of epoll(7) only if no session has a copy of it. */
+static void client_forget(struct client *client, int *fdp) {
+    if (*fdp >= 0)
+        (void)epoll_ctl(client->service->epoll, EPOLL_CTL_DEL, *fdp, NULL);
+    base_close_fd(fdp);
+}
+
+static void client_free(struct client *client) {
+    client_forget(client, &client->connection);
+    client_forget(client, &client->control);
+    client_forget(client, &client->session.pidfd);
+    client_forget(client, &client->command.pidfd);
+    if (client->is_counted)
+        counters_give_back(&client->service->counters, client->counter);
+    list_remove(client);
+    free(client);
+}
+
+/*
+ * Takes over @connection, which must not block, and waits until something can be read from it; it
+ * is not read here. Returns 0 or a negative errno, with the connection closed.
+ */
+int client_new(struct service *service, int connection) {
+    struct client *client = calloc(1, sizeof(*client));
+    int r;
+
+    if (client == NULL) {
+        (void)close(connection);
+        return -ENOMEM;
+    }
+    *client = (struct client){.service = service,
+                              .connection = connection,
+                              .control = -1,
+                              .session.pidfd = -1,
+                              .command.pidfd = -1,
+                              .deadline = service_now() + SILENCE_MS};
+    list_append(client, &service->silent);
+    r = client_watch(client, WATCH_CONNECTION, connection, EPOLLIN);
+    if (r < 0)
+        client_free(client);
+    return r;
+}
+
+static int child_watch(struct client *client, enum watch_kind kind, struct child *child,
+                       pid_t pid) {
+    *child = (struct child){.pid = pid, .pidfd = (int)syscall(SYS_pidfd_open, pid, 0)};
+    if (child->pidfd < 0)
+        return -errno;
+    return client_watch(client, kind, child->pidfd, EPOLLIN);
+}
+
+/* Reaps a child that has ended. A pid that is no child of ours counts as ended. */
+static void child_reap(struct child *child) {
+    pid_t pid;
+
+    if (child->pid == 0 || child->has_ended)
+        return;
+    pid = waitpid(child->pid, &child->wait_status, WNOHANG);
+    child->has_ended = pid == child->pid || (pid < 0 && errno == ECHILD);
+}
+
+static void child_signal(const struct child *child, int signal_number) {
+    if (child->pid != 0 && !child->has_ended && child->pidfd >= 0)
+        (void)syscall(SYS_pidfd_send_signal, child->pidfd, signal_number, NULL, 0);
+}
+
+/* No session can be had for it: nothing is read, and the launcher is told why. */
+static void client_refuse(struct client *client, int error) {
+    const struct protocol_reply reply = {
+        .version = PROTOCOL_VERSION, .status = PROTOCOL_KERNEL_REFUSED, .error = -error};
+
+    (void)fprintf(stderr, "utsbroker: refusal: no session could be started: %s\n",
+                  strerror(-error));
+    (void)channel_send(client->connection, &reply, sizeof(reply), NULL, 0);
+    client_free(client);
+}
+
+/*
+ * What the child of fork(2) is: a session and no more of the service. It holds the channels of no
+ * other client, so that nobody's end is hidden from them.
+ */
+static _Noreturn void be_session(const struct client *client, int control, bool is_late) {
+    const struct service *service = client->service;
+    const struct session_service of_service = {.control = control,
+                                               .rulebook = &service->rulebook,
+                                               .counters = service->counters.of_rule,
+                                               .is_late = is_late};
+    const struct session_setup setup = {.channel = client->connection, .service = &of_service};
+    unsigned low = (unsigned)(control < client->connection ? control : client->connection);
+    unsigned high = (unsigned)(control < client->connection ? client->connection : control);
+
+    /* 0, 1 and 2 are /dev/null, but 2 may be the service manager's log. */
+    if (dup2(0, 2) < 0 || (low > 3 && syscall(SYS_close_range, 3, low - 1, 0) < 0) ||
+        (high > low + 1 && syscall(SYS_close_range, low + 1, high - 1, 0) < 0) ||
+        syscall(SYS_close_range, high + 1, ~0U, 0) < 0)
+        _exit(SESSION_EXIT_REFUSED);
+    session_run(&setup);
+}
+
+static int session_start(struct client *client, bool is_late) {
+    const struct epoll_event hangup = {.data.ptr = &client->watches[WATCH_CONNECTION]};
+    int ends[2];
+    pid_t pid;
+    int r;
+
+    if (epoll_ctl(client->service->epoll, EPOLL_CTL_MOD, client->connection,
+                  (struct epoll_event *)(uintptr_t)&hangup) < 0 ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return -errno;
+    pid = fork();
+    if (pid == 0)
+        be_session(client, ends[1], is_late);
+    r = pid < 0 ? -errno : 0;
+    (void)close(ends[1]);
+    client->control = ends[0];
+    if (r == 0)
+        r = child_watch(client, WATCH_SESSION, &client->session, pid);
+    if (r == 0)
+        r = client_watch(client, WATCH_CONTROL, client->control, EPOLLIN);
+    if (r < 0 && pid > 0) {
+        /* Not reaped yet, so the pid is its own; it has no gate before it can say so. */
+        client->service->may_have_strays = true;
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+    }
+    return r;
+}
+
+/*
+ * Lets a session serve @client, which has said something or, if @is_late, nothing for too long. The
+ * session decides by the policy as it is now.
+ */
+void client_dispatch(struct client *client, bool is_late) {
+    int r;
+
+    service_refresh_policy(client->service);
+    client_move(client, &client->service->undecided);
+    client->deadline = service_now() + UNDECIDED_MS;
+    r = session_start(client, is_late);
+    if (r < 0)
+        client_refuse(client, r);
+}
+
+static bool session_has_granted(const struct client *client) {
+    return client->session.has_ended && WIFEXITED(client->session.wait_status) &&
+           WEXITSTATUS(client->session.wait_status) == SESSION_EXIT_GRANTED;
+}
+
+static void client_notify(struct client *client, int wait_status) {
+    const struct protocol_notice notice = {.version = PROTOCOL_VERSION, .wait_status = wait_status};
+
+    /* A launcher that does not read has the pidfd, too. */
+    if (client->connection >= 0)
+        (void)channel_send(client->connection, &notice, sizeof(notice), NULL, 0);
+}
+
+/* Both children have ended: nothing is left to be done but to say so. */
+static void client_settle(struct client *client) {
+    if (!client->session.has_ended || (client->command.pid != 0 && !client->command.has_ended))
+        return;
+    if (session_has_granted(client) && client->command.pid != 0)
+        client_notify(client, client->command.wait_status);
+    client_free(client);
+}
+
+/* From the session, before it has read a stranger's byte. */
+static int client_take_command(struct client *client, uint32_t pid) {
+    if (client->command.pid != 0 || pid == 0 || pid > INT32_MAX)
+        return -EBADMSG;
+    return child_watch(client, WATCH_COMMAND, &client->command, (pid_t)pid);
+}
+
+/* From a session that may have been taken over: it can have this one client counted, or not. */
+static int client_count(struct client *client, uint32_t counter) {
+    uint8_t has_room;
+
+    if (client->is_counted)
+        return -EBADMSG;
+    has_room = counters_take(&client->service->counters, counter) == 0;
+    client->is_counted = has_room != 0;
+    client->counter = counter;
+    return channel_send(client->control, &has_room, sizeof(has_room), NULL, 0);
+}
+
+/* Reads one message. False if there is none (any more). A session that speaks nonsense is ended. */
+static bool control_read(struct client *client) {
+    struct session_message message;
+    ssize_t n = recv(client->control, &message, sizeof(message), MSG_DONTWAIT);
+    int r = -EBADMSG;
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return false;
+    if (n <= 0) { /* it has decided, or has ended */
+        client_forget(client, &client->control);
+        client_move(client, &client->service->decided);
+        return false;
+    }
+    if (n == sizeof(message) && message.word == SESSION_HAS_GATE)
+        r = client_take_command(client, message.value);
+    else if (n == sizeof(message) && message.word == SESSION_COUNTS)
+        r = client_count(client, message.value);
+    if (r < 0)
+        child_signal(&client->session, SIGKILL);
+    return true;
+}
+
+static void session_has_ended(struct client *client) {
+    child_reap(&client->session);
+    if (!client->session.has_ended)
+        return;
+    while (client->control >= 0 && control_read(client))
+        ;
+    client_forget(client, &client->session.pidfd);
+    if (client->list != &client->service->decided) {
+        client_forget(client, &client->control);
+        client_move(client, &client->service->decided);
+    }
+    if (!session_has_granted(client)) {
+        /* Whatever became of the gate, nobody has been told that it is a command of theirs. */
+        child_signal(&client->command, SIGKILL);
+        client->service->may_have_strays |=
+            client->command.pid == 0 && WIFSIGNALED(client->session.wait_status);
+        client_forget(client, &client->connection);
+    } else if (client->stop_signal != 0) {
+        client_note_stop(client, client->stop_signal);
+    }
+    client_settle(client);
+}
+
+static void connection_is_ready(struct client *client, uint32_t events) {
+    bool is_silent = client->list == &client->service->silent;
+
+    if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
+        /* Before a session has it, nobody waits for an answer; later, a command lives without. */
+        if (is_silent)
+            client_free(client);
+        else
+            client_forget(client, &client->connection);
+    } else if (is_silent) {
+        client_dispatch(client, false);
+    }
+}
+
+/* Does what is to be done about what epoll(7) says; @client may be gone afterwards. */
+void client_handle(struct client *client, enum watch_kind kind, uint32_t events) {
+    switch (kind) {
+    case WATCH_CONNECTION:
+        connection_is_ready(client, events);
+        break;
+    case WATCH_CONTROL:
+        (void)control_read(client);
+        break;
+    case WATCH_SESSION:
+        session_has_ended(client);
+        break;
+    case WATCH_COMMAND:
+        child_reap(&client->command);
+        if (client->command.has_ended)
+            client_forget(client, &client->command.pidfd);
+        client_settle(client);
+        break;
+    case WATCH_LISTENER:
+    case WATCH_SIGNALS:
+    case WATCH_COUNT:
+    default:
+        break;
+    }
+}
+
+/* The deadline of a client that is silent or undecided has passed. */
+void client_expire(struct client *client) {
+    if (client->list == &client->service->silent) {
+        client_dispatch(client, true);
+        return;
+    }
+    child_signal(&client->session, SIGKILL);
+    client->deadline = service_now() + UNDECIDED_MS;
+}
+
+/* The command was stopped by @signal_number: the launcher is told, behind the reply. */
+void client_note_stop(struct client *client, int signal_number) {
+    if (!client->session.has_ended) {
+        client->stop_signal = signal_number;
+        return;
+    }
+    client->stop_signal = 0;
+    client_notify(client, W_STOPCODE(signal_number));
+}
+
+/*
+ * The service stops: a request that is not decided ends, a command gets @signal_number, with all of
+ * its process group, which the gate made for it. @client may be gone afterwards.
+ */
+void client_end(struct client *client, int signal_number) {
+    if (client->list == &client->service->silent) {
+        client_free(client);
+        return;
+    }
+    if (client->list == &client->service->undecided)
+        child_signal(&client->session, SIGKILL);
+    if (client->command.pid == 0 || client->command.has_ended)
+        return;
+    (void)kill(-client->command.pid, signal_number);
+    child_signal(&client->command, signal_number);
+    child_signal(&client->command, SIGCONT);
+}

@@ -1,0 +1,128 @@
+#include "broker/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "utsbroker/base.h"
+
+enum { PASSED_FD = 3, BACKLOG = 4096 /* the kernel caps it at net.core.somaxconn */ };
+
+/* The value of a variable that must be a decimal number and no more; -1: it is not. */
+static long variable_number(const char *name) {
+    const char *text = getenv(name);
+    char *end = NULL;
+    long number;
+
+    if (text == NULL || text[0] < '0' || text[0] > '9')
+        return -1;
+    errno = 0;
+    number = strtol(text, &end, 10);
+    return errno == 0 && *end == '\0' ? number : -1;
+}
+
+static bool option_is(int fd, int option, int wanted) {
+    int value;
+    socklen_t size = sizeof(value);
+
+    return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 && value == wanted;
+}
+
+/*
+ * Takes the one socket that the service manager passed (LISTEN_FDS and LISTEN_PID,
+ * sd_listen_fds(3)), and notes where it wants to hear of readiness (NOTIFY_SOCKET). To be called
+ * before clearenv(3). Returns 0, LISTENER_E_NONE, LISTENER_E_WRONG or a negative errno.
+ */
+int listener_take(struct listener *listener) {
+    listener->notify_socket = getenv("NOTIFY_SOCKET");
+    if (variable_number("LISTEN_PID") != getpid() || variable_number("LISTEN_FDS") < 1)
+        return LISTENER_E_NONE;
+    if (variable_number("LISTEN_FDS") != 1 || !option_is(PASSED_FD, SO_DOMAIN, AF_UNIX) ||
+        !option_is(PASSED_FD, SO_TYPE, SOCK_SEQPACKET) || !option_is(PASSED_FD, SO_ACCEPTCONN, 1))
+        return LISTENER_E_WRONG;
+    if (fcntl(PASSED_FD, F_SETFD, FD_CLOEXEC) < 0 || fcntl(PASSED_FD, F_SETFL, O_NONBLOCK) < 0)
+        return -errno;
+    listener->fd = PASSED_FD;
+    listener->is_managed = true;
+    return 0;
+}
+
+/* Removes what a service that was killed left behind: our own socket, at which nobody listens. */
+static int stale_remove(const struct sockaddr_un *address) {
+    CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    struct stat status;
+
+    if (fd < 0)
+        return -errno;
+    if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
+        return LISTENER_E_IN_USE;
+    if (errno != ECONNREFUSED || lstat(address->sun_path, &status) < 0 ||
+        !S_ISSOCK(status.st_mode) || status.st_uid != geteuid())
+        return -EADDRINUSE;
+    return unlink(address->sun_path) < 0 ? -errno : 0;
+}
+
+/*
+ * Binds a socket of mode 0600 at @path, which must live as long as @listener. Its folder must be
+ * one in which nobody else can rename or remove. Returns 0, LISTENER_E_IN_USE or a negative errno.
+ */
+int listener_bind(struct listener *listener, const char *path) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    CLEANUP_FD int fd = -1;
+    mode_t mask;
+    int r;
+
+    if (strlen(path) >= sizeof(address.sun_path))
+        return -ENAMETOOLONG;
+    memcpy(address.sun_path, path, strlen(path));
+    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    mask = umask(0177);
+    r = bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+    if (r == -EADDRINUSE) {
+        r = stale_remove(&address);
+        if (r == 0)
+            r = bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+    }
+    (void)umask(mask);
+    if (r != 0)
+        return r;
+    listener->path = path;
+    if (listen(fd, BACKLOG) < 0)
+        return -errno;
+    listener->fd = base_steal_fd(&fd);
+    return 0;
+}
+
+/* Tells the service manager that the service is ready (sd_notify(3)); it may not want to know. */
+void listener_tell_ready(const struct listener *listener) {
+    static const char ready[] = "READY=1";
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = listener->notify_socket != NULL ? strlen(listener->notify_socket) : 0;
+    CLEANUP_FD int fd = -1;
+
+    if (length < 2 || length >= sizeof(address.sun_path))
+        return;
+    memcpy(address.sun_path, listener->notify_socket, length);
+    if (address.sun_path[0] == '@') /* the abstract namespace, unix(7) */
+        address.sun_path[0] = '\0';
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0)
+        (void)sendto(fd, ready, strlen(ready), MSG_NOSIGNAL, (const struct sockaddr *)&address,
+                     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+}
+
+/* Closes the socket, and removes it if this process has bound it. */
+void listener_deinit(struct listener *listener) {
+    if (listener->path != NULL)
+        (void)unlink(listener->path);
+    base_close_fd(&listener->fd);
+    *listener = (struct listener)LISTENER_NULL;
+}

@@ -1,0 +1,255 @@
+#include "broker/peer.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "utsbroker/base.h"
+#include "utsbroker/protocol.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* Linux 6.5 */
+#endif
+
+/*
+ * The command is started outside of whatever its caller is confined to. So a caller that is
+ * confined in any way gets none. All of this is asked of the kernel about the process that
+ * connected; that it lives when all is read means that it was the same process all the time.
+ */
+
+/* Of the process that connected, also if it has sent the connection on since. -ESRCH: it is gone.
+ */
+static int peer_open_pidfd(int connection, pid_t pid) {
+    int pidfd = -1;
+    socklen_t size = sizeof(pidfd);
+
+    if (getsockopt(connection, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0)
+        return pidfd;
+    if (errno != ENOPROTOOPT)
+        return errno == EINVAL ? -ESRCH : -errno;
+    /* Before Linux 6.5 a pid that was given away between connect(2) and here would not be noticed.
+     */
+    pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    return pidfd < 0 ? -errno : pidfd;
+}
+
+static bool peer_is_gone(int pidfd) {
+    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+
+    return poll(&ended, 1, 0) != 0;
+}
+
+static bool gids_contain(const gid_t *gids, size_t n, gid_t gid) {
+    for (size_t i = 0; i < n; i++)
+        if (gids[i] == gid)
+            return true;
+    return false;
+}
+
+/* Asks for the supplementary groups, and puts @gid, the primary one, behind them. */
+static int peer_get_groups(int connection, gid_t gid, gid_t **gidsp, size_t *np) {
+    CLEANUP_FREE gid_t *gids = NULL;
+    socklen_t size = 0;
+
+    if (getsockopt(connection, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) < 0 && errno != ERANGE)
+        return -errno;
+    gids = malloc(size + sizeof(*gids));
+    if (gids == NULL)
+        return -ENOMEM;
+    if (size > 0 && getsockopt(connection, SOL_SOCKET, SO_PEERGROUPS, gids, &size) < 0)
+        return -errno;
+    *np = size / sizeof(*gids) + 1;
+    gids[*np - 1] = gid;
+    *gidsp = gids;
+    gids = NULL;
+    return 0;
+}
+
+/* The service may not give a group that the caller has not; the caller may have more of them. */
+static int peer_check_groups(struct peer *peer, int connection, gid_t gid,
+                             const struct subject *subject) {
+    CLEANUP_FREE gid_t *gids = NULL;
+    size_t n = 0;
+    int r = peer_get_groups(connection, gid, &gids, &n);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < subject->n_gids; i++)
+        if (!gids_contain(gids, n, subject->gids[i]))
+            return PROTOCOL_LACKS_GROUP;
+    peer->groups_differ = gid != getgid();
+    for (size_t i = 0; i < n; i++)
+        if (!gids_contain(subject->gids, subject->n_gids, gids[i]))
+            peer->groups_differ = true;
+    return 0;
+}
+
+static FILE *file_open_at(int folder, const char *name) {
+    CLEANUP_FD int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+
+    if (file != NULL)
+        fd = -1;
+    return file;
+}
+
+/* What one line of /proc/PID/status says; what has been seen is removed from *@missingp. */
+static int status_check_line(const char *line, uid_t uid, unsigned *missingp) {
+    unsigned ids[4], number;
+
+    if (sscanf(line, "Uid: %u %u %u %u", &ids[0], &ids[1], &ids[2], &ids[3]) == 4) {
+        *missingp &= ~1U;
+        for (size_t i = 0; i < BASE_ARRAY_SIZE(ids); i++)
+            if (ids[i] != uid)
+                return PROTOCOL_OTHER_USER;
+    }
+    if (sscanf(line, "NoNewPrivs: %u", &number) == 1) {
+        *missingp &= ~2U;
+        return number == 0 ? 0 : PROTOCOL_NO_NEW_PRIVS;
+    }
+    if (sscanf(line, "Seccomp: %u", &number) == 1) {
+        *missingp &= ~4U;
+        return number == 0 ? 0 : PROTOCOL_FILTERED;
+    }
+    return 0;
+}
+
+/* No process can put a line of its own there: the kernel escapes a newline in its name (proc(5)).
+ */
+static int peer_check_status(int folder, uid_t uid) {
+    FILE *status = file_open_at(folder, "status");
+    CLEANUP_FREE char *line = NULL;
+    size_t size = 0;
+    unsigned missing = 7;
+    int r = 0;
+
+    if (status == NULL)
+        return PROTOCOL_UNREADABLE;
+    while (r == 0 && getline(&line, &size, status) >= 0)
+        r = status_check_line(line, uid, &missing);
+    (void)fclose(status);
+    return r == 0 && missing != 0 ? PROTOCOL_UNREADABLE : r;
+}
+
+/* The caller is to be as limited with the service as without it; they may have lowered their own.
+ */
+static int peer_read_limits(int folder, struct limits *limits) {
+    FILE *file = file_open_at(folder, "limits");
+    CLEANUP_FREE char *line = NULL;
+    size_t size = 0;
+    int resource = -1; /* the first line is a heading; the kernel lists them by their numbers */
+
+    if (file == NULL)
+        return PROTOCOL_UNREADABLE;
+    while (getline(&line, &size, file) >= 0) {
+        char soft[24], hard[24];
+        struct rlimit *limit = &limits->all[resource < 0 ? 0 : resource];
+
+        if (resource++ < 0)
+            continue;
+        if (resource > RLIM_NLIMITS || strlen(line) < 27 ||
+            sscanf(line + 26, "%23s %23s", soft, hard) != 2)
+            break;
+        limit->rlim_cur = soft[0] == 'u' ? RLIM_INFINITY : strtoull(soft, NULL, 10);
+        limit->rlim_max = hard[0] == 'u' ? RLIM_INFINITY : strtoull(hard, NULL, 10);
+    }
+    (void)fclose(file);
+    return resource == RLIM_NLIMITS ? 0 : PROTOCOL_UNREADABLE;
+}
+
+static bool is_same_inode(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Compares one namespace; a kind that is not there for the service is not there (namespaces(7)). */
+static int peer_check_namespace(int folder, const char *kind) {
+    char path[64];
+    struct stat ours, theirs;
+
+    (void)snprintf(path, sizeof(path), "/proc/self/ns/%s", kind);
+    if (stat(path, &ours) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    (void)snprintf(path, sizeof(path), "ns/%s", kind);
+    if (fstatat(folder, path, &theirs, 0) < 0)
+        return PROTOCOL_UNREADABLE;
+    return is_same_inode(&ours, &theirs) ? 0 : PROTOCOL_OTHER_NAMESPACE;
+}
+
+static int peer_check_namespaces(int folder) {
+    static const char *const kinds[] = {"user",  "mnt", "pid",  "pid_for_children",
+                                        "net",   "ipc", "time", "time_for_children",
+                                        "cgroup"};
+    int r = 0;
+
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(kinds) && r == 0; i++)
+        r = peer_check_namespace(folder, kinds[i]);
+    return r;
+}
+
+/* The mount too: the same folder, mounted elsewhere, may show what the service's does not. */
+static int peer_check_root(int folder) {
+    const unsigned wanted = STATX_INO | STATX_MNT_ID;
+    struct statx ours, theirs;
+
+    if (statx(AT_FDCWD, "/", AT_STATX_DONT_SYNC, wanted, &ours) < 0)
+        return -errno;
+    if (statx(folder, "root", AT_STATX_DONT_SYNC, wanted, &theirs) < 0)
+        return PROTOCOL_UNREADABLE;
+    if (ours.stx_dev_major != theirs.stx_dev_major || ours.stx_dev_minor != theirs.stx_dev_minor ||
+        ours.stx_ino != theirs.stx_ino)
+        return PROTOCOL_OTHER_ROOT;
+    if ((ours.stx_mask & theirs.stx_mask & STATX_MNT_ID) != 0 &&
+        ours.stx_mnt_id != theirs.stx_mnt_id) /* Linux 5.8 */
+        return PROTOCOL_OTHER_ROOT;
+    return 0;
+}
+
+/*
+ * Finds out about the process that connected (SO_PEERCRED, unix(7)), for @subject, whose service
+ * this is: that it is the same user and not confined in a way in which a command of the service's
+ * would not be. Reads no byte of what it sent.
+ *
+ * Returns 0 with @peer filled; a positive enum protocol_confinement; a negative errno. The caller
+ * must refuse in both.
+ */
+int peer_examine(struct peer *peer, int connection, const struct subject *subject) {
+    struct ucred credentials;
+    socklen_t size = sizeof(credentials);
+    CLEANUP_FD int pidfd = -1;
+    CLEANUP_FD int folder = -1;
+    char path[32];
+    int r;
+
+    if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
+        return -errno;
+    if (credentials.uid != subject->uid)
+        return PROTOCOL_OTHER_USER;
+    if (credentials.pid <= 0) /* a pid namespace that this one does not see */
+        return PROTOCOL_OTHER_NAMESPACE;
+    pidfd = peer_open_pidfd(connection, credentials.pid);
+    if (pidfd < 0)
+        return pidfd == -ESRCH ? PROTOCOL_GONE : pidfd;
+    (void)snprintf(path, sizeof(path), "/proc/%d", (int)credentials.pid);
+    folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    r = folder < 0 ? PROTOCOL_UNREADABLE : 0;
+    if (r == 0)
+        r = peer_check_groups(peer, connection, credentials.gid, subject);
+    if (r == 0)
+        r = peer_check_status(folder, subject->uid);
+    if (r == 0)
+        r = peer_check_namespaces(folder);
+    if (r == 0)
+        r = peer_check_root(folder);
+    if (r == 0)
+        r = peer_read_limits(folder, &peer->limits);
+    /* Last: whatever was read, was read of this process only if it still lives. */
+    return peer_is_gone(pidfd) ? PROTOCOL_GONE : r;
+}

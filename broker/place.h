@@ -1,0 +1,22 @@
+#pragma once
+
+/*
+ * The caller's place: what a command has from whoever starts it. In direct mode the gate descends
+ * from the caller and has all of it; the service's gate descends from the service and takes it
+ * here.
+ */
+
+#include <stdint.h>
+#include <sys/resource.h>
+
+#include "broker/launch.h"
+#include "utsbroker/channel.h"
+
+/* The limits of setrlimit(2), by their numbers. */
+struct limits {
+    struct rlimit all[RLIM_NLIMITS];
+};
+
+int place_limit(int resource, const struct rlimit *wanted);
+int place_take(const struct launch *launch, const struct channel_fds *fds, uint32_t flags,
+               const struct limits *limits, int *channelp);

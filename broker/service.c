@@ -1,0 +1,343 @@
+#include "broker/service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "broker/client.h"
+#include "broker/privilege.h"
+#include "utsbroker/base.h"
+
+enum {
+    SILENT_MAX = 32,
+    UNDECIDED_MAX = 32,
+    ACCEPT_PAUSE_MS = 200,
+    STOP_PATIENCE_MS = 10000,
+};
+
+static _Noreturn void service_die(const char *step, int error) {
+    (void)fprintf(stderr, "utsbroker: %s: %s\n", step, strerror(-error));
+    exit(1);
+}
+
+/* Milliseconds of CLOCK_MONOTONIC, which cannot fail (clock_gettime(2)). */
+int64_t service_now(void) {
+    struct timespec now = {.tv_sec = 0};
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/*
+ * Reads the policy again if any of its folders or files has changed. What could not be read for
+ * want of something is tried again next time. Commands that live go on to count by the new rules.
+ */
+void service_refresh_policy(struct service *service) {
+    const struct service_setup *setup = service->setup;
+    struct rulebook *rulebook = &service->rulebook;
+    int r;
+
+    if (stamp_is_current(&service->stamp))
+        return;
+    r = stamp_take(&service->stamp, setup->policy_folders, setup->n_policy_folders);
+    rulebook_deinit(rulebook);
+    rulebook_load(rulebook, setup->policy_folders, setup->n_policy_folders);
+    if (r == 0 && rulebook->status == PROTOCOL_GRANTED)
+        r = counters_adopt(&service->counters, &rulebook->policy);
+    if (r < 0 && rulebook->status != PROTOCOL_POLICY_INVALID) {
+        rulebook->status = PROTOCOL_KERNEL_REFUSED;
+        rulebook->error = -r;
+    }
+    if (rulebook->status == PROTOCOL_KERNEL_REFUSED)
+        stamp_deinit(&service->stamp);
+}
+
+static void listener_watch(struct service *service, bool is_accepting) {
+    static struct watch watch = {.kind = WATCH_LISTENER};
+    struct epoll_event event = {.events = is_accepting ? EPOLLIN : 0, .data.ptr = &watch};
+
+    if (service->is_accepting == is_accepting || service->setup->listener.fd < 0)
+        return;
+    if (epoll_ctl(service->epoll, EPOLL_CTL_MOD, service->setup->listener.fd, &event) < 0)
+        service_die("watching the socket", -errno);
+    service->is_accepting = is_accepting;
+}
+
+/* Room for one more is made by the one that has been silent for longest. */
+static void service_accept(struct service *service) {
+    int connection = accept4(service->setup->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int r = connection < 0 ? -errno : client_new(service, connection);
+
+    if (r == 0 && service->silent.n > SILENT_MAX)
+        client_expire(service->silent.first);
+    /* Out of descriptors or memory: the client waits, and nobody spins. */
+    if (r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM || r == -ENOSPC)
+        service->accept_again = service_now() + ACCEPT_PAUSE_MS;
+}
+
+/* A pidfd does not tell of a child that has stopped. Those that have ended are not touched here. */
+static void stops_note(struct service *service) {
+    siginfo_t info = {.si_pid = 0};
+
+    while (waitid(P_ALL, 0, &info, WSTOPPED | WNOHANG) == 0 && info.si_pid != 0) {
+        struct client_list *lists[] = {&service->undecided, &service->decided};
+
+        for (size_t i = 0; i < BASE_ARRAY_SIZE(lists); i++)
+            for (struct client *client = lists[i]->first; client != NULL; client = client->behind)
+                if (client->command.pid == info.si_pid)
+                    client_note_stop(client, info.si_status);
+        info.si_pid = 0;
+    }
+}
+
+static bool pid_is_known(const struct service *service, pid_t pid) {
+    const struct client_list *lists[] = {&service->undecided, &service->decided};
+
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(lists); i++)
+        for (struct client *client = lists[i]->first; client != NULL; client = client->behind)
+            if (client->session.pid == pid || client->command.pid == pid)
+                return true;
+    return false;
+}
+
+/*
+ * A gate whose session was killed before it could tell of it ends by itself, and is reaped here:
+ * but only when no session is left that could yet tell of it. Known children are their clients' to
+ * reap.
+ */
+static void strays_reap(struct service *service) {
+    siginfo_t info = {.si_pid = 0};
+    int r;
+
+    while (service->may_have_strays && service->undecided.n == 0) {
+        info.si_pid = 0;
+        r = waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT);
+        if (r < 0) /* ECHILD: no child is left at all */
+            service->may_have_strays = false;
+        if (r < 0 || info.si_pid == 0 || pid_is_known(service, info.si_pid))
+            return;
+        (void)waitpid(info.si_pid, NULL, WNOHANG);
+    }
+}
+
+static void service_end_all(struct service *service, int signal_number) {
+    struct client_list *lists[] = {&service->silent, &service->undecided, &service->decided};
+
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(lists); i++)
+        for (struct client *client = lists[i]->first, *behind; client != NULL; client = behind) {
+            behind = client->behind;
+            client_end(client, signal_number);
+        }
+}
+
+static void signals_take(struct service *service) {
+    struct signalfd_siginfo info;
+
+    if (read(service->signals, &info, sizeof(info)) != sizeof(info))
+        return;
+    if (info.ssi_signo == SIGCHLD)
+        stops_note(service);
+    if (info.ssi_signo != SIGTERM && info.ssi_signo != SIGINT)
+        return;
+    listener_watch(service, false);
+    if (service->kill_at == 0)
+        service->kill_at = service_now() + STOP_PATIENCE_MS;
+    service_end_all(service, SIGTERM);
+}
+
+static bool is_idle(const struct service *service) {
+    return service->silent.n == 0 && service->undecided.n == 0 && service->decided.n == 0;
+}
+
+/* Does what is due; returns the milliseconds until the next thing is, or -1 for nothing. */
+static int64_t deadlines_meet(struct service *service) {
+    struct client_list *lists[] = {&service->silent, &service->undecided};
+    int64_t now = service_now(), next = INT64_MAX;
+
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(lists); i++) {
+        for (struct client *client = lists[i]->first, *behind; client != NULL; client = behind) {
+            behind = client->behind;
+            if (client->deadline <= now)
+                client_expire(client);
+            else if (client->deadline < next)
+                next = client->deadline;
+        }
+    }
+    if (service->accept_again != 0 && service->accept_again <= now)
+        service->accept_again = 0;
+    if (service->accept_again != 0 && service->accept_again < next)
+        next = service->accept_again;
+    if (service->kill_at != 0 && service->kill_at <= now) {
+        service->kill_at = now + STOP_PATIENCE_MS;
+        service_end_all(service, SIGKILL);
+    }
+    if (service->kill_at != 0 && service->kill_at < next)
+        next = service->kill_at;
+    return next == INT64_MAX ? -1 : next - now;
+}
+
+/* True if nothing is left to wait for: nobody asks, no command lives. */
+static bool is_finished(const struct service *service) {
+    int64_t idle_ms = (int64_t)service->setup->idle_exit_seconds * 1000;
+
+    if (!is_idle(service))
+        return false;
+    return service->kill_at != 0 ||
+           (idle_ms != 0 && service_now() >= service->last_asked + idle_ms);
+}
+
+static int64_t idle_time_left(const struct service *service) {
+    int64_t idle_ms = (int64_t)service->setup->idle_exit_seconds * 1000;
+
+    return is_idle(service) && idle_ms != 0 ? service->last_asked + idle_ms - service_now() : -1;
+}
+
+/* One event at a time: what the one does, the next knows. */
+static void service_wait(struct service *service) {
+    struct epoll_event event;
+    const struct watch *watch;
+    int64_t due = deadlines_meet(service), idle = idle_time_left(service);
+    int64_t timeout = due < 0 ? idle : idle < 0 ? due : due < idle ? due : idle;
+    int n;
+
+    if (service->kill_at == 0)
+        listener_watch(service, service->accept_again == 0 && service->undecided.n < UNDECIDED_MAX);
+    strays_reap(service);
+    n = epoll_wait(service->epoll, &event, 1, (int)timeout);
+    if (n < 0 && errno != EINTR)
+        service_die("waiting", -errno);
+    if (n <= 0)
+        return;
+    watch = event.data.ptr;
+    if (watch->kind == WATCH_LISTENER)
+        service_accept(service);
+    else if (watch->kind == WATCH_SIGNALS)
+        signals_take(service);
+    else
+        client_handle(watch->client, watch->kind, event.events);
+    service->last_asked = service_now();
+}
+
+/* Commands begin with what the caller ignores and blocks, so the service has nothing of its own. */
+static int signals_begin(struct service *service) {
+    static struct watch watch = {.kind = WATCH_SIGNALS};
+    static const int wanted[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE};
+    const struct sigaction action = {.sa_handler = SIG_DFL};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &watch};
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(wanted); i++)
+        (void)sigaddset(&set, wanted[i]);
+    /* SIGKILL, SIGSTOP and the C library's own two cannot be set. */
+    for (int number = 1; number <= 64; number++)
+        (void)sigaction(number, &action, NULL);
+    if (sigprocmask(SIG_SETMASK, &set, NULL) < 0)
+        return -errno;
+    service->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (service->signals < 0 ||
+        epoll_ctl(service->epoll, EPOLL_CTL_ADD, service->signals, &event) < 0)
+        return -errno;
+    return 0;
+}
+
+/* So that audit knows whose commands these are (pam_loginuid(8)); who logs in has it set already.
+ */
+static void loginuid_set(void) {
+    CLEANUP_FD int fd = open("/proc/self/loginuid", O_RDWR | O_CLOEXEC);
+    char text[16];
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+
+    if (n <= 0)
+        return;
+    text[n] = '\0';
+    if (strcmp(text, "4294967295") != 0)
+        return;
+    n = snprintf(text, sizeof(text), "%u", (unsigned)getuid());
+    /* Not every kernel has it, and not every container may: then audit knows no more than before.
+     */
+    if (pwrite(fd, text, (size_t)n, 0) != n) /* at the beginning only: no partial writes */
+        (void)fputs("utsbroker: the login uid could not be set\n", stderr);
+}
+
+/* Each command costs two descriptors, and gets its caller's own limit. */
+static int descriptors_begin(void) {
+    struct rlimit limit;
+    CLEANUP_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return -errno;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return -errno;
+    /* Linux 5.9; closes nothing, as there is none so high. */
+    return syscall(SYS_close_range, ~0U, ~0U, 0) < 0 ? -errno : 0;
+}
+
+/* From here on the service holds CAP_SYS_ADMIN, not effective, and can gain nothing else. */
+static void privilege_begin(void) {
+    int r;
+
+    /* Before the process is made not dumpable: afterwards its files in /proc are root's. */
+    loginuid_set();
+    r = privilege_keep_sys_admin();
+    if (r == PRIVILEGE_E_MISSING) {
+        (void)fputs(
+            "utsbroker: the service needs CAP_SYS_ADMIN, as an ambient capability: start it "
+            "by utsbroker@UID.socket of systemd, or see the README\n",
+            stderr);
+        exit(1);
+    }
+    if (r == 0)
+        r = privilege_forbid_attach();
+    if (r == 0)
+        r = privilege_forbid_new();
+    if (r < 0)
+        service_die("keeping CAP_SYS_ADMIN only", r);
+}
+
+static void service_begin(struct service *service) {
+    const struct listener *listener = &service->setup->listener;
+    struct epoll_event event = {.events = 0};
+    int r = descriptors_begin();
+
+    if (r < 0)
+        service_die(r == -ENOSYS ? "Linux 5.9 is needed" : "preparing descriptors", r);
+    service->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (service->epoll < 0 || epoll_ctl(service->epoll, EPOLL_CTL_ADD, listener->fd, &event) < 0)
+        service_die("watching the socket", -errno);
+    r = signals_begin(service);
+    if (r < 0)
+        service_die("watching signals", r);
+    privilege_begin();
+    service_refresh_policy(service);
+    service->last_asked = service_now();
+    listener_tell_ready(listener);
+}
+
+/* Serves until it is told to stop, or nobody has asked for long enough and no command lives. */
+_Noreturn void service_run(const struct service_setup *setup) {
+    struct service service = {
+        .setup = setup, .rulebook = RULEBOOK_NULL, .stamp = STAMP_NULL, .counters = COUNTERS_NULL};
+    struct listener listener = setup->listener;
+
+    service_begin(&service);
+    while (!is_finished(&service))
+        service_wait(&service);
+    listener_deinit(&listener);
+    stamp_deinit(&service.stamp);
+    counters_deinit(&service.counters);
+    rulebook_deinit(&service.rulebook);
+    exit(0);
+}

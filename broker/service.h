@@ -1,0 +1,44 @@
+#pragma once
+
+/*
+ * The service: listens, and lets a session serve each client. It reads no stranger's byte; what it
+ * reads is what its own sessions say (broker/session.h), and /proc of whoever connects.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/client.h"
+#include "broker/counters.h"
+#include "broker/listener.h"
+#include "broker/rulebook.h"
+#include "policy/stamp.h"
+
+struct service_setup {
+    struct listener listener;
+    const char *const *policy_folders;
+    size_t n_policy_folders;
+    unsigned idle_exit_seconds; /* 0: never */
+};
+
+struct service {
+    const struct service_setup *setup;
+    int epoll;
+    int signals; /* signalfd(2) */
+    struct rulebook rulebook;
+    struct stamp stamp; /* of the policy, as the rulebook has it */
+    struct counters counters;
+    struct client_list silent;    /* connected, and nothing came */
+    struct client_list undecided; /* a session reads what came */
+    struct client_list decided;   /* a command lives, or somebody is about to end */
+    bool is_accepting;
+    int64_t accept_again; /* times are milliseconds of CLOCK_MONOTONIC; 0: never */
+    int64_t last_asked;
+    int64_t kill_at;      /* what still lives then, while the service stops */
+    bool may_have_strays; /* a session died before it could say what its gate is */
+};
+
+int64_t service_now(void);
+void service_refresh_policy(struct service *service);
+_Noreturn void service_run(const struct service_setup *setup);
