@@ -16,6 +16,7 @@
 #include "launcher/message.h"
 #include "launcher/options.h"
 #include "launcher/request.h"
+#include "launcher/service.h"
 #include "launcher/supervise.h"
 #include "utsbroker/base.h"
 #include "utsbroker/channel.h"
@@ -39,7 +40,8 @@ static bool ids_are_ambiguous(void) {
 static int send_request(const struct options *options, uint32_t closed, int channel) {
     struct protocol_request request;
     CLEANUP_FD int launch_fd = -1;
-    int r = request_write_launch(&launch_fd, options, environ, closed);
+    const struct request_place place = {.closed_stdio = closed};
+    int r = request_write_launch(&launch_fd, options, environ, &place);
 
     if (r == 0) {
         request_init(&request, options);
@@ -170,6 +172,27 @@ static _Noreturn void run_direct(const struct options *options, uint32_t closed)
     supervise_command(&supervisor, reply.pid);
 }
 
+/*
+ * Root has no use for the service by itself: it can do all directly, also what a rule gives by
+ * setuid. Returns if there is no service and nobody insists on it.
+ */
+static void try_service(const struct options *options, uint32_t closed) {
+    int channel = -1;
+    int r;
+
+    if (options->via == VIA_DIRECT || (options->via == VIA_AUTO && getuid() == 0))
+        return;
+    r = service_connect(&channel);
+    if (r == 0)
+        service_run(options, closed, channel);
+    if (options->via == VIA_AUTO && (r == -ENOENT || r == -ECONNREFUSED || r == -EACCES))
+        return;
+    message("the service at " RUN_FOLDER "/%u.sock cannot be reached: %s; use --via direct, or ask "
+            "your administrator to: systemctl enable --now utsbroker@%u.socket",
+            (unsigned)getuid(), strerror(-r), (unsigned)getuid());
+    _exit(EXIT_UTSRUN_FAILED);
+}
+
 int main(int argc, char **argv) {
     uint32_t closed = closed_stdio();
     struct options options;
@@ -187,9 +210,6 @@ int main(int argc, char **argv) {
                 "asks; start utsrun as one user");
         return EXIT_UTSRUN_FAILED;
     }
-    if (options.via == VIA_SERVICE) {
-        message("--via service: no service is part of this version; use --via direct");
-        return EXIT_UTSRUN_FAILED;
-    }
+    try_service(&options, closed);
     run_direct(&options, closed);
 }

@@ -57,6 +57,37 @@ static void message_rule(const char *names, const struct protocol_reply *reply) 
     message("%s refused: %s:%u %s", names, reply->rule_file, reply->rule_line, why);
 }
 
+static const char *confinement_describe(uint32_t confinement) {
+    switch ((enum protocol_confinement)confinement) {
+    case PROTOCOL_OTHER_USER:
+        return "it serves another user; run utsrun as one user";
+    case PROTOCOL_LACKS_GROUP:
+        return "it has a group that you have not here; log out of all sessions and in again, or "
+               "use "
+               "--via direct";
+    case PROTOCOL_NO_NEW_PRIVS:
+        return "no_new_privs is set here (a sandbox or a container), and it starts nothing outside "
+               "of a sandbox; run utsrun outside of it";
+    case PROTOCOL_FILTERED:
+        return "a seccomp filter is set here (a sandbox or a container), and it starts nothing "
+               "outside of a sandbox; run utsrun outside of it";
+    case PROTOCOL_OTHER_NAMESPACE:
+        return "this is another namespace than its own, and it starts nothing outside of yours; "
+               "use "
+               "--via direct";
+    case PROTOCOL_OTHER_ROOT:
+        return "this is another root directory than its own, and it starts nothing outside of "
+               "yours; use --via direct";
+    case PROTOCOL_GONE:
+        return "whoever asked was gone before it had looked; try again";
+    case PROTOCOL_UNREADABLE:
+    case PROTOCOL_UNCONFINED:
+    case PROTOCOL_CONFINEMENT_COUNT:
+    default:
+        return "it cannot look at utsrun in /proc; use --via direct";
+    }
+}
+
 static const char *kernel_hint(int error) {
     switch (error) {
     case ENOSYS:
@@ -70,6 +101,8 @@ static const char *kernel_hint(int error) {
         return "too many open files: close some, or raise the limit (ulimit -n)";
     case ENOMEM:
         return "not enough memory: end some processes, or raise the limit (ulimit -v)";
+    case ETOOMANYREFS:
+        return "too many descriptors are on their way; try again";
     default:
         return "the log of utsbroker says more";
     }
@@ -109,9 +142,7 @@ int message_refusal(const struct options *options, const struct protocol_reply *
         message_rule(names, reply);
         break;
     case PROTOCOL_CALLER_CONFINED:
-        message("%s refused: you are in a sandbox, and the service starts nothing outside of it; "
-                "run utsrun outside",
-                names);
+        message("%s refused by the service: %s", names, confinement_describe(reply->confinement));
         break;
     case PROTOCOL_NO_CAPABILITY:
         message("%s refused: %s", names, diagnose_missing_capability());

@@ -56,10 +56,14 @@ static void writer_add(struct writer *writer, const void *bytes, size_t size) {
 }
 
 static void writer_add_all(struct writer *writer, struct launch_header *header,
-                           const struct options *options, char **environment) {
+                           const struct options *options, char **environment,
+                           const struct inheritance *inheritance) {
     header->n_arguments = 0;
     header->n_environment = 0;
     writer_add(writer, header, sizeof(*header));
+    if (inheritance != NULL)
+        writer_add(writer, inheritance->numbers,
+                   inheritance->n_fds * sizeof(inheritance->numbers[0]));
     for (char **argument = options->command; *argument != NULL; argument++) {
         writer_add(writer, *argument, strlen(*argument) + 1);
         header->n_arguments++;
@@ -99,46 +103,49 @@ static int write_all(int fd, const char *bytes, size_t size) {
     return 0;
 }
 
-static int header_init(struct launch_header *header, uint32_t closed_stdio) {
+static int header_init(struct launch_header *header, const struct request_place *place) {
     int persona = personality(personality_query);
     struct rlimit stack;
 
     if (persona < 0 || getrlimit(RLIMIT_STACK, &stack) < 0)
         return -errno;
     *header = (struct launch_header){.version = LAUNCH_VERSION,
-                                     .closed_stdio = closed_stdio,
+                                     .closed_stdio = place->closed_stdio,
                                      .personality = (uint32_t)persona,
                                      .stack_limit = stack.rlim_cur};
+    if (place->inheritance != NULL) {
+        header->n_descriptors = (uint32_t)place->inheritance->n_fds;
+        inherit_attributes(header, place->mask);
+    }
     return 0;
 }
 
 /*
  * Writes the launch description of @options' command, with @environment in which HOSTNAME and HOST
- * are brought up to date if they are set, to a new sealed memfd. @closed_stdio has bit N set if
- * descriptor N (0, 1, 2) is closed.
+ * are brought up to date if they are set, to a new sealed memfd; it begins in @place.
  *
  * Returns 0 with the caller's new descriptor in *@launch_fdp, or a negative errno: -E2BIG if
  * arguments and environment are more than execve(2) takes, -EFBIG at RLIMIT_FSIZE (SIGXFSZ must be
  * blocked).
  */
 int request_write_launch(int *launch_fdp, const struct options *options, char **environment,
-                         uint32_t closed_stdio) {
+                         const struct request_place *place) {
     CLEANUP_FREE char *bytes = NULL;
     CLEANUP_FD int fd = -1;
     struct launch_header header;
     struct writer writer = {.bytes = NULL};
-    int r = header_init(&header, closed_stdio);
+    int r = header_init(&header, place);
 
     if (r < 0)
         return r;
-    writer_add_all(&writer, &header, options, environment);
+    writer_add_all(&writer, &header, options, environment, place->inheritance);
     if (writer.size > LAUNCH_SIZE_MAX)
         return -E2BIG;
     bytes = malloc(writer.size);
     if (bytes == NULL)
         return -ENOMEM;
     writer = (struct writer){.bytes = bytes};
-    writer_add_all(&writer, &header, options, environment);
+    writer_add_all(&writer, &header, options, environment, place->inheritance);
     memcpy(bytes, &header, sizeof(header)); /* the counts are known now */
 
     fd = memfd_open();

@@ -2,11 +2,20 @@
 
 /* What the launcher sends: the request, and the launch description of the command. */
 
+#include <signal.h>
 #include <stdint.h>
 
+#include "launcher/inherit.h"
 #include "launcher/options.h"
 #include "utsbroker/protocol.h"
 
+/* What the launch description says besides the command. */
+struct request_place {
+    uint32_t closed_stdio;                 /* bit N: descriptor N (0, 1, 2) is closed */
+    const struct inheritance *inheritance; /* to the service; NULL in direct mode */
+    const sigset_t *mask;                  /* likewise: the caller's */
+};
+
 void request_init(struct protocol_request *request, const struct options *options);
 int request_write_launch(int *launch_fdp, const struct options *options, char **environment,
-                         uint32_t closed_stdio);
+                         const struct request_place *place);

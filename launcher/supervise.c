@@ -89,8 +89,11 @@ bool supervise_is_forwarded(const struct signalfd_siginfo *info,
     }
 }
 
-/* Stops this process by the signal that stopped the child; the shell sees what it would see. */
-static void stop_like(int signal_number) {
+/*
+ * Stops this process by the signal that stopped the command; the shell sees what it would see.
+ * Returns when it goes on, or at once if nothing stops it (an orphaned process group, signal(7)).
+ */
+void supervise_stop_like(int signal_number) {
     const struct sigaction action = {.sa_handler = SIG_DFL};
     struct sigaction before;
     sigset_t set;
@@ -157,7 +160,7 @@ static int child_look(pid_t child, int *statusp) {
             *statusp = status;
             return SUPERVISE_E_ENDED;
         }
-        stop_like(WSTOPSIG(status));
+        supervise_stop_like(WSTOPSIG(status));
     }
 }
 

@@ -37,4 +37,5 @@ struct signal_parties {
 
 bool supervise_is_forwarded(const struct signalfd_siginfo *info,
                             const struct signal_parties *parties);
+void supervise_stop_like(int signal_number);
 _Noreturn void supervise_end_like(int wait_status);

@@ -1,0 +1,104 @@
+#include "launcher/pidfd.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Of <linux/pidfd.h>, which older headers have without them. */
+enum { SIGNAL_PROCESS_GROUP = 1 << 2 };             /* Linux 6.9 */
+static const uint64_t info_exit = UINT64_C(1) << 3; /* Linux 6.15 */
+
+struct info { /* struct pidfd_info, of its first size */
+    uint64_t mask;
+    uint64_t cgroupid;
+    uint32_t ids[11];
+    int32_t exit_code;
+};
+_Static_assert(sizeof(struct info) == 64, "PIDFD_INFO_SIZE_VER0");
+#define GET_INFO _IOWR(0xFF, 11, struct info)
+
+/* Sends the signal to the process alone. Returns 0 or a negative errno: -ESRCH if it has ended. */
+int pidfd_signal(int pidfd, int signal_number) {
+    return syscall(SYS_pidfd_send_signal, pidfd, signal_number, NULL, 0) < 0 ? -errno : 0;
+}
+
+/*
+ * Sends the signal to the process group that the process leads; where the kernel cannot (before
+ * Linux 6.9), to the process: its number may be another group's already. Returns as pidfd_signal().
+ */
+int pidfd_signal_group(int pidfd, int signal_number) {
+    if (syscall(SYS_pidfd_send_signal, pidfd, signal_number, NULL, SIGNAL_PROCESS_GROUP) == 0)
+        return 0;
+    return errno == EINVAL ? pidfd_signal(pidfd, signal_number) : -errno;
+}
+
+/*
+ * Asks the kernel how the process, which has ended, has ended (PIDFD_GET_INFO); it knows as soon as
+ * somebody has reaped it, which is waited for, for two seconds. Returns 0 with *@statusp as wait(2)
+ * has it; a negative errno: -ENOTTY or -EINVAL before Linux 6.15, -ETIME if nobody reaps it.
+ */
+int pidfd_wait_status(int pidfd, int *statusp) {
+    const struct timespec pause = {.tv_nsec = 10000000};
+
+    for (int i = 0; i < 200; i++) {
+        struct info info = {.mask = info_exit};
+
+        if (ioctl(pidfd, GET_INFO, &info) < 0 && errno != ESRCH)
+            return -errno;
+        if ((info.mask & info_exit) != 0) {
+            *statusp = info.exit_code;
+            return 0;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    return -ETIME;
+}
+
+/* In sigwait(3) a process awaits signals that it blocks, and the kernel shows them as not blocked.
+ */
+static bool awaits_signals(pid_t pid) {
+    char path[32], function[64] = "";
+    FILE *wchan;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/wchan", (int)pid);
+    wchan = fopen(path, "re");
+    if (wchan == NULL)
+        return false;
+    if (fgets(function, sizeof(function), wchan) == NULL)
+        function[0] = '\0';
+    (void)fclose(wchan);
+    return strstr(function, "sigtimedwait") != NULL;
+}
+
+/*
+ * True if SIGTSTP would by default stop the process @pid: it does not catch, ignore, block or await
+ * it.
+ */
+bool pidfd_stops_at_suspension(pid_t pid) {
+    const unsigned long long suspension = 1ULL << (SIGTSTP - 1);
+    char path[32], line[256], set[8];
+    unsigned long long signals = 0, taken = 0;
+    unsigned n_sets = 0;
+    FILE *status;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    /* Before and after: it may begin to wait, or end, while it is looked at. */
+    status = awaits_signals(pid) ? NULL : fopen(path, "re");
+    if (status == NULL)
+        return false;
+    while (fgets(line, sizeof(line), status) != NULL) {
+        /* SigBlk, SigIgn, SigCgt; SigPnd and SigQ are not meant. */
+        if (sscanf(line, "Sig%3[BlkIgnCt]:%llx", set, &signals) != 2)
+            continue;
+        taken |= signals;
+        n_sets++;
+    }
+    (void)fclose(status);
+    return n_sets == 3 && (taken & suspension) == 0 && !awaits_signals(pid);
+}

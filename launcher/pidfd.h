@@ -1,0 +1,11 @@
+#pragma once
+
+/* A process that is nobody's child here, by its pidfd (pidfd_open(2)). */
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+int pidfd_signal(int pidfd, int signal_number);
+int pidfd_signal_group(int pidfd, int signal_number);
+int pidfd_wait_status(int pidfd, int *statusp);
+bool pidfd_stops_at_suspension(pid_t pid);
