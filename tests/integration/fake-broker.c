@@ -39,7 +39,10 @@ int main(int argc, char **argv) {
         return number;
     if (sscanf(request.hostname, "status-%d-%d.", &number, &error) >= 1)
         reply.status = (uint32_t)number;
-    reply.error = error;
+    if (reply.status == PROTOCOL_CALLER_CONFINED)
+        reply.confinement = (uint32_t)error;
+    else
+        reply.error = error;
     if (strcmp(request.hostname, "version.test") == 0)
         reply.version = PROTOCOL_VERSION + 1;
     if (strcmp(request.hostname, "hang.test") == 0)

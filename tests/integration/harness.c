@@ -7,7 +7,9 @@
 #include <poll.h>
 #include <pwd.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -22,6 +24,36 @@ struct user harness_users[2] = {
 };
 
 static struct utsname host_before;
+
+static struct test_service services[2];
+
+/* The mode that this program was started in. */
+const char *harness_mode(void) {
+    const char *mode = getenv("UTSBROKER_TEST_MODE");
+
+    return mode != NULL && strcmp(mode, "service") == 0 ? "service" : "direct";
+}
+
+bool harness_is_service(void) {
+    return strcmp(harness_mode(), "service") == 0;
+}
+
+static void services_stop(void) {
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(services); i++)
+        if (services[i].pid != 0)
+            service_stop(&services[i]);
+}
+
+static void services_start(void) {
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(services); i++) {
+        char path[108];
+
+        snprintf(path, sizeof(path), "%s/%u.sock", RUN_FOLDER, (unsigned)harness_users[i].uid);
+        (void)unlink(path);
+        if (harness_is_service())
+            service_start(&services[i], &harness_users[i], path, NULL);
+    }
+}
 
 /* The names outside are the same after the last test as before the first. */
 int harness_set_up(void **state) {
@@ -38,6 +70,7 @@ int harness_set_up(void **state) {
     }
     assert_null(getpwuid(USER_WITHOUT_NAME->uid));
     policy_clear();
+    services_start();
     return uname(&host_before);
 }
 
@@ -45,6 +78,7 @@ int harness_tear_down(void **state) {
     struct utsname now;
 
     (void)state;
+    services_stop();
     policy_clear();
     if (uname(&now) < 0)
         return -1;
@@ -194,14 +228,16 @@ size_t harness_count_processes(uid_t uid) {
 }
 
 static bool nothing_is_left(void *context) {
+    const uid_t uid = *(const uid_t *)context;
+
     while (waitpid(-1, NULL, WNOHANG) > 0)
         ;
-    return harness_count_processes(*(const uid_t *)context) == 0;
+    return harness_count_processes(uid) == (services[0].pid != 0 && services[0].user->uid == uid);
 }
 
 /*
- * Only for USER_WITHOUT_NAME: nothing but these tests ever runs as that uid. Reaps what lost its
- * parent, so nothing that the caller still waits for may have ended.
+ * Only for USER_WITHOUT_NAME: nothing but these tests ever runs as that uid; but its service stays.
+ * Reaps what lost its parent, so nothing that the caller still waits for may have ended.
  */
 void harness_assert_nothing_left(const struct user *user) {
     uid_t uid = user->uid;
@@ -228,6 +264,136 @@ char *harness_read_line(int fd) {
     }
     line[length] = '\0';
     return line;
+}
+
+/* The pids of the children of @pid, as the kernel lists them: in the order in which they were made.
+ */
+size_t children_of(pid_t pid, pid_t *pids, size_t max) {
+    char path[64];
+    FILE *file;
+    size_t n = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+    file = fopen(path, "re");
+    while (file != NULL && n < max && fscanf(file, "%d", &pids[n]) == 1)
+        n++;
+    if (file != NULL)
+        fclose(file);
+    return n;
+}
+
+static int listen_at(const char *path, const struct user *user) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    char command[256];
+
+    snprintf(command, sizeof(command), "mkdir -p -m 755 \"$(dirname %s)\"", path);
+    assert_int_equal(system(command), 0);
+    assert_true(strlen(path) < sizeof(address.sun_path));
+    memcpy(address.sun_path, path, strlen(path));
+    (void)unlink(path);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(fd, 4096), 0);
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_int_equal(chown(path, user->uid, user->gid), 0);
+    return fd;
+}
+
+/* Where the service says that it is ready: an abstract address, which needs no right to a folder.
+ */
+static int notify_listen(char *name, size_t size) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    static unsigned n;
+
+    snprintf(name, size, "@utsbroker-test-%d-%u", (int)getpid(), n++);
+    memcpy(address.sun_path + 1, name + 1, strlen(name) - 1);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address,
+                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))),
+                     0);
+    return fd;
+}
+
+/* As the service manager does by the unit: the one capability in every set, and the socket as 3. */
+static _Noreturn void be_service(const struct user *user, int listen_fd, const char *notify,
+                                 char *const options[]) {
+    char uid[16], gid[16], groups[64] = "--clear-groups", number[16];
+    const char *argv[32] = {"setpriv",
+                            "--reuid",
+                            uid,
+                            "--regid",
+                            gid,
+                            groups,
+                            "--inh-caps=-all,+sys_admin",
+                            "--bounding-set=-all,+sys_admin",
+                            "--ambient-caps=-all,+sys_admin",
+                            "--no-new-privs",
+                            BROKER_PATH,
+                            "--listen"};
+    size_t n = 12;
+    sigset_t none;
+
+    snprintf(uid, sizeof(uid), "%u", (unsigned)user->uid);
+    snprintf(gid, sizeof(gid), "%u", (unsigned)user->gid);
+    for (size_t i = 0; i < user->n_groups; i++)
+        snprintf(i == 0 ? groups : groups + strlen(groups),
+                 sizeof(groups) - (i == 0 ? 0 : strlen(groups)), "%s%u", i == 0 ? "--groups=" : ",",
+                 (unsigned)user->groups[i]);
+    for (size_t i = 0; options != NULL && options[i] != NULL; i++)
+        argv[n++] = options[i];
+    snprintf(number, sizeof(number), "%d", (int)getpid());
+    setenv("LISTEN_PID", number, 1);
+    setenv("LISTEN_FDS", "1", 1);
+    setenv("NOTIFY_SOCKET", notify, 1);
+    setenv("LD_BIND_NOW", "1", 1);
+    if (listen_fd == 3 ? fcntl(3, F_SETFD, 0) < 0 : dup2(listen_fd, 3) < 0)
+        _exit(201);
+    for (int fd = 4; fd < 256; fd++)
+        (void)close(fd);
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)execvp(argv[0], (char *const *)(uintptr_t)argv);
+    _exit(202);
+}
+
+/*
+ * Starts a service for @user at @path, as systemd does by the units in packaging/, and waits until
+ * it says that it is ready. @options, ended by NULL, are added; NULL: none.
+ */
+void service_start(struct test_service *service, const struct user *user, const char *path,
+                   char *const options[]) {
+    char notify[64], text[16] = "";
+    CLEANUP_FD int notify_fd = notify_listen(notify, sizeof(notify));
+    struct pollfd ready = {.fd = notify_fd, .events = POLLIN};
+
+    *service = (struct test_service){.user = user, .listen_fd = listen_at(path, user)};
+    snprintf(service->path, sizeof(service->path), "%s", path);
+    service->pid = fork();
+    if (service->pid == 0)
+        be_service(user, service->listen_fd, notify, options);
+    if (poll(&ready, 1, 20000) != 1 || recv(notify_fd, text, sizeof(text) - 1, 0) <= 0)
+        fail_msg("the service of uid %u does not start", (unsigned)user->uid);
+    assert_string_equal(text, "READY=1");
+}
+
+/* Tells the service to stop, and sees that it does, with status 0. */
+void service_stop(struct test_service *service) {
+    int status;
+
+    close(service->listen_fd);
+    (void)unlink(service->path);
+    assert_int_equal(kill(service->pid, SIGTERM), 0);
+    assert_int_equal(waitpid(service->pid, &status, 0), service->pid);
+    service->pid = 0;
+    assert_int_equal(status, 0);
+}
+
+/* The service of a user, in service mode; NULL in direct mode. */
+struct test_service *harness_service_of(const struct user *user) {
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(services); i++)
+        if (services[i].pid != 0 && services[i].user == user)
+            return &services[i];
+    return NULL;
 }
 
 /* Puts a file into the administrator's folder of the stage. */

@@ -3,6 +3,10 @@
 /*
  * Runs the installed utsrun, with the real broker, as an unprivileged user. The stage that it is
  * installed to, with the file capability, is the fixture "stage" of CMakeLists.txt.
+ *
+ * A test program runs in one of two modes, by UTSBROKER_TEST_MODE: "direct", or "service", where
+ * each user has a service that the harness starts as a service manager would; utsrun finds it by
+ * itself.
  */
 
 #include <signal.h>
@@ -46,8 +50,24 @@ void harness_become(const struct user *user);
 void harness_assert_exit(const struct result *result, int code);
 bool harness_wait_for(bool (*is_true)(void *context), void *context);
 size_t harness_count_processes(uid_t uid);
+bool harness_is_service(void);
+const char *harness_mode(void);
 void harness_assert_nothing_left(const struct user *user);
 char *harness_read_line(int fd);
+
+/* A service of the harness's, as a service manager has it. */
+struct test_service {
+    const struct user *user;
+    pid_t pid;
+    int listen_fd; /* the manager's */
+    char path[108];
+};
+
+void service_start(struct test_service *service, const struct user *user, const char *path,
+                   char *const options[]);
+void service_stop(struct test_service *service);
+struct test_service *harness_service_of(const struct user *user);
+size_t children_of(pid_t pid, pid_t *pids, size_t max);
 
 void policy_write(const char *name, const char *text);
 void policy_clear(void);
@@ -56,3 +76,21 @@ int harness_set_up(void **state);
 int harness_tear_down(void **state);
 
 #define HARNESS_MAIN(tests) TEST_MAIN_AS_ROOT(tests, harness_set_up, harness_tear_down)
+
+/* For a program that runs in both modes: @tests in both, and in each what is of it alone. */
+#define HARNESS_MAIN_OF_BOTH(tests, direct_tests, service_tests, set_up, tear_down)                \
+    int main(void) {                                                                               \
+        static struct CMUnitTest all[BASE_ARRAY_SIZE(tests) + BASE_ARRAY_SIZE(direct_tests) +      \
+                                     BASE_ARRAY_SIZE(service_tests)];                              \
+        size_t n_own =                                                                             \
+            harness_is_service() ? BASE_ARRAY_SIZE(service_tests) : BASE_ARRAY_SIZE(direct_tests); \
+        size_t n = BASE_ARRAY_SIZE(tests) + n_own;                                                 \
+        int status;                                                                                \
+                                                                                                   \
+        if (!test_has_root(n, &status))                                                            \
+            return status;                                                                         \
+        memcpy(all, tests, sizeof(tests));                                                         \
+        memcpy(all + BASE_ARRAY_SIZE(tests), harness_is_service() ? service_tests : direct_tests,  \
+               n_own * sizeof(all[0]));                                                            \
+        return _cmocka_run_group_tests(__FILE__, all, n, set_up, tear_down);                       \
+    }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "broker/session.h"
 #include "launcher/options.h"
 #include "launcher/request.h"
 #include "tests/integration/harness.h"
@@ -74,7 +75,8 @@ static int good_launch_of(char *const *command) {
     struct options options = {.hostname = "x.test", .command = (char **)command};
     int fd = -1;
 
-    assert_int_equal(request_write_launch(&fd, &options, environment, 0), 0);
+    assert_int_equal(request_write_launch(&fd, &options, environment, &(struct request_place){0}),
+                     0);
     return fd;
 }
 
@@ -115,19 +117,19 @@ static void malformed_records_are_refused_and_nothing_is_left(void **state) {
         uint32_t version, names;
         enum protocol_status status;
     } cases[] = {
-        {"a good one", sizeof(struct protocol_request), 1, 1, 1, PROTOCOL_GRANTED},
-        {"one byte", 1, 1, 1, 1, PROTOCOL_BAD_REQUEST},
-        {"a byte short", sizeof(struct protocol_request) - 1, 1, 1, 1, PROTOCOL_BAD_REQUEST},
-        {"a byte long", sizeof(struct protocol_request) + 1, 1, 1, 1, PROTOCOL_BAD_REQUEST},
-        {"twice as long", 2 * sizeof(struct protocol_request), 1, 1, 1, PROTOCOL_BAD_REQUEST},
-        {"no descriptor", sizeof(struct protocol_request), 0, 1, 1, PROTOCOL_BAD_REQUEST},
-        {"two descriptors", sizeof(struct protocol_request), 2, 1, 1, PROTOCOL_BAD_REQUEST},
-        {"eight descriptors", sizeof(struct protocol_request), 8, 1, 1, PROTOCOL_BAD_REQUEST},
-        {"version 2", sizeof(struct protocol_request), 1, 2, 1, PROTOCOL_BAD_VERSION},
-        {"no name", sizeof(struct protocol_request), 1, 1, 0, PROTOCOL_BAD_REQUEST},
-        {"a name that is not there", sizeof(struct protocol_request), 1, 1, 3,
+        {"a good one", sizeof(struct protocol_request), 1, 2, 1, PROTOCOL_GRANTED},
+        {"one byte", 1, 1, 2, 1, PROTOCOL_BAD_REQUEST},
+        {"a byte short", sizeof(struct protocol_request) - 1, 1, 2, 1, PROTOCOL_BAD_REQUEST},
+        {"a byte long", sizeof(struct protocol_request) + 1, 1, 2, 1, PROTOCOL_BAD_REQUEST},
+        {"twice as long", 2 * sizeof(struct protocol_request), 1, 2, 1, PROTOCOL_BAD_REQUEST},
+        {"no descriptor", sizeof(struct protocol_request), 0, 2, 1, PROTOCOL_BAD_REQUEST},
+        {"two descriptors", sizeof(struct protocol_request), 2, 2, 1, PROTOCOL_BAD_REQUEST},
+        {"eight descriptors", sizeof(struct protocol_request), 8, 2, 1, PROTOCOL_BAD_REQUEST},
+        {"version 1", sizeof(struct protocol_request), 1, 1, 1, PROTOCOL_BAD_VERSION},
+        {"no name", sizeof(struct protocol_request), 1, 2, 0, PROTOCOL_BAD_REQUEST},
+        {"a name that is not there", sizeof(struct protocol_request), 1, 2, 3,
          PROTOCOL_BAD_REQUEST},
-        {"an unknown flag", sizeof(struct protocol_request), 1, 1, 5, PROTOCOL_BAD_REQUEST},
+        {"an unknown flag", sizeof(struct protocol_request), 1, 2, 5, PROTOCOL_BAD_REQUEST},
     };
 
     (void)state;
@@ -146,7 +148,8 @@ static void malformed_records_are_refused_and_nothing_is_left(void **state) {
         reply = reply_of(&broker);
         if (reply.status != cases[i].status)
             fail_msg("%s: status %u", cases[i].what, reply.status);
-        broker_end(&broker, 0);
+        broker_end(&broker, cases[i].status == PROTOCOL_GRANTED ? SESSION_EXIT_GRANTED
+                                                                : SESSION_EXIT_REFUSED);
         reap_all();
         harness_assert_nothing_left(USER_WITHOUT_NAME);
     }
@@ -170,7 +173,7 @@ static void launch_descriptions_that_are_none_are_refused_by_the_gate(void **sta
         broker_start(&broker, USER_WITHOUT_NAME, NULL);
         assert_int_equal(channel_send(broker.channel, &request, sizeof(request), fd, 1), 0);
         assert_int_equal(reply_of(&broker).status, PROTOCOL_BAD_REQUEST);
-        broker_end(&broker, 0);
+        broker_end(&broker, SESSION_EXIT_REFUSED);
         reap_all();
         harness_assert_nothing_left(USER_WITHOUT_NAME);
     }
@@ -183,7 +186,7 @@ static void a_launcher_that_goes_away_leaves_nothing(void **state) {
 
     (void)state;
     broker_start(&broker, USER_WITHOUT_NAME, NULL);
-    broker_end(&broker, 0);
+    broker_end(&broker, SESSION_EXIT_REFUSED);
     reap_all();
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
@@ -242,7 +245,8 @@ static void a_caller_with_the_capability_may_choose_the_policy(void **state) {
         broker_start(&broker, NULL, "/tmp/test-broker");
         assert_int_equal(channel_send(broker.channel, &request, sizeof(request), &launch, 1), 0);
         assert_int_equal(reply_of(&broker).status, cases[i].status);
-        broker_end(&broker, 0);
+        broker_end(&broker, cases[i].status == PROTOCOL_GRANTED ? SESSION_EXIT_GRANTED
+                                                                : SESSION_EXIT_REFUSED);
         reap_all();
         assert_int_equal(file_exists("/tmp/test-broker.ran"), cases[i].status == PROTOCOL_GRANTED);
     }
@@ -278,7 +282,7 @@ static void a_limit_of_processes_holds(void **state) {
     reply = reply_of(&broker);
     assert_int_equal(reply.status, PROTOCOL_KERNEL_REFUSED);
     assert_int_equal(reply.error, EAGAIN);
-    broker_end(&broker, 0);
+    broker_end(&broker, SESSION_EXIT_REFUSED);
     reap_all();
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
@@ -291,7 +295,7 @@ static void a_request_that_comes_too_late_is_refused(void **state) {
     (void)state;
     broker_start(&broker, USER_WITHOUT_NAME, NULL);
     assert_int_equal(reply_of(&broker).status, PROTOCOL_TOO_LATE);
-    broker_end(&broker, 0);
+    broker_end(&broker, SESSION_EXIT_REFUSED);
     reap_all();
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
@@ -338,7 +342,7 @@ static void stopping_the_session_does_not_keep_a_policy(void **state) {
     sleep(12);
     assert_int_equal(kill(broker.pid, SIGCONT), 0);
     assert_int_equal(reply_of(&broker).status, PROTOCOL_TOO_LATE);
-    broker_end(&broker, 0);
+    broker_end(&broker, SESSION_EXIT_REFUSED);
     reap_all();
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
@@ -403,7 +407,7 @@ static void each_process_holds_what_the_design_says(void **state) {
     }
     assert_false(can_be_attached(broker.pid));
     assert_false(can_be_attached(gate));
-    broker_end(&broker, 0);
+    broker_end(&broker, SESSION_EXIT_REFUSED);
     reap_all();
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }

@@ -62,18 +62,25 @@ static bool report_has(const struct report *result, const char *line) {
     return false;
 }
 
-/* What may differ: the name, its namespace, no_new_privs, and the process group of the test. */
+/*
+ * What may differ: the name, its namespace, no_new_privs, and the process group of the test. From
+ * the service also the session, the bounding set, which is the service's, and the login uid, which
+ * a real login has set already.
+ */
 static void compare_reports(const char *what, const struct report *plain,
                             const struct report *inside) {
-    static const char *const excepted[] = {
-        "hostname=", "ns.uts=", "status.NoNewPrivs:", "group=", "env.HOST=", "env.HOSTNAME="};
+    static const char *const every[] = {
+        "hostname=",     "ns.uts=",       "status.NoNewPrivs:", "group=",   "env.HOST=",
+        "env.HOSTNAME=", "status.CapBnd", "session=",           "loginuid="};
+    const char *const *excepted = every;
+    size_t n_excepted = BASE_ARRAY_SIZE(every) - (harness_is_service() ? 0 : 3);
 
     for (size_t i = 0; i < plain->n_lines; i++)
-        if (!begins_with(plain->lines[i], excepted, BASE_ARRAY_SIZE(excepted)) &&
+        if (!begins_with(plain->lines[i], excepted, n_excepted) &&
             !report_has(inside, plain->lines[i]))
             fail_msg("%s: without utsrun, but not with it: %s", what, plain->lines[i]);
     for (size_t i = 0; i < inside->n_lines; i++)
-        if (!begins_with(inside->lines[i], excepted, BASE_ARRAY_SIZE(excepted)) &&
+        if (!begins_with(inside->lines[i], excepted, n_excepted) &&
             !report_has(plain, inside->lines[i]))
             fail_msg("%s: with utsrun, but not without it: %s", what, inside->lines[i]);
     assert_int_equal(plain->n_lines, inside->n_lines);
@@ -467,15 +474,137 @@ static void input_and_output_are_the_callers(void **state) {
     assert_string_equal(result.errors, "e\n");
 }
 
+static uint64_t status_set(const struct report *report_of, const char *key) {
+    for (size_t i = 0; i < report_of->n_lines; i++)
+        if (strncmp(report_of->lines[i], key, strlen(key)) == 0)
+            return strtoull(report_of->lines[i] + strlen(key), NULL, 16);
+    fail_msg("no %s", key);
+    return 0;
+}
+
+/* The service's bounding set, and nothing of it in any other; its login uid, for audit. */
+static void the_command_has_the_services_bounding_set_and_login_uid(void **state) {
+    static struct report inside;
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "node1.test", PROBE_PATH, report}};
+
+    (void)state;
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 0);
+    report_read(&inside);
+    assert_int_equal(status_set(&inside, "status.CapBnd:"), 1 << 21); /* CAP_SYS_ADMIN */
+    /* Where there is an audit subsystem at all. */
+    if (access("/proc/self/loginuid", F_OK) == 0)
+        assert_true(report_has(&inside, "loginuid=54321"));
+}
+
+/* What sits in the terminal's place of the command: nothing of the service's. */
+static void without_0_1_and_2_the_command_has_none_of_the_services(void **state) {
+    static struct report inside;
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "node1.test", PROBE_PATH, report},
+                            .set_up = close_all_three};
+
+    (void)state;
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 0);
+    report_read(&inside);
+    for (size_t i = 0; i < inside.n_lines; i++)
+        if (strncmp(inside.lines[i], "fd.", 3) == 0)
+            fail_msg("%s", inside.lines[i]);
+}
+
+static void open_many(void *context) {
+    int n = *(int *)context;
+    int fd = open("/dev/null", O_RDONLY);
+
+    for (int i = 3; i < n; i++)
+        if (i != fd)
+            dup2(fd, i);
+}
+
+static void as_many_descriptors_as_a_record_carries(void **state) {
+    static struct result result;
+    static int n;
+    struct run run = {.user = USER_WITHOUT_NAME,
+                      .argv = {UTSRUN_PATH, "-n", "x.test", "sh", "-c", "ls /proc/$$/fd | wc -l"},
+                      .set_up = open_many,
+                      .context = &n};
+
+    (void)state;
+    n = 251;
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 0);
+    assert_int_equal(atoi(result.output), 251);
+    n = 252;
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 125);
+    assert_non_null(strstr(result.errors, "252 open descriptors are more than the service can be "
+                                          "given"));
+    run.argv[1] = "--via=direct";
+    run.argv[2] = "--hostname=x.test";
+    run.argv[3] = "--";
+    run.argv[4] = "sh", run.argv[5] = "-c", run.argv[6] = "ls /proc/$$/fd | wc -l";
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 0);
+    assert_int_equal(atoi(result.output), 252);
+}
+
+/* Pipes and files as they are: what a shell does with them, and make's jobserver. */
+static void redirections_reach_the_command(void **state) {
+    static const struct {
+        const char *script, *output;
+    } cases[] = {
+        {"echo x | utsrun -n x.test -- cat > f; cat f", "x\n"},
+        {"utsrun -n x.test -- cat <(echo a) <(echo b)", "a\nb\n"},
+        {"utsrun -n x.test -- sh -c 'echo 1; echo 2 >&2' 2>&1 | sort", "1\n2\n"},
+        {"exec 7>f; utsrun -n x.test -- sh -c 'echo seven >&7'; cat f", "seven\n"},
+        {"utsrun -n x.test -- head -n 1 <<< text", "text\n"},
+        {"seq 100000 | utsrun -n x.test -- cat | tail -n 1", "100000\n"},
+        {"yes | utsrun -n x.test -- head -n 1", "y\n"},
+        {"printf 'all: a b\\na b:\\n\\t@+utsrun -n $@.test -- $(MAKE) -f sub\\n' > m; "
+         "printf 'x:\\n\\t@echo $(findstring jobserver,$(MAKEFLAGS)); uname -n\\n' > sub; "
+         "MAKEFLAGS= make -s -j2 -f m 2>&1 | sort | uniq",
+         "a.test\nb.test\njobserver\n"},
+    };
+
+    (void)state;
+    assert_int_equal(chdir(folder), 0);
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        static struct result result;
+        static char *environment[] = {"PATH=" UTSRUN_FOLDER ":/usr/bin:/bin", NULL};
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {"/bin/bash", "-c", (char *)cases[i].script},
+                                .environment = environment};
+
+        harness_run(&run, &result);
+        if (strcmp(result.output, cases[i].output) != 0)
+            fail_msg("%s: got '%s' %s", cases[i].script, result.output, result.errors);
+        assert_int_equal(system("rm -f f m sub"), 0);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_command_differs_in_nothing_but_the_name),
-    cmocka_unit_test(session_and_process_group_are_the_callers),
     cmocka_unit_test(host_variables_are_brought_up_to_date_if_set),
     cmocka_unit_test(names_are_set_and_only_those_asked_for),
     cmocka_unit_test(two_at_once_do_not_see_each_other),
     cmocka_unit_test(inside_the_name_cannot_be_changed),
     cmocka_unit_test(a_megabyte_of_arguments_arrives),
     cmocka_unit_test(input_and_output_are_the_callers),
+    cmocka_unit_test(redirections_reach_the_command),
 };
 
-TEST_MAIN_AS_ROOT(tests, set_up, tear_down)
+static const struct CMUnitTest direct_tests[] = {
+    cmocka_unit_test(session_and_process_group_are_the_callers),
+};
+
+static const struct CMUnitTest service_tests[] = {
+    cmocka_unit_test(the_command_has_the_services_bounding_set_and_login_uid),
+    cmocka_unit_test(without_0_1_and_2_the_command_has_none_of_the_services),
+    cmocka_unit_test(as_many_descriptors_as_a_record_carries),
+};
+
+HARNESS_MAIN_OF_BOTH(tests, direct_tests, service_tests, set_up, tear_down)

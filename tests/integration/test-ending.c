@@ -310,21 +310,6 @@ static void the_broker_is_gone_once_the_command_runs(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-/* The pids of utsrun's children, in the order in which they were made: the broker, the gate. */
-static size_t children_of(pid_t utsrun, pid_t *pids) {
-    char path[64];
-    FILE *file;
-    size_t n = 0;
-
-    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)utsrun, (int)utsrun);
-    file = fopen(path, "re");
-    while (file != NULL && n < 2 && fscanf(file, "%d", &pids[n]) == 1)
-        n++;
-    if (file != NULL)
-        fclose(file);
-    return n;
-}
-
 static void a_broker_that_is_killed_at_any_moment_leaves_no_command(void **state) {
 #ifdef NDEBUG
     const long start_ns = 3000000;
@@ -343,7 +328,7 @@ static void a_broker_that_is_killed_at_any_moment_leaves_no_command(void **state
         pid_t pid = harness_start(&run, &output, &errors);
 
         nanosleep(&pause, NULL);
-        if (children_of(pid, children) > 0) {
+        if (children_of(pid, children, 2) > 0) {
             if (i % 3 == 0 && children[1] != 0) /* and the gate cannot even notice */
                 (void)kill(children[1], SIGSTOP);
             (void)kill(children[0], SIGKILL);
@@ -357,7 +342,7 @@ static void a_broker_that_is_killed_at_any_moment_leaves_no_command(void **state
             usleep(10000);
             if (j != 30)
                 continue;
-            for (size_t child = children_of(pid, children); child > 0; child--)
+            for (size_t child = children_of(pid, children, 2); child > 0; child--)
                 (void)kill(children[child - 1], SIGCONT);
             (void)kill(pid, SIGCONT);
             (void)kill(pid, SIGTERM);
@@ -413,6 +398,171 @@ static void children_that_were_there_before_change_nothing(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
+static bool command_is_the_services_only_child(void *context) {
+    const struct running *running = context;
+    pid_t children[3];
+
+    return children_of(harness_service_of(USER_WITHOUT_NAME)->pid, children, 3) == 1 &&
+           children[0] == running->command;
+}
+
+static void the_session_is_gone_once_the_command_runs(void **state) {
+    struct running running = start_recorder(NULL);
+
+    (void)state;
+    assert_true(harness_wait_for(command_is_the_services_only_child, &running));
+    assert_int_equal(harness_count_processes(USER_WITHOUT_NAME->uid), 3); /* and the service */
+    end_recorder(&running);
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+/* Ends utsrun's command, if there is one, by a signal to utsrun; it must end then. */
+static int end_gently(pid_t pid) {
+    int status = -1;
+
+    for (int i = 0; i < 1000 && waitpid(pid, &status, WNOHANG) == 0; i++) {
+        if (i % 50 == 30)
+            (void)kill(pid, SIGTERM);
+        usleep(10000);
+    }
+    return status;
+}
+
+/* The service's children are a session and its gate, which becomes the command. */
+static void a_session_or_gate_that_is_killed_at_any_moment_leaves_nothing(void **state) {
+    const struct test_service *service = harness_service_of(USER_WITHOUT_NAME);
+    unsigned seed = 29, n_refused = 0, n_killed = 0;
+
+    (void)state;
+    for (int i = 0; i < 400; i++) {
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {UTSRUN_PATH, "-n", "x.test", "sleep", "100"}};
+        const int kind = i % 4;
+        pid_t children[2] = {0};
+        int output, errors, status;
+        pid_t pid = harness_start(&run, &output, &errors);
+
+        for (int j = 0; j < 100000 && children_of(service->pid, children, 2) < 1 + (kind == 1); j++)
+            ;
+        usleep((unsigned)rand_r(&seed) % 900);
+        (void)children_of(service->pid, children, 2);
+        if (kind == 3 && children[1] != 0) /* a gate that cannot even notice */
+            (void)kill(children[1], SIGSTOP);
+        if (children[kind == 1 ? 1 : 0] > 0)
+            (void)kill(children[kind == 1 ? 1 : 0], SIGKILL);
+        if (kind == 3 && children[1] != 0)
+            (void)kill(children[1], SIGCONT);
+        status = end_gently(pid);
+        n_refused += WIFEXITED(status) && WEXITSTATUS(status) == 125;
+        n_killed += WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+        close(output);
+        close(errors);
+        harness_assert_nothing_left(USER_WITHOUT_NAME);
+    }
+    print_message("of 400, %u ended without an answer, %u commands were killed\n", n_refused,
+                  n_killed);
+    assert_true(n_refused > 5 && n_killed > 5);
+}
+
+/* utsrun itself, with -9: before it knows of its command there is none; later the command lives. */
+static void a_launcher_that_is_killed_at_any_moment_hurts_nobody_else(void **state) {
+    unsigned seed = 31, n_lived = 0;
+
+    (void)state;
+    for (int i = 0; i < 300; i++) {
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {UTSRUN_PATH, "-n", "x.test", "sleep", "100"}};
+        int output, errors, status;
+        pid_t pid = harness_start(&run, &output, &errors), children[2] = {0};
+
+        usleep((unsigned)rand_r(&seed) % 4000);
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        close(output);
+        close(errors);
+        usleep(3000);
+        while (children_of(harness_service_of(USER_WITHOUT_NAME)->pid, children, 2) > 0) {
+            n_lived++;
+            (void)kill(children[0], SIGTERM);
+            usleep(3000);
+        }
+        harness_assert_nothing_left(USER_WITHOUT_NAME);
+    }
+    print_message("of 300 commands %u lived without their launcher\n", n_lived);
+}
+
+static void a_service_that_dies_leaves_the_command_and_its_status(void **state) {
+    static const int codes[] = {0, 7, 255};
+    struct test_service service;
+    char path[108];
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(codes) + 1; i++) {
+        char script[64];
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {UTSRUN_PATH, "-n", "x.test", "sh", "-c", script}};
+        int output, errors, status;
+        pid_t pid;
+
+        snprintf(path, sizeof(path), "%s", harness_service_of(USER_WITHOUT_NAME)->path);
+        if (i < BASE_ARRAY_SIZE(codes))
+            snprintf(script, sizeof(script), "echo ready; sleep 0.3; exit %d", codes[i]);
+        else
+            snprintf(script, sizeof(script), "echo ready; sleep 0.3; kill -11 $$");
+        pid = harness_start(&run, &output, &errors);
+        assert_string_equal(harness_read_line(output), "ready");
+        service = *harness_service_of(USER_WITHOUT_NAME);
+        assert_int_equal(kill(service.pid, SIGKILL), 0);
+        assert_int_equal(waitpid(service.pid, &status, 0), service.pid);
+        /* As the first process of a machine does: who has lost its parent is reaped by this one. */
+        for (;;) {
+            pid_t reaped = waitpid(-1, &status, 0);
+
+            if (reaped == pid)
+                break;
+        }
+        if (i == BASE_ARRAY_SIZE(codes)) {
+            assert_true(WIFSIGNALED(status));
+            assert_int_equal(WTERMSIG(status), SIGSEGV);
+        } else if (!WIFEXITED(status) || WEXITSTATUS(status) != codes[i]) {
+            fail_msg("wait status 0x%x, not exit %d: %s", status, codes[i],
+                     harness_read_line(errors));
+        }
+        close(output);
+        close(errors);
+        close(service.listen_fd);
+        service_start(harness_service_of(USER_WITHOUT_NAME), USER_WITHOUT_NAME, path, NULL);
+    }
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+enum { N_AT_ONCE = 200 };
+
+static void two_hundred_commands_at_once_end_each_as_they_should(void **state) {
+    static pid_t pids[N_AT_ONCE];
+    static int outputs[N_AT_ONCE], errors[N_AT_ONCE];
+
+    (void)state;
+    for (int i = 0; i < N_AT_ONCE; i++) {
+        char script[64];
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {UTSRUN_PATH, "-n", "x.test", "sh", "-c", script}};
+
+        snprintf(script, sizeof(script), "echo %d; read x; exit %d", i, i);
+        pids[i] = harness_start(&run, &outputs[i], &errors[i]);
+    }
+    for (int i = 0; i < N_AT_ONCE; i++) {
+        int status;
+
+        assert_int_equal(atoi(harness_read_line(outputs[i])), i);
+        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        assert_int_equal(status, i << 8);
+        close(outputs[i]);
+        close(errors[i]);
+    }
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_exit_code_passes),
     cmocka_unit_test(it_dies_by_the_signal_that_killed_the_command_without_a_core),
@@ -424,10 +574,21 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(an_interrupt_of_the_group_at_any_moment_ends_all),
     cmocka_unit_test(timeout_leaves_nothing_behind),
     cmocka_unit_test(a_signal_at_any_moment_ends_all),
-    cmocka_unit_test(the_broker_is_gone_once_the_command_runs),
-    cmocka_unit_test(a_broker_that_is_killed_at_any_moment_leaves_no_command),
     cmocka_unit_test(a_pending_alarm_ends_the_command),
     cmocka_unit_test(children_that_were_there_before_change_nothing),
+    cmocka_unit_test(two_hundred_commands_at_once_end_each_as_they_should),
 };
 
-HARNESS_MAIN(tests)
+static const struct CMUnitTest direct_tests[] = {
+    cmocka_unit_test(the_broker_is_gone_once_the_command_runs),
+    cmocka_unit_test(a_broker_that_is_killed_at_any_moment_leaves_no_command),
+};
+
+static const struct CMUnitTest service_tests[] = {
+    cmocka_unit_test(the_session_is_gone_once_the_command_runs),
+    cmocka_unit_test(a_session_or_gate_that_is_killed_at_any_moment_leaves_nothing),
+    cmocka_unit_test(a_launcher_that_is_killed_at_any_moment_hurts_nobody_else),
+    cmocka_unit_test(a_service_that_dies_leaves_the_command_and_its_status),
+};
+
+HARNESS_MAIN_OF_BOTH(tests, direct_tests, service_tests, harness_set_up, harness_tear_down)

@@ -19,12 +19,14 @@ enum { REPORTED = 50 };
  */
 static _Noreturn void be_session(const struct gate_verdict *verdict, bool may_setuid,
                                  int launch_fd) {
+    const struct gate_setup setup = {.may_setuid = may_setuid, .session_fds = {-1, -1}};
+    const struct channel_fds fds = {.n_fds = 1, .fds = {launch_fd}};
     struct gate gate = GATE_NULL;
     struct gate_report report = {.status = 0};
 
-    if (gate_open(&gate, may_setuid, -1) < 0)
+    if (gate_open(&gate, &setup) < 0)
         _exit(1);
-    if (gate_release(&gate, verdict, launch_fd) < 0)
+    if (gate_release(&gate, verdict, &fds) < 0)
         _exit(2);
     _exit(gate_wait(&gate, &report) == 0 ? 0 : REPORTED + report.status);
 }
@@ -43,7 +45,8 @@ static int run_through_gate(const struct gate_verdict *verdict, bool may_setuid,
     pid_t session, pid;
 
     (void)unlink("/tmp/test-gate.report");
-    assert_int_equal(request_write_launch(&launch_fd, &options, environment, 0), 0);
+    assert_int_equal(
+        request_write_launch(&launch_fd, &options, environment, &(struct request_place){0}), 0);
     session = fork();
     if (session == 0)
         be_session(verdict, may_setuid, launch_fd);
@@ -92,7 +95,7 @@ static void no_new_privs_is_left_out_only_where_a_rule_could_say_so(void **state
 }
 
 static void verdicts_that_are_none_end_the_gate(void **state) {
-    struct gate_verdict cases[5];
+    struct gate_verdict cases[7];
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
@@ -102,6 +105,8 @@ static void verdicts_that_are_none_end_the_gate(void **state) {
     cases[2].names = 0;                                        /* a name that is not flagged */
     cases[3].names |= PROTOCOL_DOMAINNAME;                     /* one that is not there */
     cases[4].domainname[0] = 'x';
+    cases[5].flags = PROTOCOL_TO_SERVICE; /* in direct mode, without a working directory */
+    cases[6].flags = PROTOCOL_HAS_TERMINAL;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
         char text[512];
 

@@ -84,7 +84,8 @@ static enum protocol_status status_with_hostile_environment(void) {
         _exit(202);
     }
     close(ends[1]);
-    assert_int_equal(request_write_launch(&launch, &options, nothing, 0), 0);
+    assert_int_equal(request_write_launch(&launch, &options, nothing, &(struct request_place){0}),
+                     0);
     assert_int_equal(channel_send(ends[0], &request, sizeof(request), &launch, 1), 0);
     assert_int_equal(channel_receive(ends[0], &reply, sizeof(reply), &size, &fds), 0);
     channel_fds_deinit(&fds);

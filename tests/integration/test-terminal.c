@@ -126,6 +126,7 @@ static void ctrl_z_stops_and_fg_continues_a_command_of_the_outer_shell(void **st
         terminal_expect(&terminal, " outer]");
         terminal_type(&terminal, "jobs\n");
         terminal_expect(&terminal, "Running");
+        terminal_expect(&terminal, " outer]");
         terminal_type(&terminal, "fg\n");
         terminal_expect(&terminal, "sleep 100");
         usleep(100000);

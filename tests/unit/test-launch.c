@@ -39,7 +39,9 @@ static void what_is_written_is_what_is_read(void **state) {
         struct launch launch = LAUNCH_NULL;
         CLEANUP_FD int fd = -1;
 
-        assert_int_equal(request_write_launch(&fd, &options, environment, 5), 0);
+        assert_int_equal(request_write_launch(&fd, &options, environment,
+                                              &(struct request_place){.closed_stdio = 5}),
+                         0);
         assert_int_equal(launch_read(&launch, fd), 0);
         assert_int_equal(launch.header.closed_stdio, 5);
         assert_int_equal(launch.header.n_arguments, 4);
@@ -64,7 +66,9 @@ static void the_description_is_sealed(void **state) {
     CLEANUP_FD int fd = -1;
 
     (void)state;
-    assert_int_equal(request_write_launch(&fd, &options, environment, 0), 0);
+    assert_int_equal(request_write_launch(&fd, &options, environment,
+                                          &(struct request_place){.closed_stdio = 0}),
+                     0);
     assert_int_equal(pwrite(fd, "x", 1, 0), -1);
     assert_int_equal(errno, EPERM);
     assert_int_equal(ftruncate(fd, 1), -1);
@@ -81,9 +85,13 @@ static void more_than_exec_takes_is_refused(void **state) {
 
     (void)state;
     memset(argument, 'x', LAUNCH_SIZE_MAX);
-    assert_int_equal(request_write_launch(&fd, &options, environment, 0), -E2BIG);
+    assert_int_equal(request_write_launch(&fd, &options, environment,
+                                          &(struct request_place){.closed_stdio = 0}),
+                     -E2BIG);
     argument[LAUNCH_SIZE_MAX - sizeof(struct launch_header) - 1] = '\0';
-    assert_int_equal(request_write_launch(&fd, &options, environment, 0), 0);
+    assert_int_equal(request_write_launch(&fd, &options, environment,
+                                          &(struct request_place){.closed_stdio = 0}),
+                     0);
 }
 
 /* Each byte of a good description changed, and each length cut: refused, or read as it stands. */
@@ -96,7 +104,9 @@ static void malformed_descriptions_are_refused(void **state) {
     size_t size;
 
     (void)state;
-    assert_int_equal(request_write_launch(&fd, &options, environment, 0), 0);
+    assert_int_equal(request_write_launch(&fd, &options, environment,
+                                          &(struct request_place){.closed_stdio = 0}),
+                     0);
     good = read_whole(fd, &size);
     for (size_t cut = 0; cut < size; cut++) {
         CLEANUP_FREE char *bytes = malloc(cut + 1);
@@ -127,20 +137,23 @@ static void counts_and_strings_must_agree(void **state) {
         size_t size;
         int result;
     } cases[] = {
-        {{.version = 1, .n_arguments = 1}, "a", 2, 0},
-        {{.version = 1, .n_arguments = 1}, "", 1, 0},
-        {{.version = 1, .n_arguments = 2, .n_environment = 1}, "a\0b\0C=d", 8, 0},
-        {{.version = 1, .n_arguments = 0}, "", 0, -EBADMSG}, /* CVE-2021-4034 */
-        {{.version = 1, .n_arguments = 0, .n_environment = 1}, "A=b", 4, -EBADMSG},
+        {{.version = LAUNCH_VERSION, .n_arguments = 1}, "a", 2, 0},
+        {{.version = LAUNCH_VERSION, .n_arguments = 1}, "", 1, 0},
+        {{.version = LAUNCH_VERSION, .n_arguments = 2, .n_environment = 1}, "a\0b\0C=d", 8, 0},
+        {{.version = LAUNCH_VERSION, .n_arguments = 0}, "", 0, -EBADMSG}, /* CVE-2021-4034 */
+        {{.version = LAUNCH_VERSION, .n_arguments = 0, .n_environment = 1}, "A=b", 4, -EBADMSG},
         {{.version = 0, .n_arguments = 1}, "a", 2, -EBADMSG},
-        {{.version = 2, .n_arguments = 1}, "a", 2, -EBADMSG},
-        {{.version = 1, .n_arguments = 1, .reserved = 1}, "a", 2, -EBADMSG},
-        {{.version = 1, .n_arguments = 1, .closed_stdio = 8}, "a", 2, -EBADMSG},
-        {{.version = 1, .n_arguments = 1}, "a", 1, -EBADMSG},    /* no NUL */
-        {{.version = 1, .n_arguments = 1}, "a\0b", 4, -EBADMSG}, /* a string more */
-        {{.version = 1, .n_arguments = 2}, "a", 2, -EBADMSG},    /* a string less */
-        {{.version = 1, .n_arguments = UINT32_MAX}, "a", 2, -EBADMSG},
-        {{.version = 1, .n_arguments = 1, .n_environment = UINT32_MAX}, "a", 2, -EBADMSG},
+        {{.version = 1, .n_arguments = 1}, "a", 2, -EBADMSG},
+        {{.version = LAUNCH_VERSION, .n_arguments = 1, .reserved = 1}, "a", 2, -EBADMSG},
+        {{.version = LAUNCH_VERSION, .n_arguments = 1, .closed_stdio = 8}, "a", 2, -EBADMSG},
+        {{.version = LAUNCH_VERSION, .n_arguments = 1}, "a", 1, -EBADMSG},    /* no NUL */
+        {{.version = LAUNCH_VERSION, .n_arguments = 1}, "a\0b", 4, -EBADMSG}, /* a string more */
+        {{.version = LAUNCH_VERSION, .n_arguments = 2}, "a", 2, -EBADMSG},    /* a string less */
+        {{.version = LAUNCH_VERSION, .n_arguments = UINT32_MAX}, "a", 2, -EBADMSG},
+        {{.version = LAUNCH_VERSION, .n_arguments = 1, .n_environment = UINT32_MAX},
+         "a",
+         2,
+         -EBADMSG},
     };
 
     (void)state;

@@ -48,8 +48,14 @@ static void malformed_requests_are_refused(void **state) {
 #define AT(field) offsetof(struct protocol_request, field)
         {"nothing", 0, "", 0, PROTOCOL_GRANTED},
         {"version 0", AT(version), "\0\0\0\0", 4, PROTOCOL_BAD_VERSION},
-        {"version 2", AT(version), "\2\0\0\0", 4, PROTOCOL_BAD_VERSION},
+        {"version 1", AT(version), "\1\0\0\0", 4, PROTOCOL_BAD_VERSION},
+        {"version 3", AT(version), "\3\0\0\0", 4, PROTOCOL_BAD_VERSION},
         {"version 2^31", AT(version), "\0\0\0\x80", 4, PROTOCOL_BAD_VERSION},
+        {"to the service, without a working directory", AT(flags), "\1\0\0\0", 4,
+         PROTOCOL_BAD_REQUEST},
+        {"a terminal in direct mode", AT(flags), "\2\0\0\0", 4, PROTOCOL_BAD_REQUEST},
+        {"a flag that is not known", AT(flags), "\4\0\0\0", 4, PROTOCOL_BAD_REQUEST},
+        {"a high flag that is not known", AT(flags), "\1\0\0\x80", 4, PROTOCOL_BAD_REQUEST},
         {"no name", AT(names), "\0\0\0\0", 4, PROTOCOL_BAD_REQUEST},
         {"an unknown flag", AT(names), "\7\0\0\0", 4, PROTOCOL_BAD_REQUEST},
         {"a high unknown flag", AT(names), "\3\0\0\x80", 4, PROTOCOL_BAD_REQUEST},
@@ -62,7 +68,7 @@ static void malformed_requests_are_refused(void **state) {
         {"a byte behind the domain's NUL", AT(domainname) + 64, "x", 1, PROTOCOL_BAD_REQUEST},
         {"a name that begins with NUL", AT(hostname), "", 1, PROTOCOL_BAD_REQUEST},
         {"a reserved byte", AT(reserved), "\1", 1, PROTOCOL_BAD_REQUEST},
-        {"the last reserved byte", AT(reserved) + 5, "\1", 1, PROTOCOL_BAD_REQUEST},
+        {"the last reserved byte", AT(reserved) + 1, "\1", 1, PROTOCOL_BAD_REQUEST},
         {"control characters: the policy's to refuse", AT(hostname), "\x1b\n", 2, PROTOCOL_GRANTED},
 #undef AT
     };
@@ -74,6 +80,54 @@ static void malformed_requests_are_refused(void **state) {
         memcpy((char *)&request + cases[i].offset, cases[i].bytes, cases[i].n_bytes);
         if (protocol_decode_request(&request, sizeof(request), 1, &out) != cases[i].result)
             fail_msg("%s", cases[i].what);
+    }
+}
+
+/* Each descriptor of a request has its place: there are never fewer than the flags ask for. */
+static void the_service_gets_what_the_flags_say(void **state) {
+    static const struct {
+        uint32_t flags;
+        size_t min, max;
+    } cases[] = {{0, 1, 1},
+                 {PROTOCOL_TO_SERVICE, 2, 253},
+                 {PROTOCOL_TO_SERVICE | PROTOCOL_HAS_TERMINAL, 3, 253},
+                 {PROTOCOL_HAS_TERMINAL, 1, 0},
+                 {1U << 2, 1, 0},
+                 {PROTOCOL_TO_SERVICE | 1U << 31, 1, 0}};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        for (size_t n_fds = 0; n_fds <= 253; n_fds++) {
+            struct protocol_request request = good_request(), out;
+            bool is_good = n_fds >= cases[i].min && n_fds <= cases[i].max;
+
+            request.flags = cases[i].flags;
+            if ((protocol_decode_request(&request, sizeof(request), n_fds, &out) == 0) != is_good)
+                fail_msg("flags %x with %zu descriptors", (unsigned)cases[i].flags, n_fds);
+        }
+    }
+}
+
+static void exactly_a_notice_is_accepted(void **state) {
+    static const struct {
+        int32_t wait_status;
+        bool is_good;
+    } cases[] = {{0, true},         {7 << 8, true},         {255 << 8, true}, {9, true},
+                 {11 | 0x80, true}, {19 << 8 | 0x7f, true}, {0xffff, false}};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        struct protocol_notice notice[2] = {
+            {.version = PROTOCOL_VERSION, .wait_status = cases[i].wait_status}};
+        struct protocol_notice out;
+
+        for (size_t size = 4; size <= sizeof(notice); size++)
+            for (size_t n_fds = 0; n_fds < 3; n_fds++)
+                assert_int_equal(protocol_decode_notice(notice, size, n_fds, &out) == 0,
+                                 cases[i].is_good && size == sizeof(out) && n_fds == 0);
+        notice[0].version = 1;
+        assert_int_equal(protocol_decode_notice(notice, sizeof(out), 0, &out),
+                         PROTOCOL_BAD_VERSION);
     }
 }
 
@@ -93,7 +147,7 @@ static void names_need_their_nul(void **state) {
 
 /* The version is looked at before all else: a later protocol may have another size. */
 static void another_version_is_told_as_such(void **state) {
-    static const uint32_t versions[] = {0, 2, 3, UINT32_MAX};
+    static const uint32_t versions[] = {0, 1, 3, UINT32_MAX};
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(versions); i++) {
@@ -136,7 +190,7 @@ static void random_records_are_refused_and_never_change_the_result(void **state)
 }
 
 static void malformed_replies_are_refused(void **state) {
-    struct protocol_reply cases[8], out;
+    struct protocol_reply cases[12], out;
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
@@ -153,6 +207,12 @@ static void malformed_replies_are_refused(void **state) {
     cases[5].names = 4;
     cases[6].error = -1;
     memset(cases[7].rule_file, 'x', sizeof(cases[7].rule_file));
+    cases[8].groups_differ = 2;
+    cases[9].confinement = PROTOCOL_GONE; /* and granted */
+    cases[10] =
+        (struct protocol_reply){.version = PROTOCOL_VERSION, .status = PROTOCOL_CALLER_CONFINED};
+    cases[11] = cases[10];
+    cases[11].confinement = PROTOCOL_CONFINEMENT_COUNT;
     for (size_t i = 1; i < BASE_ARRAY_SIZE(cases); i++)
         for (size_t n_fds = 0; n_fds < 3; n_fds++)
             if (protocol_decode_reply(&cases[i], sizeof(cases[i]), n_fds, &out) !=
@@ -165,6 +225,8 @@ static void malformed_replies_are_refused(void **state) {
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(exactly_the_request_is_accepted),
     cmocka_unit_test(malformed_requests_are_refused),
+    cmocka_unit_test(the_service_gets_what_the_flags_say),
+    cmocka_unit_test(exactly_a_notice_is_accepted),
     cmocka_unit_test(names_need_their_nul),
     cmocka_unit_test(another_version_is_told_as_such),
     cmocka_unit_test(random_records_are_refused_and_never_change_the_result),

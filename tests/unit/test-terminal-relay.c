@@ -1,0 +1,411 @@
+/* What is typed reaches the command, and what it writes the user: all of it, unchanged, in order.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "tests/test.h"
+#include "tests/unit/terminal-stage.h"
+
+enum { OUTPUT_SIZE = 1 << 20, INPUT_SIZE = 200000 };
+
+/* Does not repeat with the size of any buffer. */
+static char byte_at(size_t i) {
+    return (char)(i % 251 ^ i / 251 % 253);
+}
+
+static void command_echo(void) {
+    tty_set_raw();
+    say("ready");
+    for (;;) {
+        char byte = hear();
+
+        CHECK(write(1, &byte, 1) == 1);
+    }
+}
+
+static void every_byte_passes_both_ways_unchanged(void **state) {
+    static const struct script script = {.command = command_echo};
+    struct stage stage;
+    struct termios raw;
+    unsigned char typed[256], seen[256];
+
+    (void)state;
+    stage_open(&stage, &script);
+    await_report(&stage, "ready");
+    raw = raw_of(stage.before);
+    await_mode(&stage, &raw);
+    for (size_t i = 0; i < sizeof(typed); i++)
+        typed[i] = (unsigned char)i;
+    assert_int_equal(write(stage.keyboard, typed, sizeof(typed)), sizeof(typed));
+    for (size_t n = 0; n < sizeof(seen);) {
+        size_t more = screen_read(&stage, (char *)seen + n, sizeof(seen) - n, 5000);
+
+        assert_int_not_equal(more, 0);
+        n += more;
+    }
+    assert_memory_equal(seen, typed, sizeof(typed));
+    stage_close(&stage);
+}
+
+/* Writes @n bytes, and says so. */
+static void write_much(size_t n_bytes) {
+    static char bytes[OUTPUT_SIZE];
+
+    for (size_t i = 0; i < n_bytes; i++)
+        bytes[i] = byte_at(i);
+    tty_set_raw();
+    say("ready");
+    for (size_t at = 0; at < n_bytes;) {
+        ssize_t n = write(1, bytes + at, n_bytes - at);
+
+        CHECK(n > 0);
+        at += (size_t)n;
+    }
+}
+
+static void command_write_much(void) {
+    write_much(OUTPUT_SIZE);
+    say("written");
+}
+
+/* Reads the rest of the screen behind @at, until it is complete. */
+static void screen_expect_rest(const struct stage *stage, size_t at, size_t n_bytes) {
+    static char bytes[OUTPUT_SIZE];
+
+    while (at < n_bytes) {
+        size_t n = screen_read(stage, bytes, n_bytes - at, 5000);
+
+        assert_int_not_equal(n, 0);
+        for (size_t i = 0; i < n; i++)
+            if (bytes[i] != byte_at(at + i))
+                fail_msg("byte %zu is not what was written", at + i);
+        at += n;
+    }
+}
+
+static void much_output_arrives_also_at_a_slow_terminal(void **state) {
+    static const struct script script = {.command = command_write_much};
+    struct stage stage;
+    char bytes[777];
+    size_t at = 0;
+
+    (void)state;
+    stage_open(&stage, &script);
+    await_report(&stage, "ready");
+    for (int i = 0; i < 300; i++) {
+        size_t n = screen_read(&stage, bytes, sizeof(bytes), 5000);
+
+        for (size_t j = 0; j < n; j++)
+            assert_int_equal(bytes[j], byte_at(at + j));
+        at += n;
+        usleep(1000);
+    }
+    screen_expect_rest(&stage, at, OUTPUT_SIZE);
+    await_report(&stage, "written");
+    stage_close(&stage);
+}
+
+/* Ctrl-S, on the side of the user: nothing moves, nothing is lost, and nobody is kept busy. */
+static void a_stopped_terminal_does_not_block_the_relay(void **state) {
+    static const struct script script = {.command = command_write_much};
+    struct stage stage;
+    struct pollfd reported;
+    struct termios raw;
+    char bytes[64];
+
+    (void)state;
+    stage_open(&stage, &script);
+    await_report(&stage, "ready");
+    raw = raw_of(stage.before);
+    await_mode(&stage, &raw);
+    /* By the outer pty's line discipline, with raw mode for all else. */
+    raw.c_iflag |= IXON;
+    assert_int_equal(tcsetattr(stage.keyboard, TCSANOW, &raw), 0);
+    type(&stage, "\x13");
+    while (screen_read(&stage, bytes, sizeof(bytes), 200) > 0)
+        ;
+    assert_no_spin(&stage);
+    reported = (struct pollfd){.fd = stage.report, .events = POLLIN};
+    assert_int_equal(poll(&reported, 1, 0), 0); /* it waits: what is buffered has an end */
+    type(&stage, "\x11");
+    while (screen_read(&stage, bytes, sizeof(bytes), 5000) == 0)
+        ;
+    stage_close(&stage);
+}
+
+static void command_read_late(void) {
+    tty_set_raw();
+    say("ready");
+    usleep(300000);
+    for (size_t i = 0; i < INPUT_SIZE; i++)
+        CHECK(hear() == byte_at(i));
+    say("read");
+    command_idle();
+}
+
+/* Pasted faster than it is read. */
+static void much_input_arrives_when_the_command_reads_it(void **state) {
+    static const struct script script = {.command = command_read_late};
+    static char bytes[INPUT_SIZE];
+    struct stage stage;
+    struct termios raw;
+    size_t at = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = byte_at(i);
+    stage_open(&stage, &script);
+    await_report(&stage, "ready");
+    raw = raw_of(stage.before);
+    await_mode(&stage, &raw);
+    assert_int_equal(fcntl(stage.keyboard, F_SETFL, O_NONBLOCK), 0);
+    while (at < sizeof(bytes)) {
+        struct pollfd writable = {.fd = stage.keyboard, .events = POLLOUT};
+        ssize_t n = write(stage.keyboard, bytes + at, sizeof(bytes) - at);
+
+        assert_true(n > 0 || errno == EAGAIN);
+        at += n > 0 ? (size_t)n : 0;
+        assert_int_equal(poll(&writable, 1, 5000), 1);
+    }
+    await_report(&stage, "read");
+    stage_close(&stage);
+}
+
+/*
+ * Ends.
+ */
+
+enum { LAST_SIZE = 6000 }; /* a pty holds it */
+
+static void command_write_and_end(void) {
+    write_much(LAST_SIZE);
+}
+
+static void what_was_written_last_is_relayed_after_the_end(void **state) {
+    static const struct script script = {.command = command_write_and_end, .is_late = true};
+    struct stage stage;
+
+    (void)state;
+    stage_open(&stage, &script);
+    screen_expect_rest(&stage, 0, LAST_SIZE);
+    stage_close(&stage);
+}
+
+static void command_leave_a_writer(void) {
+    (void)signal(SIGHUP, SIG_IGN);
+    if (fork() == 0)
+        while (write(1, "noise", 5) == 5)
+            usleep(1000);
+    usleep(50000);
+}
+
+static void command_leave_a_silent_process(void) {
+    (void)signal(SIGHUP, SIG_IGN);
+    if (fork() == 0) {
+        usleep(3000000);
+        _exit(0);
+    }
+    write_much(LAST_SIZE);
+}
+
+static double seconds_now(void) {
+    struct timespec now;
+
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void stage_close_within(struct stage *stage, double least, double most) {
+    double before = seconds_now(), seconds;
+
+    stage_close(stage);
+    seconds = seconds_now() - before;
+    if (seconds < least || seconds > most)
+        fail_msg("it took %g seconds", seconds);
+}
+
+static void a_silent_process_in_the_background_delays_the_end_little(void **state) {
+    static const struct script script = {.command = command_leave_a_silent_process};
+    struct stage stage;
+
+    (void)state;
+    stage_open(&stage, &script);
+    screen_expect_rest(&stage, 0, LAST_SIZE);
+    stage_close_within(&stage, 0, 1);
+}
+
+static void a_writer_in_the_background_does_not_keep_it_from_ending(void **state) {
+    static const struct script script = {.command = command_leave_a_writer, .is_late = true};
+    struct stage stage;
+    static char bytes[1 << 17];
+    double before = seconds_now();
+    size_t n = 0, more;
+
+    (void)state;
+    stage_open(&stage, &script);
+    do {
+        more = screen_read(&stage, bytes + n, sizeof(bytes) - n, 5000);
+        n += more;
+    } while (more > 0 && n < sizeof(bytes));
+    assert_in_range(n, 100, sizeof(bytes) - 1);
+    assert_true(seconds_now() - before < 30);
+    stage_close(&stage);
+}
+
+/* More than the terminal, the relay and the pty hold together is never taken. */
+static void a_stopped_terminal_does_not_keep_it_from_ending(void **state) {
+    static const struct script script = {.command = command_write_much};
+    struct stage stage;
+
+    (void)state;
+    stage_open(&stage, &script);
+    await_report(&stage, "ready");
+    usleep(100000);
+    stage_close_within(&stage, 1.5, 4);
+}
+
+static void command_write_past_a_hangup(void) {
+    write_much(OUTPUT_SIZE);
+    say("written");
+    command_idle();
+}
+
+static void a_hung_up_terminal_takes_all_and_nobody_is_kept_busy(void **state) {
+    static const struct script script = {.command = command_write_past_a_hangup};
+    struct stage stage;
+
+    (void)state;
+    stage_open(&stage, &script);
+    await_report(&stage, "ready");
+    close(stage.keyboard);
+    stage.keyboard = -1;
+    await_report(&stage, "written");
+    assert_no_spin(&stage);
+    ask(&stage, RESTORE);
+    ask(&stage, CONTINUE);
+    assert_no_spin(&stage);
+    stage_close_within(&stage, 0, 1);
+}
+
+static void command_come_back(void) {
+    int fd;
+
+    tty_set_raw();
+    for (int i = 0; i < 3; i++)
+        close(i);
+    say("ready");
+    usleep(1500000);
+    fd = open("/dev/tty", O_RDWR);
+    CHECK(fd >= 0 && write(fd, "back", 4) == 4);
+    CHECK(dup2(fd, 1) == 1);
+    CHECK(hear() == 't' && hear() == 'y');
+    say("typed");
+    command_idle();
+}
+
+static void a_pty_that_was_closed_may_be_opened_again(void **state) {
+    static const struct script script = {.command = command_come_back};
+    struct stage stage;
+
+    (void)state;
+    stage_open(&stage, &script);
+    await_report(&stage, "ready");
+    assert_no_spin(&stage);
+    type(&stage, "ty"); /* nobody can read it yet */
+    assert_no_spin(&stage);
+    await_screen(&stage, "back");
+    await_report(&stage, "typed");
+    stage_close(&stage);
+}
+
+/*
+ * The key that suspends.
+ */
+
+static struct suspend_case {
+    const char *what;
+    tcflag_t local_off;
+    char key, typed; /* 0: as it is, or disabled */
+    bool is_disabled, is_other_group, is_true;
+} suspend_case;
+
+/* Takes the signal without stopping, or the byte. */
+static void command_suspend(void) {
+    const struct timespec limit = {.tv_nsec = 200000000};
+    struct termios mode;
+    sigset_t stop;
+
+    (void)sigemptyset(&stop);
+    (void)sigaddset(&stop, SIGTSTP);
+    (void)sigaddset(&stop, SIGTTOU);
+    CHECK(sigprocmask(SIG_BLOCK, &stop, NULL) == 0);
+    if (suspend_case.is_other_group && fork() != 0)
+        for (;;)
+            (void)pause();
+    if (suspend_case.is_other_group)
+        CHECK(setpgid(0, 0) == 0 && tcsetpgrp(1, getpgrp()) == 0);
+    CHECK(tcgetattr(1, &mode) == 0);
+    mode.c_lflag &= ~(suspend_case.local_off | (tcflag_t)(ICANON | ECHO));
+    if (suspend_case.key != 0 || suspend_case.is_disabled)
+        mode.c_cc[VSUSP] = (cc_t)suspend_case.key;
+    CHECK(tcsetattr(1, TCSANOW, &mode) == 0);
+    say("ready");
+    (void)sigdelset(&stop, SIGTTOU);
+    while (sigtimedwait(&stop, NULL, &limit) < 0)
+        if (poll(&(struct pollfd){.fd = 1, .events = POLLIN}, 1, 0) == 1)
+            (void)(hear() == suspend_case.typed ? say("byte") : say("else"));
+    say("stop");
+    command_idle();
+}
+
+static void the_suspend_key_is_told_when_the_kernel_would_not_stop_the_command(void **state) {
+    static const struct suspend_case cases[] = {
+        {"Ctrl-Z", 0, 0, '\x1a', false, false, true},
+        {"another key for it", 0, '\x19', '\x19', false, false, true},
+        {"a letter for it", 0, 'z', 'z', false, false, true},
+        {"Ctrl-Z, when another key is for it", 0, '\x19', '\x1a', false, false, false},
+        {"the terminal makes no signals", ISIG, 0, '\x1a', false, false, false},
+        {"it is disabled", 0, 0, '\x1a', true, false, false},
+        {"it is disabled, and NUL is typed", 0, 0, '\0', true, false, false},
+        {"a job of a shell's is in the foreground", 0, 0, '\x1a', false, true, false},
+    };
+    static const struct script script = {.command = command_suspend};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        const bool is_signal = cases[i].is_true || cases[i].is_other_group;
+        struct stage stage;
+        struct termios raw;
+
+        suspend_case = cases[i];
+        stage_open(&stage, &script);
+        await_report(&stage, "ready");
+        raw = raw_of(stage.before);
+        await_mode(&stage, &raw);
+        assert_int_equal(write(stage.keyboard, &cases[i].typed, 1), 1);
+        await_report(&stage, is_signal ? "stop" : "byte");
+        if (ask(&stage, SUSPENDS) != cases[i].is_true)
+            fail_msg("%s", cases[i].what);
+        stage_close(&stage);
+    }
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(every_byte_passes_both_ways_unchanged),
+    cmocka_unit_test(much_output_arrives_also_at_a_slow_terminal),
+    cmocka_unit_test(a_stopped_terminal_does_not_block_the_relay),
+    cmocka_unit_test(much_input_arrives_when_the_command_reads_it),
+    cmocka_unit_test(what_was_written_last_is_relayed_after_the_end),
+    cmocka_unit_test(a_silent_process_in_the_background_delays_the_end_little),
+    cmocka_unit_test(a_writer_in_the_background_does_not_keep_it_from_ending),
+    cmocka_unit_test(a_stopped_terminal_does_not_keep_it_from_ending),
+    cmocka_unit_test(a_hung_up_terminal_takes_all_and_nobody_is_kept_busy),
+    cmocka_unit_test(a_pty_that_was_closed_may_be_opened_again),
+    cmocka_unit_test(the_suspend_key_is_told_when_the_kernel_would_not_stop_the_command),
+};
+
+TEST_MAIN(tests)
