@@ -77,20 +77,25 @@ int harness_tear_down(void **state);
 
 #define HARNESS_MAIN(tests) TEST_MAIN_AS_ROOT(tests, harness_set_up, harness_tear_down)
 
-/* For a program that runs in both modes: @tests in both, and in each what is of it alone. */
+/*
+ * For a program that runs in both modes: @tests in both, and in each what is of it alone. A list
+ * that has nothing consists of HARNESS_NO_TEST.
+ */
 #define HARNESS_MAIN_OF_BOTH(tests, direct_tests, service_tests, set_up, tear_down)                \
     int main(void) {                                                                               \
         static struct CMUnitTest all[BASE_ARRAY_SIZE(tests) + BASE_ARRAY_SIZE(direct_tests) +      \
                                      BASE_ARRAY_SIZE(service_tests)];                              \
+        const struct CMUnitTest *own = harness_is_service() ? service_tests : direct_tests;        \
         size_t n_own =                                                                             \
             harness_is_service() ? BASE_ARRAY_SIZE(service_tests) : BASE_ARRAY_SIZE(direct_tests); \
-        size_t n = BASE_ARRAY_SIZE(tests) + n_own;                                                 \
+        size_t n = BASE_ARRAY_SIZE(tests) + (own[0].name != NULL ? n_own : 0);                     \
         int status;                                                                                \
                                                                                                    \
         if (!test_has_root(n, &status))                                                            \
             return status;                                                                         \
         memcpy(all, tests, sizeof(tests));                                                         \
-        memcpy(all + BASE_ARRAY_SIZE(tests), harness_is_service() ? service_tests : direct_tests,  \
-               n_own * sizeof(all[0]));                                                            \
+        memcpy(all + BASE_ARRAY_SIZE(tests), own, n_own * sizeof(all[0]));                         \
         return _cmocka_run_group_tests(__FILE__, all, n, set_up, tear_down);                       \
     }
+#define HARNESS_NO_TEST                                                                            \
+    { .name = NULL }

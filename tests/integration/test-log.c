@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -69,6 +70,15 @@ static const char *record_text(const char *record, int *priorityp) {
     return text + 2;
 }
 
+/* The lines of both modes differ in one word. */
+static void replace_mode(char *text, size_t size) {
+    char *mode = strstr(text, "mode=direct"), behind[2048];
+
+    assert_non_null(mode);
+    snprintf(behind, sizeof(behind), "%s", mode + strlen("mode=direct"));
+    snprintf(mode, size - (size_t)(mode - text), "mode=%s%s", harness_mode(), behind);
+}
+
 static void each_grant_and_each_refusal_is_one_line(void **state) {
     static const struct {
         const char *policy;
@@ -128,13 +138,6 @@ static void each_grant_and_each_refusal_is_one_line(void **state) {
          "refusal user=- uid=54321 hostname=\"x.test\" domainname=- "
          "rule=\"" POLICY_FOLDER_ADMIN "/10-test.conf:1\" pid=- mode=direct "
          "reason=\"a rule denies it, to all, as nobody knows its user or group\""},
-        {"permit any hostname * limit 2",
-         USER_WITHOUT_NAME,
-         {"-n", "x.test", "true"},
-         LOG_WARNING,
-         "refusal user=- uid=54321 hostname=\"x.test\" domainname=- "
-         "rule=\"" POLICY_FOLDER_ADMIN "/10-test.conf:1\" pid=- mode=direct "
-         "reason=\"the rule has a limit, and nobody counts in direct mode\""},
     };
 
     (void)state;
@@ -149,11 +152,55 @@ static void each_grant_and_each_refusal_is_one_line(void **state) {
         policy_write("10-test.conf", cases[i].policy);
         harness_run(&run, &result);
         snprintf(expected, sizeof(expected), cases[i].text, atoi(result.output));
+        replace_mode(expected, sizeof(expected));
         assert_string_equal(record_text(next_record(), &priority), expected);
         assert_int_equal(priority, LOG_AUTHPRIV | cases[i].priority);
         assert_string_equal(next_record(), "");
     }
     policy_clear();
+}
+
+/* What only one way can give: each refuses the other's in its own words. */
+static void a_rule_of_the_other_way_is_a_refusal(void **state) {
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "x.test", "true"}};
+    const char *reason =
+        harness_is_service()
+            ? "reason=\"the rule says setuid, and the service has no_new_privs set\""
+            : "reason=\"the rule has a limit, and nobody counts in direct mode\"";
+    const char *text;
+    int priority;
+
+    (void)state;
+    policy_write("10-test.conf", harness_is_service() ? "permit any hostname * setuid"
+                                                      : "permit any hostname * limit 2");
+    harness_run(&run, &result);
+    text = record_text(next_record(), &priority);
+    assert_memory_equal(text, "refusal ", 8);
+    assert_non_null(strstr(text, "/10-test.conf:1\" pid=- mode="));
+    assert_non_null(strstr(text, reason));
+    policy_clear();
+}
+
+static void be_confined(void *context) {
+    (void)context;
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+/* Refused before a byte of it was read, and the names are in the log all the same. */
+static void a_confined_caller_is_a_refusal_with_its_names(void **state) {
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "x.test", "true"},
+                            .set_up = be_confined};
+    int priority;
+
+    (void)state;
+    harness_run(&run, &result);
+    assert_string_equal(record_text(next_record(), &priority),
+                        "refusal user=- uid=54321 hostname=\"x.test\" domainname=- rule=- pid=- "
+                        "mode=service reason=\"the caller has no_new_privs set\"");
 }
 
 static void a_command_that_cannot_be_executed_is_a_grant_and_a_failure(void **state) {
@@ -247,7 +294,8 @@ static _Noreturn void take_descriptors_away(void) {
         const struct timespec pause = {.tv_nsec = rand_r(&seed) % 1200000};
         int output, errors, status = 1;
         pid_t pid = harness_start(&run, &output, &errors);
-        pid_t broker = first_child_of(pid);
+        pid_t broker =
+            first_child_of(harness_is_service() ? harness_service_of(USER_WITHOUT_NAME)->pid : pid);
         struct rlimit before;
 
         nanosleep(&pause, NULL);
@@ -284,6 +332,13 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_missing_log_daemon_stops_nothing),
     cmocka_unit_test(what_a_log_daemon_does_not_take_is_not_given),
     cmocka_unit_test(no_limit_at_any_moment_keeps_a_grant_out_of_the_log),
+    cmocka_unit_test(a_rule_of_the_other_way_is_a_refusal),
 };
 
-TEST_MAIN_AS_ROOT(tests, set_up, harness_tear_down)
+static const struct CMUnitTest direct_tests[] = {HARNESS_NO_TEST};
+
+static const struct CMUnitTest service_tests[] = {
+    cmocka_unit_test(a_confined_caller_is_a_refusal_with_its_names),
+};
+
+HARNESS_MAIN_OF_BOTH(tests, direct_tests, service_tests, set_up, harness_tear_down)

@@ -41,7 +41,8 @@ static int mount_database(void) {
 }
 
 static int set_up(void **state) {
-    if (harness_set_up(state) != 0 || mount_database() != 0)
+    /* The service must live where its callers do: in the same mount namespace. */
+    if (mount_database() != 0 || harness_set_up(state) != 0)
         return -1;
     policy_write("10-test.conf", policy);
     return 0;
@@ -136,7 +137,8 @@ static void no_limit_sends_the_directory_away(void **state) {
     print_message("denied %u times; too little memory to get as far %u times\n", n_denied,
                   n_failed);
 #ifdef NDEBUG /* a sanitizer's runtime needs terabytes of addresses */
-    assert_true(n_denied > 10 && n_failed > 10);
+    /* The service takes the caller's limits for the command only. */
+    assert_true(n_denied > 10 && (n_failed > 10 || harness_is_service()));
 #endif
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
