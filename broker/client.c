@@ -68,7 +68,7 @@ static void client_free(struct client *client) {
 }
 
 /*
- * Takes over @connection, which must not block, and waits until something can be read from it; it
+ * Takes over @connection and waits until something can be read from it; it
  * is not read here. Returns 0 or a negative errno, with the connection closed.
  */
 int client_new(struct service *service, int connection) {
@@ -122,57 +122,29 @@ static void client_refuse(struct client *client, int error) {
 
     (void)fprintf(stderr, "utsbroker: refusal: no session could be started: %s\n",
                   strerror(-error));
-    (void)channel_send(client->connection, &reply, sizeof(reply), NULL, 0);
+    (void)send(client->connection, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL);
     client_free(client);
 }
 
-/*
- * What the child of fork(2) is: a session and no more of the service. It holds the channels of no
- * other client, so that nobody's end is hidden from them.
- */
-static _Noreturn void be_session(const struct client *client, int control, bool is_late) {
-    const struct service *service = client->service;
-    const struct session_service of_service = {.control = control,
-                                               .rulebook = &service->rulebook,
-                                               .counters = service->counters.of_rule,
-                                               .is_late = is_late};
-    const struct session_setup setup = {.channel = client->connection, .service = &of_service};
-    unsigned low = (unsigned)(control < client->connection ? control : client->connection);
-    unsigned high = (unsigned)(control < client->connection ? client->connection : control);
-
-    /* 0, 1 and 2 are /dev/null, but 2 may be the service manager's log. */
-    if (dup2(0, 2) < 0 || (low > 3 && syscall(SYS_close_range, 3, low - 1, 0) < 0) ||
-        (high > low + 1 && syscall(SYS_close_range, low + 1, high - 1, 0) < 0) ||
-        syscall(SYS_close_range, high + 1, ~0U, 0) < 0)
-        _exit(SESSION_EXIT_REFUSED);
-    session_run(&setup);
-}
-
 static int session_start(struct client *client, bool is_late) {
-    const struct epoll_event hangup = {.data.ptr = &client->watches[WATCH_CONNECTION]};
-    int ends[2];
-    pid_t pid;
+    struct epoll_event hangup = {.data.ptr = &client->watches[WATCH_CONNECTION]};
+    struct spare session;
     int r;
 
-    if (epoll_ctl(client->service->epoll, EPOLL_CTL_MOD, client->connection,
-                  (struct epoll_event *)(uintptr_t)&hangup) < 0 ||
-        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+    if (epoll_ctl(client->service->epoll, EPOLL_CTL_MOD, client->connection, &hangup) < 0)
         return -errno;
-    pid = fork();
-    if (pid == 0)
-        be_session(client, ends[1], is_late);
-    r = pid < 0 ? -errno : 0;
-    (void)close(ends[1]);
-    client->control = ends[0];
-    if (r == 0)
-        r = child_watch(client, WATCH_SESSION, &client->session, pid);
+    r = spawn_take(client->service, client->connection, is_late, &session);
+    if (r < 0)
+        return r;
+    client->control = session.control;
+    r = child_watch(client, WATCH_SESSION, &client->session, session.pid);
     if (r == 0)
         r = client_watch(client, WATCH_CONTROL, client->control, EPOLLIN);
-    if (r < 0 && pid > 0) {
-        /* Not reaped yet, so the pid is its own; it has no gate before it can say so. */
+    if (r < 0) {
+        /* Not reaped yet, so the pid is its own. It may have a gate, and not have said so. */
         client->service->may_have_strays = true;
-        (void)kill(pid, SIGKILL);
-        (void)waitpid(pid, NULL, 0);
+        (void)kill(session.pid, SIGKILL);
+        (void)waitpid(session.pid, NULL, 0);
     }
     return r;
 }
@@ -202,7 +174,7 @@ static void client_notify(struct client *client, int wait_status) {
 
     /* A launcher that does not read has the pidfd, too. */
     if (client->connection >= 0)
-        (void)channel_send(client->connection, &notice, sizeof(notice), NULL, 0);
+        (void)send(client->connection, &notice, sizeof(notice), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 /* Both children have ended: nothing is left to be done but to say so. */

@@ -3,6 +3,7 @@
 /* Who is at the other end of the service's connection, and what they would escape from by it. */
 
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "broker/place.h"
@@ -13,4 +14,15 @@ struct peer {
     struct limits limits;
 };
 
-int peer_examine(struct peer *peer, int connection, const struct subject *subject);
+enum { PEER_NAMESPACES_MAX = 9 };
+
+/* What the service itself is in: a caller must be in the same. */
+struct peer_reference {
+    struct stat namespaces[PEER_NAMESPACES_MAX];
+    bool has_namespace[PEER_NAMESPACES_MAX];
+    struct statx root;
+};
+
+int peer_reference_init(struct peer_reference *ours);
+int peer_examine(struct peer *peer, int connection, const struct subject *subject,
+                 const struct peer_reference *ours);

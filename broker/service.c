@@ -22,8 +22,10 @@
 enum {
     SILENT_MAX = 32,
     UNDECIDED_MAX = 32,
+    EAGER_MAX = 8,
     ACCEPT_PAUSE_MS = 200,
     STOP_PATIENCE_MS = 10000,
+    SPARE_PAUSE_MS = 1000,
 };
 
 static _Noreturn void service_die(const char *step, int error) {
@@ -50,6 +52,7 @@ void service_refresh_policy(struct service *service) {
 
     if (stamp_is_current(&service->stamp))
         return;
+    service->policy_generation++;
     r = stamp_take(&service->stamp, setup->policy_folders, setup->n_policy_folders);
     rulebook_deinit(rulebook);
     rulebook_load(rulebook, setup->policy_folders, setup->n_policy_folders);
@@ -74,12 +77,18 @@ static void listener_watch(struct service *service, bool is_accepting) {
     service->is_accepting = is_accepting;
 }
 
-/* Room for one more is made by the one that has been silent for longest. */
+/*
+ * A few clients get their session at once, which looks at them while they are still putting their
+ * request together. With more of them, they get it when the request is there: who says nothing then
+ * costs no process. Room for one more of those is made by the one that has been silent for longest.
+ */
 static void service_accept(struct service *service) {
-    int connection = accept4(service->setup->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int connection = accept4(service->setup->listener.fd, NULL, NULL, SOCK_CLOEXEC);
     int r = connection < 0 ? -errno : client_new(service, connection);
 
-    if (r == 0 && service->silent.n > SILENT_MAX)
+    if (r == 0 && service->undecided.n < EAGER_MAX)
+        client_dispatch(service->silent.last, false);
+    else if (r == 0 && service->silent.n > SILENT_MAX)
         client_expire(service->silent.first);
     /* Out of descriptors or memory: the client waits, and nobody spins. */
     if (r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM || r == -ENOSPC)
@@ -108,7 +117,7 @@ static bool pid_is_known(const struct service *service, pid_t pid) {
         for (struct client *client = lists[i]->first; client != NULL; client = client->behind)
             if (client->session.pid == pid || client->command.pid == pid)
                 return true;
-    return false;
+    return service->spare.pid == pid;
 }
 
 /*
@@ -146,8 +155,10 @@ static void signals_take(struct service *service) {
 
     if (read(service->signals, &info, sizeof(info)) != sizeof(info))
         return;
-    if (info.ssi_signo == SIGCHLD)
+    if (info.ssi_signo == SIGCHLD) {
         stops_note(service);
+        spawn_look(service);
+    }
     if (info.ssi_signo != SIGTERM && info.ssi_signo != SIGINT)
         return;
     listener_watch(service, false);
@@ -203,20 +214,30 @@ static int64_t idle_time_left(const struct service *service) {
     return is_idle(service) && idle_ms != 0 ? service->last_asked + idle_ms - service_now() : -1;
 }
 
+/* With nothing else to do. At a limit of processes there is no hurry: one is made when it is
+ * needed. */
+static void spare_make(struct service *service) {
+    if (service->kill_at != 0 || spawn_ahead(service) < 0)
+        service->no_spare_before = service_now() + SPARE_PAUSE_MS;
+}
+
 /* One event at a time: what the one does, the next knows. */
 static void service_wait(struct service *service) {
     struct epoll_event event;
     const struct watch *watch;
     int64_t due = deadlines_meet(service), idle = idle_time_left(service);
     int64_t timeout = due < 0 ? idle : idle < 0 ? due : due < idle ? due : idle;
+    bool has_spare = service->spare.pid != 0 || service->no_spare_before > service_now();
     int n;
 
     if (service->kill_at == 0)
         listener_watch(service, service->accept_again == 0 && service->undecided.n < UNDECIDED_MAX);
     strays_reap(service);
-    n = epoll_wait(service->epoll, &event, 1, (int)timeout);
+    n = epoll_wait(service->epoll, &event, 1, has_spare ? (int)timeout : 0);
     if (n < 0 && errno != EINTR)
         service_die("waiting", -errno);
+    if (n == 0 && !has_spare)
+        spare_make(service);
     if (n <= 0)
         return;
     watch = event.data.ptr;
@@ -321,6 +342,9 @@ static void service_begin(struct service *service) {
     if (r < 0)
         service_die("watching signals", r);
     privilege_begin();
+    r = peer_reference_init(&service->reference);
+    if (r < 0)
+        service_die("looking at the own namespaces", r);
     service_refresh_policy(service);
     service->last_asked = service_now();
     listener_tell_ready(listener);
@@ -328,13 +352,17 @@ static void service_begin(struct service *service) {
 
 /* Serves until it is told to stop, or nobody has asked for long enough and no command lives. */
 _Noreturn void service_run(const struct service_setup *setup) {
-    struct service service = {
-        .setup = setup, .rulebook = RULEBOOK_NULL, .stamp = STAMP_NULL, .counters = COUNTERS_NULL};
+    struct service service = {.setup = setup,
+                              .rulebook = RULEBOOK_NULL,
+                              .spare = SPARE_NULL,
+                              .stamp = STAMP_NULL,
+                              .counters = COUNTERS_NULL};
     struct listener listener = setup->listener;
 
     service_begin(&service);
     while (!is_finished(&service))
         service_wait(&service);
+    spawn_drop(&service);
     listener_deinit(&listener);
     stamp_deinit(&service.stamp);
     counters_deinit(&service.counters);

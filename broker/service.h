@@ -12,7 +12,9 @@
 #include "broker/client.h"
 #include "broker/counters.h"
 #include "broker/listener.h"
+#include "broker/peer.h"
 #include "broker/rulebook.h"
+#include "broker/spawn.h"
 #include "policy/stamp.h"
 
 struct service_setup {
@@ -25,17 +27,21 @@ struct service_setup {
 struct service {
     const struct service_setup *setup;
     int epoll;
-    int signals; /* signalfd(2) */
+    int signals;                     /* signalfd(2) */
+    struct peer_reference reference; /* what callers must be in, too */
     struct rulebook rulebook;
-    struct stamp stamp; /* of the policy, as the rulebook has it */
+    unsigned policy_generation; /* how often it was loaded */
+    struct stamp stamp;         /* of the policy, as the rulebook has it */
     struct counters counters;
+    struct spare spare;           /* a session that has no client yet */
     struct client_list silent;    /* connected, and nothing came */
     struct client_list undecided; /* a session reads what came */
     struct client_list decided;   /* a command lives, or somebody is about to end */
     bool is_accepting;
     int64_t accept_again; /* times are milliseconds of CLOCK_MONOTONIC; 0: never */
     int64_t last_asked;
-    int64_t kill_at;      /* what still lives then, while the service stops */
+    int64_t kill_at; /* what still lives then, while the service stops */
+    int64_t no_spare_before;
     bool may_have_strays; /* a session died before it could say what its gate is */
 };
 

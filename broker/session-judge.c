@@ -47,7 +47,7 @@ int session_reply(const struct session *session) {
         reply.rule_line = session->rule->line;
         rule_file_copy(reply.rule_file, session->rule->file);
     }
-    return channel_send(session->setup->channel, &reply, sizeof(reply), &session->gate.pidfd,
+    return channel_send(session->channel, &reply, sizeof(reply), &session->gate.pidfd,
                         granted ? 1 : 0);
 }
 
@@ -73,7 +73,7 @@ int session_log(const struct session *session, enum audit_kind kind) {
 static bool session_receive(struct session *session) {
     struct protocol_request record;
     size_t size = 0;
-    int r = channel_receive(session->setup->channel, &record, sizeof(record), &size, &session->fds);
+    int r = channel_receive(session->channel, &record, sizeof(record), &size, &session->fds);
 
     if (r == 0 && size == 0)
         return false;

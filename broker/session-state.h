@@ -15,7 +15,10 @@
 #include "utsbroker/channel.h"
 #include "utsbroker/protocol.h"
 
-enum { SESSION_PATIENCE_SECONDS = 10 };
+enum {
+    SESSION_PATIENCE_SECONDS = 10, /* with a request, from the policy on */
+    SESSION_SILENCE_SECONDS = 5,   /* with a client of the service that says nothing */
+};
 
 /*
  * All that a session knows. @status is PROTOCOL_GRANTED as long as nothing speaks against the
@@ -23,6 +26,8 @@ enum { SESSION_PATIENCE_SECONDS = 10 };
  */
 struct session {
     const struct session_setup *setup;
+    int channel;  /* to the launcher */
+    bool is_late; /* the service has waited for the request already */
     enum protocol_status status;
     int error; /* an errno, or 0 */
     char reason[256];

@@ -44,7 +44,8 @@ static void session_examine_peer(struct session *session) {
         [PROTOCOL_GONE] = "the caller is gone",
         [PROTOCOL_UNREADABLE] = "the caller cannot be looked at",
     };
-    int r = peer_examine(&session->peer, session->setup->channel, &session->subject);
+    int r = peer_examine(&session->peer, session->channel, &session->subject,
+                         session->setup->service->reference);
 
     if (r > 0 && session->status == PROTOCOL_GRANTED)
         session->confinement = (enum protocol_confinement)r;
@@ -55,19 +56,33 @@ static void session_examine_peer(struct session *session) {
                        strerror(-r));
 }
 
+/* The service's session waits here: all before it needs no client. Without one it just ends. */
+static void session_await_client(struct session *session) {
+    struct session_client client;
+    struct channel_fds fds;
+    size_t size = 0;
+    int r = channel_receive(session->setup->service->control, &client, sizeof(client), &size, &fds);
+
+    if (r < 0 || size != sizeof(client) || fds.n_fds != 1)
+        _exit(SESSION_EXIT_REFUSED);
+    session->channel = fds.fds[0];
+    session->is_late = client.is_late != 0;
+    if (session->is_late)
+        session_refuse(session, PROTOCOL_TOO_LATE, 0, "no request came");
+}
+
 /* Who asks: this process's own ids, and in the service whoever connected must be no less. */
 static void session_identify(struct session *session) {
     int r = subject_init_self(&session->subject);
 
-    if (r == 0 && clock_gettime(CLOCK_MONOTONIC, &session->loaded) < 0)
-        r = -errno;
     if (r < 0)
         session_die(session, "reading who asks", r);
     if (session->setup->service != NULL) {
-        if (session->setup->service->is_late)
-            session_refuse(session, PROTOCOL_TOO_LATE, 0, "no request came");
+        session_await_client(session);
         session_examine_peer(session);
     }
+    if (clock_gettime(CLOCK_MONOTONIC, &session->loaded) < 0)
+        session_die(session, "reading the clock", -errno);
 }
 
 /* Step 2. The policy, and which rules of it are for this user; without one all is refused. */
@@ -117,11 +132,29 @@ static void session_leave_interrupts_to_gate(struct session *session) {
 
 /* A gate holds the capability while it waits: a launcher that says nothing lets neither wait on. */
 static void session_limit_patience(struct session *session) {
-    const struct timeval patience = {.tv_sec = SESSION_PATIENCE_SECONDS};
+    struct timeval patience = {.tv_sec = SESSION_PATIENCE_SECONDS};
 
-    if (setsockopt(session->setup->channel, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) <
-        0)
+    if (session->setup->service != NULL)
+        patience.tv_sec = SESSION_SILENCE_SECONDS;
+    if (session->is_late)
+        patience = (struct timeval){.tv_usec = 1};
+    if (setsockopt(session->channel, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
         session_die(session, "limiting the wait", -errno);
+}
+
+/* A caller with a higher limit than the service is held to the service's, by its fork(2). */
+static int session_check_processes(const struct limits *limits) {
+    struct rlimit own;
+    int r;
+
+    if (limits == NULL)
+        return gate_check_limit();
+    if (getrlimit(RLIMIT_NPROC, &own) < 0)
+        return -errno;
+    if (limits->all[RLIMIT_NPROC].rlim_cur >= own.rlim_cur)
+        return 0;
+    r = place_limit(RLIMIT_NPROC, &limits->all[RLIMIT_NPROC]);
+    return r < 0 ? r : gate_check_limit();
 }
 
 static int session_make_gate(struct session *session) {
@@ -131,11 +164,9 @@ static int session_make_gate(struct session *session) {
         /* The service has no_new_privs set already, but nobody is to rely on that. */
         .may_setuid = session->selection.has_setuid && service == NULL,
         .limits = limits,
-        .session_fds = {session->setup->channel, service != NULL ? service->control : -1}};
-    int r = limits != NULL ? place_limit(RLIMIT_NPROC, &limits->all[RLIMIT_NPROC]) : 0;
+        .session_fds = {session->channel, service != NULL ? service->control : -1}};
+    int r = session_check_processes(limits);
 
-    if (r == 0)
-        r = gate_check_limit();
     if (r < 0)
         return r;
     r = privilege_raise_sys_admin();
@@ -160,13 +191,13 @@ static void session_report_gate(struct session *session) {
 static void session_open_gate(struct session *session) {
     int r;
 
+    session_limit_patience(session);
     if (session->status != PROTOCOL_GRANTED)
         return;
     r = session_make_gate(session);
     if (r == 0) {
         session_report_gate(session);
         session_leave_interrupts_to_gate(session);
-        session_limit_patience(session);
     }
     if (r < 0)
         session_refuse(session, PROTOCOL_KERNEL_REFUSED, -r, "clone3(CLONE_NEWUTS): %s",
@@ -189,8 +220,11 @@ static void session_confine(struct session *session) {
 
 /* The order of these steps is the security of the whole. */
 static int session_serve(const struct session_setup *setup) {
-    struct session session = {
-        .setup = setup, .loaded_rulebook = RULEBOOK_NULL, .audit = AUDIT_NULL, .gate = GATE_NULL};
+    struct session session = {.setup = setup,
+                              .channel = setup->channel,
+                              .loaded_rulebook = RULEBOOK_NULL,
+                              .audit = AUDIT_NULL,
+                              .gate = GATE_NULL};
 
     session_take_privilege(&session);
     session_identify(&session);

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/peer.h"
 #include "broker/rulebook.h"
 
 enum {
@@ -24,17 +25,22 @@ struct session_message {
     uint32_t value;
 };
 
+/* What the service says to a session, with the client's connection as the one descriptor. */
+struct session_client {
+    uint32_t is_late; /* 1: it has said nothing for too long */
+};
+
 /* What the service gives a session that it has forked. */
 struct session_service {
     int control; /* a channel to the service; the session's own */
     const struct rulebook *rulebook;
     const size_t *counters; /* of the rulebook's rules, by their index */
-    bool is_late;           /* the client has said nothing for too long */
+    const struct peer_reference *reference;
 };
 
 /* Where a session gets its request, and by which policy it decides. */
 struct session_setup {
-    int channel; /* to the launcher; the session's own */
+    int channel; /* to the launcher; the session's own; from the service it gets it later */
     const char *const *policy_folders;
     size_t n_policy_folders;
     const struct session_service

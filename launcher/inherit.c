@@ -1,62 +1,75 @@
 #include "launcher/inherit.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
+#include <stdio.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-static int number_compare(const void *a, const void *b) {
-    int32_t left = *(const int32_t *)a;
-    int32_t right = *(const int32_t *)b;
+/*
+ * What the kernel says of this process, in one file (proc(5)): to ask for each signal and to list
+ * /proc/self/fd costs ten times as much, and all of a launch waits for it.
+ */
+struct status {
+    unsigned n_numbers; /* descriptors have numbers below this */
+    unsigned umask;
+    uint64_t ignored_signals;
+};
 
-    return (left > right) - (left < right);
+static int status_read(struct status *status) {
+    FILE *file = fopen("/proc/self/status", "re");
+    char line[256];
+    unsigned n_found = 0;
+
+    if (file == NULL)
+        return -errno;
+    /* A line may be longer, as that of the groups is: what follows is not taken for another. */
+    while (n_found < 3 && fgets(line, sizeof(line), file) != NULL)
+        n_found += (unsigned)(sscanf(line, "Umask: %o", &status->umask) == 1 ||
+                              sscanf(line, "FDSize: %u", &status->n_numbers) == 1 ||
+                              sscanf(line, "SigIgn: %" SCNx64, &status->ignored_signals) == 1);
+    (void)fclose(file);
+    return n_found == 3 ? 0 : -ENODATA;
 }
 
-/* Those that execve(2) would let through: open, and not close-on-exec. */
-static int numbers_list(int32_t *numbers, size_t max, size_t *np) {
-    DIR *folder = opendir("/proc/self/fd");
-    const struct dirent *entry;
-    size_t n = 0;
-
-    if (folder == NULL)
-        return -errno;
-    while ((entry = readdir(folder)) != NULL) {
-        int fd = atoi(entry->d_name); /* "." and ".." are 0: asked for below */
-        int flags = entry->d_name[0] != '.' ? fcntl(fd, F_GETFD) : -1;
+/* Of the numbers below @n_numbers, lists those that execve(2) would let through: not close-on-exec.
+ */
+static void numbers_list(struct inheritance *inheritance, int n_numbers, size_t max) {
+    inheritance->n_fds = 0;
+    for (int fd = 0; fd < n_numbers; fd++) {
+        int flags = fcntl(fd, F_GETFD);
 
         if (flags < 0 || (flags & FD_CLOEXEC) != 0)
             continue;
-        if (n < max)
-            numbers[n] = fd;
-        n++;
+        if (inheritance->n_fds < max)
+            inheritance->numbers[inheritance->n_fds] = fd;
+        inheritance->n_fds++;
     }
-    (void)closedir(folder);
-    *np = n;
-    return 0;
 }
 
 /*
- * Lists the descriptors that the command inherits; where @terminal stands for one of 0, 1 and 2,
- * the command gets its pty. Returns 0; INHERIT_E_TOO_MANY with n_fds the number of them; a negative
- * errno.
+ * Gathers what the command inherits, for a caller whose signal mask is @mask; where @terminal
+ * stands for one of 0, 1 and 2, the command gets its pty. Returns 0; INHERIT_E_TOO_MANY with n_fds
+ * the number of descriptors; a negative errno.
  */
-int inherit_descriptors(struct inheritance *inheritance, const struct terminal *terminal) {
+int inherit_collect(struct inheritance *inheritance, const struct terminal *terminal,
+                    const sigset_t *mask) {
     /* Before them go the launch description, the working directory, and a terminal. */
-    size_t max = CHANNEL_FDS_MAX - (terminal->slave >= 0 ? 3 : 2);
-    int r = numbers_list(inheritance->numbers, max, &inheritance->n_fds);
+    const size_t max = CHANNEL_FDS_MAX - (terminal->slave >= 0 ? 3 : 2);
+    struct status status = {.n_numbers = 0};
+    int r = status_read(&status);
 
     if (r < 0)
         return r;
+    inheritance->umask = status.umask;
+    inheritance->ignored_signals = status.ignored_signals;
+    inheritance->mask = mask;
+    numbers_list(inheritance, (int)status.n_numbers, max);
     if (inheritance->n_fds > max)
         return INHERIT_E_TOO_MANY;
-    qsort(inheritance->numbers, inheritance->n_fds, sizeof(inheritance->numbers[0]),
-          number_compare);
     for (size_t i = 0; i < inheritance->n_fds; i++) {
         int32_t number = inheritance->numbers[i];
         bool is_terminal = terminal->slave >= 0 && number <= 2 && terminal->is_standard[number];
@@ -64,18 +77,6 @@ int inherit_descriptors(struct inheritance *inheritance, const struct terminal *
         inheritance->fds[i] = is_terminal ? terminal->slave : number;
     }
     return 0;
-}
-
-static uint64_t ignored_signals(void) {
-    uint64_t ignored = 0;
-
-    for (int number = 1; number <= 64; number++) {
-        struct sigaction action;
-
-        if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
-            ignored |= UINT64_C(1) << (number - 1);
-    }
-    return ignored;
 }
 
 static uint64_t blocked_signals(const sigset_t *mask) {
@@ -99,14 +100,12 @@ static void processors_fill(struct launch_header *header) {
     header->n_processors = LAUNCH_PROCESSORS_MAX;
 }
 
-/* Fills in what the service needs to know of this process; @mask is the caller's signal mask. */
-void inherit_attributes(struct launch_header *header, const sigset_t *mask) {
-    mode_t mode = umask(077);
-
-    (void)umask(mode);
-    header->umask = mode;
+/* Fills in what the service needs to know besides the descriptors themselves. */
+void inherit_describe(const struct inheritance *inheritance, struct launch_header *header) {
+    header->n_descriptors = (uint32_t)inheritance->n_fds;
+    header->umask = inheritance->umask;
     header->nice = getpriority(PRIO_PROCESS, 0);
-    header->ignored_signals = ignored_signals();
-    header->blocked_signals = blocked_signals(mask);
+    header->ignored_signals = inheritance->ignored_signals;
+    header->blocked_signals = blocked_signals(inheritance->mask);
     processors_fill(header);
 }

@@ -17,11 +17,15 @@ struct inheritance {
     int fds[CHANNEL_FDS_MAX];         /* this process's; not owned */
     int32_t numbers[CHANNEL_FDS_MAX]; /* what they are for the command, ascending */
     size_t n_fds;
+    uint32_t umask;
+    uint64_t ignored_signals; /* bit N - 1: signal N */
+    const sigset_t *mask;     /* the caller's; not owned */
 };
 
 enum {
     INHERIT_E_TOO_MANY = 1, /* more descriptors than one record carries */
 };
 
-int inherit_descriptors(struct inheritance *inheritance, const struct terminal *terminal);
-void inherit_attributes(struct launch_header *header, const sigset_t *mask);
+int inherit_collect(struct inheritance *inheritance, const struct terminal *terminal,
+                    const sigset_t *mask);
+void inherit_describe(const struct inheritance *inheritance, struct launch_header *header);

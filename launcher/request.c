@@ -113,10 +113,8 @@ static int header_init(struct launch_header *header, const struct request_place 
                                      .closed_stdio = place->closed_stdio,
                                      .personality = (uint32_t)persona,
                                      .stack_limit = stack.rlim_cur};
-    if (place->inheritance != NULL) {
-        header->n_descriptors = (uint32_t)place->inheritance->n_fds;
-        inherit_attributes(header, place->mask);
-    }
+    if (place->inheritance != NULL)
+        inherit_describe(place->inheritance, header);
     return 0;
 }
 

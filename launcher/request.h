@@ -2,7 +2,6 @@
 
 /* What the launcher sends: the request, and the launch description of the command. */
 
-#include <signal.h>
 #include <stdint.h>
 
 #include "launcher/inherit.h"
@@ -13,7 +12,6 @@
 struct request_place {
     uint32_t closed_stdio;                 /* bit N: descriptor N (0, 1, 2) is closed */
     const struct inheritance *inheritance; /* to the service; NULL in direct mode */
-    const sigset_t *mask;                  /* likewise: the caller's */
 };
 
 void request_init(struct protocol_request *request, const struct options *options);

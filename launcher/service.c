@@ -111,12 +111,10 @@ static void message_too_many(const struct inheritance *inheritance) {
 
 static void request_ask(struct command *command, const struct options *options, uint32_t closed) {
     struct inheritance inheritance;
-    const struct request_place place = {.closed_stdio = closed,
-                                        .inheritance = &inheritance,
-                                        .mask = &command->supervisor.original_mask};
+    const struct request_place place = {.closed_stdio = closed, .inheritance = &inheritance};
     CLEANUP_FD int launch_fd = -1;
     CLEANUP_FD int cwd = cwd_open();
-    int r = inherit_descriptors(&inheritance, &command->terminal);
+    int r = inherit_collect(&inheritance, &command->terminal, &command->supervisor.original_mask);
 
     if (r == INHERIT_E_TOO_MANY) {
         message_too_many(&inheritance);
@@ -225,8 +223,8 @@ static _Noreturn void command_has_ended_unseen(struct command *command) {
 }
 
 /*
- * The suspend key, or a signal of the same meaning. A command with a terminal leads a session, whose
- * process group is orphaned: the kernel does not stop it there, so this does it (signal(7)).
+ * The suspend key, or a signal of the same meaning. A command with a terminal leads a session,
+ * whose process group is orphaned: the kernel does not stop it there, so this does it (signal(7)).
  */
 static void command_suspend(struct command *command) {
     if (command->terminal.fd < 0 || !pidfd_stops_at_suspension(command->pid))

@@ -84,7 +84,8 @@ static void mode_enter(struct terminal *terminal, const struct termios *pty) {
  * pty's mode was changed, or a line was typed that nobody else took. Until then the terminal, and
  * what is typed, may be another's.
  *
- * To be called when this process goes on after a stop. terminal_poll_prepare() calls it as well.
+ * To be called when this process goes on after a stop. terminal_poll_prepare() calls it where a
+ * change is to be expected.
  */
 void terminal_update_mode(struct terminal *terminal) {
     struct termios current = {0}, pty = {0};
@@ -230,7 +231,7 @@ static bool input_read(struct terminal *terminal, pid_t command) {
     return is_suspend_key(terminal, bytes, (size_t)n, command);
 }
 
-/* What nobody can read yet, as no process has the slave open, waits. */
+/* What is typed while no process has the slave open is kept by the kernel, as on any terminal. */
 static void input_write(struct terminal *terminal) {
     ssize_t n;
 
@@ -251,21 +252,24 @@ static void poll_want(struct pollfd *ready, int fd, bool is_in, bool is_out) {
 }
 
 /*
- * Brings the mode up to date and says in @fds what to poll(2) for, with a descriptor of -1 where
- * that is nothing. Returns for how many milliseconds at the most, -1 for ever: in the background a
- * job that is running is not told when it comes to the foreground; a pipeline's others and the
- * command do not tell when they set a mode; a pty that no process has open may be opened again by
- * /dev/tty.
+ * Brings the mode up to date, if need be, and says in @fds what to poll(2) for, with a descriptor
+ * of -1 where that is nothing. Returns for how many milliseconds at the most, -1 for ever: in the
+ * background a job that is running is not told when it comes to the foreground; a pipeline's others
+ * and the command do not tell when they set a mode; a pty that no process has open may be opened
+ * again by /dev/tty.
  */
 int terminal_poll_prepare(struct terminal *terminal, struct pollfd fds[TERMINAL_POLL_FDS]) {
     const int change_ms = 300, idle_ms = 100;
+    bool is_room;
 
-    terminal_update_mode(terminal);
-    poll_want(&fds[POLL_USER], terminal->fd,
-              terminal->is_reading &&
-                  terminal->n_input<sizeof(terminal->input), terminal->n_output> 0);
-    poll_want(&fds[POLL_COMMAND], terminal->is_idle ? -1 : terminal->master,
-              terminal->n_output<sizeof(terminal->output), terminal->n_input> 0);
+    if (!terminal->is_raw || !terminal->is_foreground || terminal->is_pipeline)
+        terminal_update_mode(terminal);
+    is_room = terminal->n_input < sizeof(terminal->input);
+    poll_want(&fds[POLL_USER], terminal->is_lost ? -1 : terminal->fd,
+              terminal->is_reading && is_room, terminal->n_output != 0);
+    is_room = terminal->n_output < sizeof(terminal->output);
+    poll_want(&fds[POLL_COMMAND], terminal->is_idle ? -1 : terminal->master, is_room,
+              terminal->n_input != 0);
     if (terminal->fd >= 0 && terminal->is_idle)
         return idle_ms;
     if (terminal->fd >= 0 && !terminal->is_lost &&
@@ -300,40 +304,40 @@ bool terminal_relay(struct terminal *terminal, const struct pollfd fds[TERMINAL_
     output_write(terminal);
     if (terminal->is_reading && !terminal->is_lost && (fds[POLL_USER].revents & POLLIN) != 0)
         is_suspend = input_read(terminal, command);
-    input_write(terminal);
+    /* Written later: the caller looks at the command as it is before it has the key. */
+    if (!is_suspend)
+        input_write(terminal);
     return is_suspend;
 }
 
 /*
- * Relays what the command wrote last, after its end. Background processes of it may go on writing:
- * so ends when no process has the slave open, after a tenth of a second without output, and after
- * more bytes than a pty holds. A terminal that takes nothing for two seconds (Ctrl-S) does not get
- * the rest.
+ * Relays what the command wrote before it ended, which is all there once it has ended: a read(2) of
+ * the master waits for what is on its way in the kernel, so the first that finds nothing ends this,
+ * even if processes of the command's have the slave open still. One that never stops writing gets
+ * no more than a pty and this buffer can hold. A terminal that takes nothing for two seconds
+ * (Ctrl-S) does not get the rest. To be called before terminal_restore().
  */
 void terminal_drain(struct terminal *terminal) {
-    const int silence_ms = 100, stopped_ms = 2000;
-    size_t n_left = 65536;
-    struct pollfd fds[TERMINAL_POLL_FDS];
+    const int stopped_ms = 2000;
+    size_t n_read = 0;
 
     if (terminal->fd < 0)
         return;
     terminal_close_slave(terminal);
-    terminal->is_idle = false;
-    for (;;) {
+    terminal_update_mode(terminal);
+    for (bool is_empty = false;;) {
         size_t n_before = terminal->n_output;
+        struct pollfd writable = {.fd = terminal->fd, .events = POLLOUT};
 
-        if (!terminal->is_idle)
+        if (!is_empty && n_before < sizeof(terminal->output)) {
             output_read(terminal);
-        n_left -= n_left < terminal->n_output - n_before ? n_left : terminal->n_output - n_before;
-        if (n_left == 0)
-            terminal->is_idle = true;
+            n_read += terminal->n_output - n_before;
+            is_empty = terminal->n_output == n_before || n_read > 2 * sizeof(terminal->output);
+        }
         output_write(terminal);
-        if (terminal->is_lost || (terminal->is_idle && terminal->n_output == 0))
+        if (terminal->is_lost || (is_empty && terminal->n_output == 0))
             return;
-        poll_want(&fds[POLL_USER], terminal->fd, false, terminal->n_output > 0);
-        poll_want(&fds[POLL_COMMAND], terminal->is_idle ? -1 : terminal->master,
-                  terminal->n_output < sizeof(terminal->output), false);
-        if (poll(fds, BASE_ARRAY_SIZE(fds), terminal->n_output > 0 ? stopped_ms : silence_ms) <= 0)
+        if (terminal->n_output > 0 && poll(&writable, 1, stopped_ms) <= 0)
             return;
     }
 }

@@ -45,13 +45,15 @@ static void services_stop(void) {
 }
 
 static void services_start(void) {
+    char *const options[] = {"--idle-exit", "0", NULL};
+
     for (size_t i = 0; i < BASE_ARRAY_SIZE(services); i++) {
         char path[108];
 
         snprintf(path, sizeof(path), "%s/%u.sock", RUN_FOLDER, (unsigned)harness_users[i].uid);
         (void)unlink(path);
         if (harness_is_service())
-            service_start(&services[i], &harness_users[i], path, NULL);
+            service_start(&services[i], &harness_users[i], path, options);
     }
 }
 
@@ -232,11 +234,13 @@ static bool nothing_is_left(void *context) {
 
     while (waitpid(-1, NULL, WNOHANG) > 0)
         ;
-    return harness_count_processes(uid) == (services[0].pid != 0 && services[0].user->uid == uid);
+    return harness_count_processes(uid) ==
+           (services[0].pid != 0 && services[0].user->uid == uid ? SERVICE_PROCESSES : 0);
 }
 
 /*
- * Only for USER_WITHOUT_NAME: nothing but these tests ever runs as that uid; but its service stays.
+ * Only for USER_WITHOUT_NAME: nothing but these tests ever runs as that uid; but its service stays,
+ * with the session that it has made ahead.
  * Reaps what lost its parent, so nothing that the caller still waits for may have ended.
  */
 void harness_assert_nothing_left(const struct user *user) {

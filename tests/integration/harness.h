@@ -55,6 +55,9 @@ const char *harness_mode(void);
 void harness_assert_nothing_left(const struct user *user);
 char *harness_read_line(int fd);
 
+/* A service that does nothing is two processes: itself, and a session that waits for a client. */
+enum { SERVICE_PROCESSES = 2 };
+
 /* A service of the harness's, as a service manager has it. */
 struct test_service {
     const struct user *user;
@@ -93,6 +96,7 @@ int harness_tear_down(void **state);
                                                                                                    \
         if (!test_has_root(n, &status))                                                            \
             return status;                                                                         \
+        cmocka_set_test_filter(getenv("UTSBROKER_TEST_FILTER"));                                   \
         memcpy(all, tests, sizeof(tests));                                                         \
         memcpy(all + BASE_ARRAY_SIZE(tests), own, n_own * sizeof(all[0]));                         \
         return _cmocka_run_group_tests(__FILE__, all, n, set_up, tear_down);                       \

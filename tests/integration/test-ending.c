@@ -398,20 +398,21 @@ static void children_that_were_there_before_change_nothing(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-static bool command_is_the_services_only_child(void *context) {
+/* And the session that was made ahead. */
+static bool command_is_the_services_child(void *context) {
     const struct running *running = context;
     pid_t children[3];
 
-    return children_of(harness_service_of(USER_WITHOUT_NAME)->pid, children, 3) == 1 &&
-           children[0] == running->command;
+    return children_of(harness_service_of(USER_WITHOUT_NAME)->pid, children, 3) == 2 &&
+           (children[0] == running->command || children[1] == running->command);
 }
 
 static void the_session_is_gone_once_the_command_runs(void **state) {
     struct running running = start_recorder(NULL);
 
     (void)state;
-    assert_true(harness_wait_for(command_is_the_services_only_child, &running));
-    assert_int_equal(harness_count_processes(USER_WITHOUT_NAME->uid), 3); /* and the service */
+    assert_true(harness_wait_for(command_is_the_services_child, &running));
+    assert_int_equal(harness_count_processes(USER_WITHOUT_NAME->uid), SERVICE_PROCESSES + 2);
     end_recorder(&running);
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
@@ -421,14 +422,17 @@ static int end_gently(pid_t pid) {
     int status = -1;
 
     for (int i = 0; i < 1000 && waitpid(pid, &status, WNOHANG) == 0; i++) {
-        if (i % 50 == 30)
+        if (i % 50 == 30) {
+            (void)kill(pid, SIGCONT);
             (void)kill(pid, SIGTERM);
+        }
         usleep(10000);
     }
     return status;
 }
 
-/* The service's children are a session and its gate, which becomes the command. */
+/* The service's children are a session, its gate, which becomes the command, and the next session.
+ */
 static void a_session_or_gate_that_is_killed_at_any_moment_leaves_nothing(void **state) {
     const struct test_service *service = harness_service_of(USER_WITHOUT_NAME);
     unsigned seed = 29, n_refused = 0, n_killed = 0;
@@ -437,21 +441,22 @@ static void a_session_or_gate_that_is_killed_at_any_moment_leaves_nothing(void *
     for (int i = 0; i < 400; i++) {
         const struct run run = {.user = USER_WITHOUT_NAME,
                                 .argv = {UTSRUN_PATH, "-n", "x.test", "sleep", "100"}};
-        const int kind = i % 4;
-        pid_t children[2] = {0};
+        pid_t children[3] = {0};
         int output, errors, status;
         pid_t pid = harness_start(&run, &output, &errors);
+        size_t n, victim;
 
-        for (int j = 0; j < 100000 && children_of(service->pid, children, 2) < 1 + (kind == 1); j++)
+        for (int j = 0; j < 100000 && children_of(service->pid, children, 3) < 2; j++)
             ;
         usleep((unsigned)rand_r(&seed) % 900);
-        (void)children_of(service->pid, children, 2);
-        if (kind == 3 && children[1] != 0) /* a gate that cannot even notice */
-            (void)kill(children[1], SIGSTOP);
-        if (children[kind == 1 ? 1 : 0] > 0)
-            (void)kill(children[kind == 1 ? 1 : 0], SIGKILL);
-        if (kind == 3 && children[1] != 0)
-            (void)kill(children[1], SIGCONT);
+        n = children_of(service->pid, children, 3);
+        victim = n > 0 ? (size_t)rand_r(&seed) % n : 0;
+        if (i % 3 == 0 && n > 1) /* a gate that cannot even notice */
+            (void)kill(children[(victim + 1) % n], SIGSTOP);
+        if (n > 0)
+            (void)kill(children[victim], SIGKILL);
+        if (i % 3 == 0 && n > 1)
+            (void)kill(children[(victim + 1) % n], SIGCONT);
         status = end_gently(pid);
         n_refused += WIFEXITED(status) && WEXITSTATUS(status) == 125;
         n_killed += WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
@@ -480,11 +485,11 @@ static void a_launcher_that_is_killed_at_any_moment_hurts_nobody_else(void **sta
         assert_int_equal(waitpid(pid, &status, 0), pid);
         close(output);
         close(errors);
-        usleep(3000);
-        while (children_of(harness_service_of(USER_WITHOUT_NAME)->pid, children, 2) > 0) {
-            n_lived++;
+        usleep(5000);
+        if (children_of(harness_service_of(USER_WITHOUT_NAME)->pid, children, 2) > 1) {
+            n_lived++; /* one of the two is the next session */
             (void)kill(children[0], SIGTERM);
-            usleep(3000);
+            (void)kill(children[1], SIGTERM);
         }
         harness_assert_nothing_left(USER_WITHOUT_NAME);
     }
@@ -493,6 +498,7 @@ static void a_launcher_that_is_killed_at_any_moment_hurts_nobody_else(void **sta
 
 static void a_service_that_dies_leaves_the_command_and_its_status(void **state) {
     static const int codes[] = {0, 7, 255};
+    char *const options[] = {"--idle-exit", "0", NULL};
     struct test_service service;
     char path[108];
 
@@ -531,7 +537,7 @@ static void a_service_that_dies_leaves_the_command_and_its_status(void **state) 
         close(output);
         close(errors);
         close(service.listen_fd);
-        service_start(harness_service_of(USER_WITHOUT_NAME), USER_WITHOUT_NAME, path, NULL);
+        service_start(harness_service_of(USER_WITHOUT_NAME), USER_WITHOUT_NAME, path, options);
     }
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }

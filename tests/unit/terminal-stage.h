@@ -26,12 +26,12 @@ enum order {
     RESTORE = 'r',  /* and relay nothing, as if stopped, until CONTINUE */
     CONTINUE = 'c', /* as after SIGCONT */
     RESIZE = 'w',
-    BACKGROUND = 'b', /* what the shell would do */
-    FOREGROUND = 'f',
-    UNREAD = 'u',    /* how many bytes wait in the user's terminal */
-    ROUNDS = 'n',    /* how many times poll(2) returned */
-    SUSPENDS = 's',  /* how many times the relay said true */
-    INTERRUPT = 'i', /* 1 if the player has got SIGINT */
+    BACKGROUND = 'b', /* what the shell does for `bg` */
+    FOREGROUND = 'f', /* and for `fg` */
+    UNREAD = 'u',     /* how many bytes wait in the user's terminal */
+    ROUNDS = 'n',     /* how many times poll(2) returned */
+    SUSPENDS = 's',   /* how many times the relay said true */
+    INTERRUPT = 'i',  /* 1 if the player has got SIGINT */
 };
 
 struct script {

@@ -313,7 +313,7 @@ static void in_a_pipeline_the_terminal_is_given_back_when_the_command_is_done(vo
     await_screen(&stage, "?");
     mode = stage.before;
     mode_of_keys(&mode);
-    assert_mode(&stage, &mode); /* set before the prompt is on the screen */
+    assert_mode(&stage, &mode);
     type(&stage, "secret\r");
     await_report(&stage, "got it");
     await_mode(&stage, &stage.before);
@@ -380,6 +380,7 @@ static void command_read_to_end(void) {
     say("end");
     CHECK(read(1, bytes, sizeof(bytes)) == 0);
     say("end");
+    command_idle();
 }
 
 static void in_a_pipeline_the_end_of_input_can_be_typed(void **state) {
@@ -396,11 +397,44 @@ static void in_a_pipeline_the_end_of_input_can_be_typed(void **state) {
     type(&stage, "\x04");
     await_report(&stage, "end");
     stage_close(&stage);
-    stage_open(&stage, &(struct script){.command = command_idle, .is_pipeline = true});
+}
+
+static void command_read_nothing(void) {
+    char byte;
+
+    say("ready");
+    CHECK(read(1, &byte, 1) == 0);
+    say("end");
+    command_idle();
+}
+
+static void in_a_pipeline_the_end_may_be_the_first_thing_that_is_typed(void **state) {
+    static const struct script script = {.command = command_read_nothing, .is_pipeline = true};
+    struct stage stage;
+
+    (void)state;
+    stage_open(&stage, &script);
     await_report(&stage, "ready");
-    type(&stage, "\x04"); /* the first thing of all */
-    usleep(50000);
+    type(&stage, "\x04");
+    await_report(&stage, "end");
     assert_no_spin(&stage);
+    stage_close(&stage);
+}
+
+static void command_draw(void) {
+    tty_set_raw();
+    CHECK(write(1, "a\nb", 3) == 3);
+    command_idle();
+}
+
+/* Without the carriage return that the terminal's mode before would give it. */
+static void in_a_pipeline_the_commands_mode_is_there_before_its_output(void **state) {
+    static const struct script script = {.command = command_draw, .is_pipeline = true};
+    struct stage stage;
+
+    (void)state;
+    stage_open(&stage, &script);
+    await_screen(&stage, "a\nb");
     stage_close(&stage);
 }
 
@@ -418,6 +452,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(in_a_pipeline_the_keys_of_a_pager_are_not_taken),
     cmocka_unit_test(in_a_pipeline_the_mode_of_a_pager_is_not_undone),
     cmocka_unit_test(in_a_pipeline_the_end_of_input_can_be_typed),
+    cmocka_unit_test(in_a_pipeline_the_end_may_be_the_first_thing_that_is_typed),
+    cmocka_unit_test(in_a_pipeline_the_commands_mode_is_there_before_its_output),
 };
 
 TEST_MAIN(tests)

@@ -246,6 +246,14 @@ static void mode_and_size_of_the_terminal_are_the_ptys(void **state) {
     ptys_close(&ptys);
 }
 
+static void relay_once(struct terminal *terminal) {
+    struct pollfd fds[TERMINAL_POLL_FDS];
+    int timeout = terminal_poll_prepare(terminal, fds);
+
+    (void)poll(fds, TERMINAL_POLL_FDS, timeout < 0 ? 20 : timeout);
+    CHECK(!terminal_relay(terminal, fds, 1));
+}
+
 /* As after su: the terminal is another user's, and not this session's. */
 static void a_terminal_that_cannot_be_opened_is_shared_and_stays_blocking(void **state) {
     static const enum kind kinds[] = {TERMINAL, TERMINAL, TERMINAL};
@@ -258,7 +266,6 @@ static void a_terminal_that_cannot_be_opened_is_shared_and_stays_blocking(void *
     pid = fork();
     if (pid == 0) {
         struct terminal terminal;
-        struct pollfd fds[TERMINAL_POLL_FDS];
         char bytes[32] = "";
         ssize_t n;
 
@@ -267,15 +274,41 @@ static void a_terminal_that_cannot_be_opened_is_shared_and_stays_blocking(void *
         CHECK(terminal_open(&terminal) == 0);
         CHECK(terminal.is_shared && is_own(terminal.fd) && !is_nonblocking(0));
         CHECK(write(terminal.slave, "out\n", 4) == 4 && write(ptys.master, "in\n", 3) == 3);
-        for (int i = 0; i < 20; i++) {
-            int timeout = terminal_poll_prepare(&terminal, fds);
-
-            (void)poll(fds, TERMINAL_POLL_FDS, timeout < 0 ? 20 : timeout);
-            CHECK(!terminal_relay(&terminal, fds, 1));
-        }
+        for (int i = 0; i < 5; i++)
+            relay_once(&terminal);
         CHECK(read(terminal.slave, bytes, sizeof(bytes)) == 3 && memcmp(bytes, "in\n", 3) == 0);
         n = read(ptys.master, bytes, sizeof(bytes));
         CHECK(n > 0 && memmem(bytes, (size_t)n, "out\r\n", 5) != NULL);
+        /* Stopped: a write that is not asked for would wait. */
+        CHECK(tcflow(0, TCOOFF) == 0 && write(terminal.slave, "more", 4) == 4);
+        (void)alarm(5);
+        for (int i = 0; i < 5; i++)
+            relay_once(&terminal);
+        CHECK(tcflow(0, TCOON) == 0);
+        relay_once(&terminal);
+        CHECK(read(ptys.master, bytes, sizeof(bytes)) == 4 && memcmp(bytes, "more", 4) == 0);
+        _exit(0);
+    }
+    in_child_end(pid, "the child");
+    ptys_close(&ptys);
+}
+
+static void the_sessions_own_terminal_can_be_opened_by_anybody(void **state) {
+    static const enum kind kinds[] = {TERMINAL, TERMINAL, TERMINAL};
+    struct ptys ptys;
+    pid_t pid;
+
+    (void)state;
+    ptys_open(&ptys);
+    assert_int_equal(fchmod(ptys.user, 0), 0);
+    pid = fork();
+    if (pid == 0) {
+        struct terminal terminal;
+
+        standard_set(kinds, &ptys, true);
+        CHECK(geteuid() != 0 || setresuid(65534, 65534, 65534) == 0);
+        CHECK(terminal_open(&terminal) == 0);
+        check_opened(&terminal, true);
         _exit(0);
     }
     in_child_end(pid, "the child");
@@ -287,6 +320,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_pipe_on_any_side_makes_a_pipeline),
     cmocka_unit_test(mode_and_size_of_the_terminal_are_the_ptys),
     cmocka_unit_test(a_terminal_that_cannot_be_opened_is_shared_and_stays_blocking),
+    cmocka_unit_test(the_sessions_own_terminal_can_be_opened_by_anybody),
 };
 
 TEST_MAIN(tests)
