@@ -141,8 +141,7 @@ static int session_start(struct client *client, bool is_late) {
     if (r == 0)
         r = client_watch(client, WATCH_CONTROL, client->control, EPOLLIN);
     if (r < 0) {
-        /* Not reaped yet, so the pid is its own. It may have a gate, and not have said so. */
-        client->service->may_have_strays = true;
+        /* Not reaped yet, so the pid is its own. */
         (void)kill(session.pid, SIGKILL);
         (void)waitpid(session.pid, NULL, 0);
     }
@@ -241,8 +240,6 @@ static void session_has_ended(struct client *client) {
     if (!session_has_granted(client)) {
         /* Whatever became of the gate, nobody has been told that it is a command of theirs. */
         child_signal(&client->command, SIGKILL);
-        client->service->may_have_strays |=
-            client->command.pid == 0 && WIFSIGNALED(client->session.wait_status);
         client_forget(client, &client->connection);
     } else if (client->stop_signal != 0) {
         client_note_stop(client, client->stop_signal);

@@ -36,11 +36,10 @@ static char **strings_take(char **atp, const char *end, size_t n) {
 
 /* The counts are bounded by the size, before anything is allocated for them. */
 static bool header_is_good(const struct launch_header *header, size_t size) {
-    return header->version == LAUNCH_VERSION && header->reserved == 0 &&
-           header->closed_stdio <= 7 && header->n_arguments >= 1 && header->n_arguments <= size &&
+    return header->version == LAUNCH_VERSION && header->closed_stdio <= 7 &&
+           header->n_arguments >= 1 && header->n_arguments <= size &&
            header->n_environment <= size && header->n_descriptors <= CHANNEL_FDS_MAX &&
-           header->umask <= 0777 && header->nice >= -20 && header->nice <= 19 &&
-           header->n_processors <= LAUNCH_PROCESSORS_MAX;
+           header->umask <= 0777 && header->n_processors <= LAUNCH_PROCESSORS_MAX;
 }
 
 /* Ascending, so no number stands there twice. */

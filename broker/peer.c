@@ -281,6 +281,8 @@ int peer_examine(struct peer *peer, int connection, const struct subject *subjec
         r = peer_check_root(folder, &ours->root);
     if (r == 0)
         r = peer_read_limits(folder, &peer->limits);
+    /* If it cannot be asked, the process is gone, which is looked at below. */
+    peer->limits.nice = getpriority(PRIO_PROCESS, (id_t)credentials.pid);
     /* Last: whatever was read, was read of this process only if it still lives. */
     return peer_is_gone(pidfd) ? PROTOCOL_GONE : r;
 }

@@ -101,11 +101,11 @@ static bool bit_is_set(const uint64_t *bits, size_t bit) {
  * What cannot be had is left as it is: a nice value below the service's wants a right that it has
  * not (setpriority(2)), and a cpuset may allow none of the processors.
  */
-static void schedule_take(const struct launch_header *header) {
+static void schedule_take(const struct launch_header *header, int nice) {
     cpu_set_t processors;
 
-    if (header->nice != getpriority(PRIO_PROCESS, 0))
-        (void)setpriority(PRIO_PROCESS, 0, header->nice);
+    if (nice != getpriority(PRIO_PROCESS, 0))
+        (void)setpriority(PRIO_PROCESS, 0, nice);
     if (header->n_processors == 0)
         return;
     CPU_ZERO(&processors);
@@ -157,7 +157,7 @@ int place_take(const struct launch *launch, const struct channel_fds *fds, uint3
     if (r < 0)
         return r;
     (void)umask(launch->header.umask);
-    schedule_take(&launch->header);
+    schedule_take(&launch->header, limits->nice);
     r = limits_take(limits);
     return r < 0 ? r : signals_take(&launch->header);
 }

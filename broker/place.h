@@ -12,9 +12,11 @@
 #include "broker/launch.h"
 #include "utsbroker/channel.h"
 
-/* The limits of setrlimit(2), by their numbers. */
+/* What holds for the caller by the kernel's word, not by theirs: it holds for the command as well.
+ */
 struct limits {
-    struct rlimit all[RLIM_NLIMITS];
+    struct rlimit all[RLIM_NLIMITS]; /* of setrlimit(2), by their numbers */
+    int nice;
 };
 
 int place_limit(int resource, const struct rlimit *wanted);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -121,23 +122,31 @@ static bool pid_is_known(const struct service *service, pid_t pid) {
 }
 
 /*
- * A gate whose session was killed before it could tell of it ends by itself, and is reaped here:
- * but only when no session is left that could yet tell of it. Known children are their clients' to
- * reap.
+ * Reaps what is nobody's: the orphans of commands that have ended, and a gate whose session was
+ * killed before it could tell of it. Not while there is a session that could yet tell of one. Known
+ * children are their clients' to reap, which is done by now if nothing else is ready.
  */
-static void strays_reap(struct service *service) {
+static void orphans_reap(struct service *service) {
     siginfo_t info = {.si_pid = 0};
-    int r;
 
-    while (service->may_have_strays && service->undecided.n == 0) {
+    service->may_have_orphans = false;
+    while (service->undecided.n == 0) {
         info.si_pid = 0;
-        r = waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT);
-        if (r < 0) /* ECHILD: no child is left at all */
-            service->may_have_strays = false;
-        if (r < 0 || info.si_pid == 0 || pid_is_known(service, info.si_pid))
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0 ||
+            pid_is_known(service, info.si_pid))
             return;
         (void)waitpid(info.si_pid, NULL, WNOHANG);
     }
+}
+
+/* True if a child lives that no client knows: something that a command has left in the background.
+ */
+static bool has_orphans(struct service *service) {
+    siginfo_t info = {.si_pid = 0};
+
+    spawn_drop(service);
+    orphans_reap(service);
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 static void service_end_all(struct service *service, int signal_number) {
@@ -156,6 +165,7 @@ static void signals_take(struct service *service) {
     if (read(service->signals, &info, sizeof(info)) != sizeof(info))
         return;
     if (info.ssi_signo == SIGCHLD) {
+        service->may_have_orphans = true;
         stops_note(service);
         spawn_look(service);
     }
@@ -198,14 +208,23 @@ static int64_t deadlines_meet(struct service *service) {
     return next == INT64_MAX ? -1 : next - now;
 }
 
-/* True if nothing is left to wait for: nobody asks, no command lives. */
-static bool is_finished(const struct service *service) {
+/*
+ * True if nothing is left to wait for: nobody asks, no command lives, nor what one has left behind:
+ * the service manager ends that with the service.
+ */
+static bool is_finished(struct service *service) {
     int64_t idle_ms = (int64_t)service->setup->idle_exit_seconds * 1000;
 
     if (!is_idle(service))
         return false;
-    return service->kill_at != 0 ||
-           (idle_ms != 0 && service_now() >= service->last_asked + idle_ms);
+    if (service->kill_at != 0)
+        return true;
+    if (idle_ms == 0 || service_now() < service->last_asked + idle_ms)
+        return false;
+    if (!has_orphans(service))
+        return true;
+    service->last_asked = service_now();
+    return false;
 }
 
 static int64_t idle_time_left(const struct service *service) {
@@ -216,7 +235,10 @@ static int64_t idle_time_left(const struct service *service) {
 
 /* With nothing else to do. At a limit of processes there is no hurry: one is made when it is
  * needed. */
-static void spare_make(struct service *service) {
+static void chores_do(struct service *service, bool has_spare) {
+    orphans_reap(service);
+    if (has_spare)
+        return;
     if (service->kill_at != 0 || spawn_ahead(service) < 0)
         service->no_spare_before = service_now() + SPARE_PAUSE_MS;
 }
@@ -228,16 +250,16 @@ static void service_wait(struct service *service) {
     int64_t due = deadlines_meet(service), idle = idle_time_left(service);
     int64_t timeout = due < 0 ? idle : idle < 0 ? due : due < idle ? due : idle;
     bool has_spare = service->spare.pid != 0 || service->no_spare_before > service_now();
+    bool has_chore = !has_spare || service->may_have_orphans;
     int n;
 
     if (service->kill_at == 0)
         listener_watch(service, service->accept_again == 0 && service->undecided.n < UNDECIDED_MAX);
-    strays_reap(service);
-    n = epoll_wait(service->epoll, &event, 1, has_spare ? (int)timeout : 0);
+    n = epoll_wait(service->epoll, &event, 1, has_chore ? 0 : (int)timeout);
     if (n < 0 && errno != EINTR)
         service_die("waiting", -errno);
-    if (n == 0 && !has_spare)
-        spare_make(service);
+    if (n == 0 && has_chore)
+        chores_do(service, has_spare);
     if (n <= 0)
         return;
     watch = event.data.ptr;
@@ -324,6 +346,9 @@ static void privilege_begin(void) {
         r = privilege_forbid_attach();
     if (r == 0)
         r = privilege_forbid_new();
+    /* What a command leaves behind becomes a child of ours, so that it is known to live. */
+    if (r == 0 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+        r = -errno;
     if (r < 0)
         service_die("keeping CAP_SYS_ADMIN only", r);
 }

@@ -42,7 +42,7 @@ struct service {
     int64_t last_asked;
     int64_t kill_at; /* what still lives then, while the service stops */
     int64_t no_spare_before;
-    bool may_have_strays; /* a session died before it could say what its gate is */
+    bool may_have_orphans; /* something has ended that may be no client's */
 };
 
 int64_t service_now(void);

@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 /*
@@ -104,7 +103,6 @@ static void processors_fill(struct launch_header *header) {
 void inherit_describe(const struct inheritance *inheritance, struct launch_header *header) {
     header->n_descriptors = (uint32_t)inheritance->n_fds;
     header->umask = inheritance->umask;
-    header->nice = getpriority(PRIO_PROCESS, 0);
     header->ignored_signals = inheritance->ignored_signals;
     header->blocked_signals = blocked_signals(inheritance->mask);
     processors_fill(header);

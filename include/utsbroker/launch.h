@@ -14,8 +14,8 @@
  *    - the kernel lowers a soft RLIMIT_STACK above 8 MiB to 8 MiB (begin_new_exec()).
  *
  * The service starts the command in a process that was never the user's: there it also carries what
- * any execve(2) keeps (umask, signals, nice value, processors, the numbers of descriptors). What
- * could be a restriction, the limits of setrlimit(2), the service asks the kernel for.
+ * any execve(2) keeps (umask, signals, processors, the numbers of descriptors). What
+ * could be a restriction, limits and nice value, the service asks the kernel for.
  *
  * Layout: the header, then n_descriptors int32_t, then n_arguments + n_environment strings, each
  * with its NUL, and no more.
@@ -37,16 +37,14 @@ struct launch_header {
     uint32_t n_environment;
     uint32_t closed_stdio; /* bit N: descriptor N (0, 1, 2) is closed */
     uint32_t personality;
-    uint32_t reserved;    /* 0 */
+    uint32_t umask;       /* for the service only */
     uint64_t stack_limit; /* soft RLIMIT_STACK in bytes, or RLIM_INFINITY */
 
     /* For the service only, else 0. */
-    uint32_t n_descriptors; /* that the command inherits, in the order of the request's */
-    uint32_t umask;
-    int32_t nice;
+    uint32_t n_descriptors;   /* that the command inherits, in the order of the request's */
     uint32_t n_processors;    /* how many bits of @processors count; 0: leave it as it is */
     uint64_t blocked_signals; /* bit N - 1: signal N */
     uint64_t ignored_signals;
     uint64_t processors[LAUNCH_PROCESSORS_MAX / 64]; /* bit N % 64 of N / 64: it may run on N */
 };
-_Static_assert(sizeof(struct launch_header) == 192, "the launch header has no holes");
+_Static_assert(sizeof(struct launch_header) == 184, "the launch header has no holes");

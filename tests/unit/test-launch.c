@@ -144,7 +144,7 @@ static void counts_and_strings_must_agree(void **state) {
         {{.version = LAUNCH_VERSION, .n_arguments = 0, .n_environment = 1}, "A=b", 4, -EBADMSG},
         {{.version = 0, .n_arguments = 1}, "a", 2, -EBADMSG},
         {{.version = 1, .n_arguments = 1}, "a", 2, -EBADMSG},
-        {{.version = LAUNCH_VERSION, .n_arguments = 1, .reserved = 1}, "a", 2, -EBADMSG},
+        {{.version = LAUNCH_VERSION, .n_arguments = 1, .umask = 01000}, "a", 2, -EBADMSG},
         {{.version = LAUNCH_VERSION, .n_arguments = 1, .closed_stdio = 8}, "a", 2, -EBADMSG},
         {{.version = LAUNCH_VERSION, .n_arguments = 1}, "a", 1, -EBADMSG},    /* no NUL */
         {{.version = LAUNCH_VERSION, .n_arguments = 1}, "a\0b", 4, -EBADMSG}, /* a string more */
