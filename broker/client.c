@@ -61,6 +61,8 @@ static void client_free(struct client *client) {
     client_forget(client, &client->control);
     client_forget(client, &client->session.pidfd);
     client_forget(client, &client->command.pidfd);
+    if (client->session.pid != 0 && !client->session.has_ended)
+        client->service->n_sessions--;
     if (client->is_counted)
         counters_give_back(&client->service->counters, client->counter);
     list_remove(client);
@@ -137,6 +139,7 @@ static int session_start(struct client *client, bool is_late) {
     if (r < 0)
         return r;
     client->control = session.control;
+    client->service->n_sessions++;
     r = child_watch(client, WATCH_SESSION, &client->session, session.pid);
     if (r == 0)
         r = client_watch(client, WATCH_CONTROL, client->control, EPOLLIN);
@@ -230,6 +233,7 @@ static void session_has_ended(struct client *client) {
     child_reap(&client->session);
     if (!client->session.has_ended)
         return;
+    client->service->n_sessions--;
     while (client->control >= 0 && control_read(client))
         ;
     client_forget(client, &client->session.pidfd);

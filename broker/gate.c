@@ -43,6 +43,18 @@ static int names_set(const struct gate_verdict *verdict) {
     return 0;
 }
 
+/* The service's session says this before it reads a stranger's byte. */
+static int limits_receive(int channel, struct limits *limitsp) {
+    struct channel_fds fds;
+    size_t size;
+    int r = channel_receive(channel, limitsp, sizeof(*limitsp), &size, &fds);
+
+    if (r < 0)
+        return r;
+    channel_fds_deinit(&fds);
+    return size == 0 ? -EPIPE : size == sizeof(*limitsp) ? 0 : -EBADMSG;
+}
+
 /* Waits for the verdict. Returns -EPIPE if the session ended without one: it was a refusal. */
 static int verdict_receive(int channel, bool is_service, struct gate_verdict *verdictp,
                            struct channel_fds *fdsp) {
@@ -82,16 +94,19 @@ static void gate_become_command(const struct gate_setup *setup, int *channelp,
     struct gate_verdict verdict;
     struct channel_fds fds;
     struct launch launch = LAUNCH_NULL;
-    int r = verdict_receive(*channelp, setup->limits != NULL, &verdict, &fds);
+    struct limits limits;
+    int r = setup->is_service ? limits_receive(*channelp, &limits) : 0;
 
     reportp->status = PROTOCOL_KERNEL_REFUSED;
+    if (r == 0)
+        r = verdict_receive(*channelp, setup->is_service, &verdict, &fds);
     if (r == 0)
         r = gate_take_names(setup, &verdict);
     /* From here on this process is the user's own and no more: now it may read what they sent. */
     if (r == 0) {
         r = launch_read(&launch, fds.fds[PROTOCOL_LAUNCH_FD]);
-        if (r == 0 && setup->limits != NULL)
-            r = place_take(&launch, &fds, verdict.flags, setup->limits, channelp);
+        if (r == 0 && setup->is_service)
+            r = place_take(&launch, &fds, verdict.flags, &limits, channelp);
         if (r == -EBADMSG)
             reportp->status = PROTOCOL_BAD_REQUEST;
     }
@@ -181,6 +196,17 @@ int gate_open(struct gate *gate, const struct gate_setup *setup) {
 /* The gate was killed; with something unread it is a reset connection (unix(7)). */
 static bool is_end_of_gate(int error) {
     return error == -EPIPE || error == -ECONNRESET;
+}
+
+/*
+ * Tells the service's gate what holds for the caller by the kernel's word; once, before
+ * gate_release(), and before a stranger's byte was read. Returns 0, also if the gate was killed; a
+ * negative errno.
+ */
+int gate_limit(const struct gate *gate, const struct limits *limits) {
+    int r = channel_send(gate->channel, limits, sizeof(*limits), NULL, 0);
+
+    return is_end_of_gate(r) ? 0 : r;
 }
 
 /*

@@ -41,13 +41,14 @@ struct gate {
 
 /* What is settled of the gate before the session reads a stranger's byte. */
 struct gate_setup {
-    bool may_setuid;             /* a rule could leave no_new_privs out */
-    const struct limits *limits; /* the service: of the caller; direct mode, which has them: NULL */
-    int session_fds[2];          /* the session's channels, not to be held open by the gate */
+    bool may_setuid;    /* a rule could leave no_new_privs out */
+    bool is_service;    /* the caller's place is to be taken, and gate_limit() will be called */
+    int session_fds[2]; /* the session's channels, not to be held open by the gate; -1: none */
 };
 
 int gate_check_limit(void);
 int gate_open(struct gate *gate, const struct gate_setup *setup);
+int gate_limit(const struct gate *gate, const struct limits *limits);
 int gate_release(const struct gate *gate, const struct gate_verdict *verdict,
                  const struct channel_fds *fds);
 int gate_wait(const struct gate *gate, struct gate_report *reportp);

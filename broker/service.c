@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,10 +24,8 @@
 enum {
     SILENT_MAX = 32,
     UNDECIDED_MAX = 32,
-    EAGER_MAX = 8,
     ACCEPT_PAUSE_MS = 200,
     STOP_PATIENCE_MS = 10000,
-    SPARE_PAUSE_MS = 1000,
 };
 
 static _Noreturn void service_die(const char *step, int error) {
@@ -63,6 +62,9 @@ void service_refresh_policy(struct service *service) {
         rulebook->status = PROTOCOL_KERNEL_REFUSED;
         rulebook->error = -r;
     }
+    service->policy_has_names = false;
+    for (size_t i = 0; i < rulebook->policy.n_subjects; i++)
+        service->policy_has_names |= !rulebook->policy.subjects[i].is_id;
     if (rulebook->status == PROTOCOL_KERNEL_REFUSED)
         stamp_deinit(&service->stamp);
 }
@@ -78,17 +80,22 @@ static void listener_watch(struct service *service, bool is_accepting) {
     service->is_accepting = is_accepting;
 }
 
+static bool is_readable(int fd) {
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+
+    return poll(&ready, 1, 0) == 1;
+}
+
 /*
- * A few clients get their session at once, which looks at them while they are still putting their
- * request together. With more of them, they get it when the request is there: who says nothing then
- * costs no process. Room for one more of those is made by the one that has been silent for longest.
+ * A client gets a session when it has said something, which most have by now. Who says nothing
+ * costs no process; room for one more of those is made by the one that has been silent for longest.
  */
 static void service_accept(struct service *service) {
     int connection = accept4(service->setup->listener.fd, NULL, NULL, SOCK_CLOEXEC);
     int r = connection < 0 ? -errno : client_new(service, connection);
 
-    if (r == 0 && service->undecided.n < EAGER_MAX)
-        client_dispatch(service->silent.last, false);
+    if (r == 0 && is_readable(connection))
+        client_handle(service->silent.last, WATCH_CONNECTION, EPOLLIN);
     else if (r == 0 && service->silent.n > SILENT_MAX)
         client_expire(service->silent.first);
     /* Out of descriptors or memory: the client waits, and nobody spins. */
@@ -237,10 +244,8 @@ static int64_t idle_time_left(const struct service *service) {
  * needed. */
 static void chores_do(struct service *service, bool has_spare) {
     orphans_reap(service);
-    if (has_spare)
-        return;
-    if (service->kill_at != 0 || spawn_ahead(service) < 0)
-        service->no_spare_before = service_now() + SPARE_PAUSE_MS;
+    if (!has_spare)
+        spawn_ahead(service);
 }
 
 /* One event at a time: what the one does, the next knows. */
@@ -249,7 +254,9 @@ static void service_wait(struct service *service) {
     const struct watch *watch;
     int64_t due = deadlines_meet(service), idle = idle_time_left(service);
     int64_t timeout = due < 0 ? idle : idle < 0 ? due : due < idle ? due : idle;
-    bool has_spare = service->spare.pid != 0 || service->no_spare_before > service_now();
+    /* Not while a session works: both would want a processor, and a client waits for the one. */
+    bool has_spare = service->spare.pid != 0 || service->n_sessions > 0 || service->kill_at != 0 ||
+                     service->no_spare_before > service_now();
     bool has_chore = !has_spare || service->may_have_orphans;
     int n;
 
@@ -367,9 +374,11 @@ static void service_begin(struct service *service) {
     if (r < 0)
         service_die("watching signals", r);
     privilege_begin();
-    r = peer_reference_init(&service->reference);
+    r = subject_init_self(&service->subject);
+    if (r == 0)
+        r = peer_reference_init(&service->reference);
     if (r < 0)
-        service_die("looking at the own namespaces", r);
+        service_die("looking at what this process is", r);
     service_refresh_policy(service);
     service->last_asked = service_now();
     listener_tell_ready(listener);
@@ -389,6 +398,7 @@ _Noreturn void service_run(const struct service_setup *setup) {
         service_wait(&service);
     spawn_drop(&service);
     listener_deinit(&listener);
+    subject_deinit(&service.subject);
     stamp_deinit(&service.stamp);
     counters_deinit(&service.counters);
     rulebook_deinit(&service.rulebook);

@@ -16,6 +16,7 @@
 #include "broker/rulebook.h"
 #include "broker/spawn.h"
 #include "policy/stamp.h"
+#include "policy/subject.h"
 
 struct service_setup {
     struct listener listener;
@@ -28,12 +29,15 @@ struct service {
     const struct service_setup *setup;
     int epoll;
     int signals;                     /* signalfd(2) */
+    struct subject subject;          /* whose service this is */
     struct peer_reference reference; /* what callers must be in, too */
     struct rulebook rulebook;
     unsigned policy_generation; /* how often it was loaded */
+    bool policy_has_names;      /* of users or groups, that are looked up */
     struct stamp stamp;         /* of the policy, as the rulebook has it */
     struct counters counters;
     struct spare spare;           /* a session that has no client yet */
+    size_t n_sessions;            /* that have a client and have not ended */
     struct client_list silent;    /* connected, and nothing came */
     struct client_list undecided; /* a session reads what came */
     struct client_list decided;   /* a command lives, or somebody is about to end */

@@ -41,7 +41,7 @@ int session_reply(const struct session *session) {
                                    .pid = granted ? session->gate.pid : 0,
                                    .names = session->refused_names,
                                    .confinement = session->confinement,
-                                   .groups_differ = session->peer.groups_differ};
+                                   .groups_differ = session->groups_differ};
 
     if (session->rule != NULL) {
         reply.rule_line = session->rule->line;
@@ -67,6 +67,61 @@ int session_log(const struct session *session, enum audit_kind kind) {
     };
 
     return audit_write(&session->audit, &event);
+}
+
+/* What the user would leave behind if the service started their command is not left behind. */
+static void session_hear_of_peer(struct session *session, const struct session_client *client) {
+    static const char *const reasons[PROTOCOL_CONFINEMENT_COUNT] = {
+        [PROTOCOL_OTHER_USER] = "the caller is another user",
+        [PROTOCOL_LACKS_GROUP] = "the caller lacks a group that the service has",
+        [PROTOCOL_NO_NEW_PRIVS] = "the caller has no_new_privs set",
+        [PROTOCOL_FILTERED] = "the caller has a seccomp filter",
+        [PROTOCOL_OTHER_NAMESPACE] = "the caller is in another namespace",
+        [PROTOCOL_OTHER_ROOT] = "the caller has another root directory",
+        [PROTOCOL_GONE] = "the caller is gone",
+        [PROTOCOL_UNREADABLE] = "the caller cannot be looked at",
+    };
+
+    session->groups_differ = client->groups_differ != 0;
+    /* Before anything else: what is said to who is confined does not depend on the policy. */
+    if (client->peer > 0) {
+        session->status = PROTOCOL_GRANTED;
+        session_refuse(session, PROTOCOL_CALLER_CONFINED, 0, "%s", reasons[client->peer]);
+        session->confinement = (enum protocol_confinement)client->peer;
+    } else if (client->peer < 0) {
+        session_refuse(session, PROTOCOL_KERNEL_REFUSED, -client->peer,
+                       "asking about the caller: errno %d", -client->peer);
+    }
+}
+
+/*
+ * The service's session waits here for its client: all before needs none. The gate hears of the
+ * caller's limits before a stranger's byte is read. False if there will be no client.
+ */
+static bool session_await_client(struct session *session) {
+    struct session_client client;
+    struct channel_fds fds;
+    size_t size = 0;
+    int r = channel_receive(session->setup->service->control, &client, sizeof(client), &size, &fds);
+
+    if (r < 0 || size != sizeof(client) || fds.n_fds < 1)
+        return false;
+    session->channel = fds.fds[0];
+    session->audit.fd = fds.n_fds > 1 ? fds.fds[1] : -1;
+    session->audit.is_stream = client.log_is_stream != 0;
+    session_hear_of_peer(session, &client);
+    if (client.log < 0)
+        session_refuse(session, PROTOCOL_NOT_LOGGED, -client.log, "opening the log: errno %d",
+                       -client.log);
+    if (client.is_late != 0)
+        session_refuse(session, PROTOCOL_TOO_LATE, 0, "no request came");
+    if (session->status == PROTOCOL_GRANTED) {
+        r = gate_limit(&session->gate, &client.limits);
+        if (r < 0)
+            session_refuse(session, PROTOCOL_KERNEL_REFUSED, -r, "telling the gate: errno %d", -r);
+    }
+    /* The service has just seen that the policy is still the one. */
+    return clock_gettime(CLOCK_MONOTONIC, &session->loaded) == 0;
 }
 
 /* Step 7. The first stranger's byte. False if the launcher is gone and nothing is to be done. */
@@ -214,6 +269,8 @@ static void session_release_gate(struct session *session) {
  * would have been, the command.
  */
 bool session_judge(struct session *session) {
+    if (session->setup->service != NULL && !session_await_client(session))
+        return false;
     if (!session_receive(session))
         return false;
     session_decide(session);

@@ -7,7 +7,6 @@
 
 #include "broker/audit.h"
 #include "broker/gate.h"
-#include "broker/peer.h"
 #include "broker/rulebook.h"
 #include "broker/session.h"
 #include "policy/decision.h"
@@ -15,10 +14,7 @@
 #include "utsbroker/channel.h"
 #include "utsbroker/protocol.h"
 
-enum {
-    SESSION_PATIENCE_SECONDS = 10, /* with a request, from the policy on */
-    SESSION_SILENCE_SECONDS = 5,   /* with a client of the service that says nothing */
-};
+enum { SESSION_PATIENCE_SECONDS = 10 };
 
 /*
  * All that a session knows. @status is PROTOCOL_GRANTED as long as nothing speaks against the
@@ -26,15 +22,14 @@ enum {
  */
 struct session {
     const struct session_setup *setup;
-    int channel;  /* to the launcher */
-    bool is_late; /* the service has waited for the request already */
+    int channel; /* to the launcher */
     enum protocol_status status;
     int error; /* an errno, or 0 */
     char reason[256];
     unsigned refused_names;
 
     struct subject subject;
-    struct peer peer; /* the service: who has connected */
+    bool groups_differ; /* the service: from the caller's */
     enum protocol_confinement confinement;
     struct rulebook loaded_rulebook; /* direct mode: the session's own */
     struct selection selection;

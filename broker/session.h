@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "broker/peer.h"
+#include "broker/place.h"
 #include "broker/rulebook.h"
 
 enum {
@@ -25,17 +25,25 @@ struct session_message {
     uint32_t value;
 };
 
-/* What the service says to a session, with the client's connection as the one descriptor. */
+/*
+ * What the service says to a session: the client, whose connection is the first descriptor, and
+ * what it has found out about it; the log daemon's connection is the second, if there is one.
+ */
 struct session_client {
-    uint32_t is_late; /* 1: it has said nothing for too long */
+    uint32_t is_late;       /* 1: it has said nothing for too long */
+    int32_t peer;           /* what peer_examine() returned */
+    uint32_t groups_differ; /* of struct peer */
+    int32_t log;            /* what audit_open() returned */
+    uint32_t log_is_stream;
+    struct limits limits; /* of struct peer */
 };
 
 /* What the service gives a session that it has forked. */
 struct session_service {
-    int control; /* a channel to the service; the session's own */
+    int control;   /* a channel to the service; the session's own */
+    bool is_ahead; /* there is no client yet: a failure is not worth keeping for one */
     const struct rulebook *rulebook;
     const size_t *counters; /* of the rulebook's rules, by their index */
-    const struct peer_reference *reference;
 };
 
 /* Where a session gets its request, and by which policy it decides. */

@@ -2,25 +2,36 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "broker/audit.h"
+#include "broker/gate.h"
+#include "broker/peer.h"
 #include "broker/service.h"
 #include "broker/session.h"
 #include "utsbroker/base.h"
 #include "utsbroker/channel.h"
 
+enum {
+    PAUSE_MS = 1000,       /* behind a failure */
+    LOOKUP_AGE_MS = 10000, /* SESSION_PATIENCE_SECONDS */
+    SILENCE_SECONDS = 5,   /* how long a client may say nothing */
+};
+
 /*
  * What the child of fork(2) is: a session and no more of the service. It holds the channels of no
  * client, so that nobody's end is hidden from them.
  */
-static _Noreturn void be_session(const struct service *service, int control) {
+static _Noreturn void be_session(const struct service *service, int control, bool is_ahead) {
     const struct session_service of_service = {.control = control,
+                                               .is_ahead = is_ahead,
                                                .rulebook = &service->rulebook,
-                                               .counters = service->counters.of_rule,
-                                               .reference = &service->reference};
+                                               .counters = service->counters.of_rule};
     const struct session_setup setup = {.channel = -1, .service = &of_service};
 
     /* 0, 1 and 2 are /dev/null, but 2 may be the service manager's log. */
@@ -51,34 +62,89 @@ void spawn_look(struct service *service) {
         return;
     base_close_fd(&spare->control);
     *spare = (struct spare)SPARE_NULL;
+    service->no_spare_before = service_now() + PAUSE_MS;
 }
 
-/*
- * Makes a session ahead, by the policy as the service has it, unless there is one. Returns 0 or a
- * negative errno: -EAGAIN at a limit of processes.
- */
-int spawn_ahead(struct service *service) {
-    struct spare *spare = &service->spare;
+static int spare_make(struct service *service, bool is_ahead) {
     int ends[2];
     pid_t pid;
-    int r;
 
-    if (spare->pid != 0 && spare->policy == service->policy_generation)
-        return 0;
-    spawn_drop(service);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return -errno;
     pid = fork();
     if (pid == 0)
-        be_session(service, ends[1]);
-    r = pid < 0 ? -errno : 0;
-    (void)close(ends[1]);
-    if (r < 0)
+        be_session(service, ends[1], is_ahead);
+    if (pid < 0) {
+        int error = errno;
+
         (void)close(ends[0]);
-    else
-        *spare =
-            (struct spare){.pid = pid, .control = ends[0], .policy = service->policy_generation};
-    return r;
+        (void)close(ends[1]);
+        return -error;
+    }
+    (void)close(ends[1]);
+    service->spare = (struct spare){.pid = pid,
+                                    .control = ends[0],
+                                    .policy = service->policy_generation,
+                                    .made_at = service_now()};
+    return 0;
+}
+
+/* Makes a session ahead, unless that has just failed: then one is made when it is needed. */
+void spawn_ahead(struct service *service) {
+    if (service->spare.pid == 0 && service->no_spare_before <= service_now() &&
+        spare_make(service, true) < 0)
+        service->no_spare_before = service_now() + PAUSE_MS;
+}
+
+/*
+ * A session that has looked up users and groups knows them as they were then. As in direct mode,
+ * what has changed since holds a few seconds later.
+ */
+static bool spare_is_good(const struct service *service) {
+    const struct spare *spare = &service->spare;
+
+    return spare->pid != 0 && spare->policy == service->policy_generation &&
+           (!service->policy_has_names || service_now() - spare->made_at < LOOKUP_AGE_MS);
+}
+
+/* The kernel asks for a limit of processes where one is made, which is behind us: so it is asked
+ * now. */
+static int processes_check(const struct limits *limits) {
+    const struct rlimit *theirs = &limits->all[RLIMIT_NPROC];
+    struct rlimit own, lowered;
+    int r;
+
+    /* To no less than theirs has the spare session been held, as the service has not more. */
+    if (getrlimit(RLIMIT_NPROC, &own) < 0)
+        return -errno;
+    if (theirs->rlim_cur >= own.rlim_cur)
+        return 0;
+    lowered = (struct rlimit){.rlim_cur = theirs->rlim_cur, .rlim_max = own.rlim_max};
+    if (setrlimit(RLIMIT_NPROC, &lowered) < 0)
+        return -errno;
+    r = gate_check_limit();
+    return setrlimit(RLIMIT_NPROC, &own) < 0 ? -errno : r;
+}
+
+/* Looks at who has connected, and connects to the log on the session's behalf, which cannot. */
+static int client_examine(const struct service *service, int connection, bool is_late,
+                          struct session_client *client, int *log_fdp) {
+    const struct timeval patience = {.tv_sec = is_late ? 0 : SILENCE_SECONDS, .tv_usec = 1};
+    struct peer peer = {.groups_differ = false};
+    struct audit audit = AUDIT_NULL;
+
+    client->is_late = is_late;
+    client->peer = peer_examine(&peer, connection, &service->subject, &service->reference);
+    if (client->peer == 0)
+        client->peer = processes_check(&peer.limits);
+    client->groups_differ = peer.groups_differ;
+    client->limits = peer.limits;
+    client->log = audit_open(&audit, AUDIT_SOCKET);
+    client->log_is_stream = audit.is_stream;
+    *log_fdp = audit.fd;
+    /* For the session: how long it waits for the request. */
+    return setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ? -errno
+                                                                                            : 0;
 }
 
 /*
@@ -86,15 +152,23 @@ int spawn_ahead(struct service *service) {
  * caller's; a negative errno, and no session has it.
  */
 int spawn_take(struct service *service, int connection, bool is_late, struct spare *session) {
-    const struct session_client client = {.is_late = is_late};
-    int r = 0;
+    struct session_client client = {.is_late = 0};
+    CLEANUP_FD int log_fd = -1;
+    int r = client_examine(service, connection, is_late, &client, &log_fd);
 
+    if (r < 0)
+        return r;
     /* The spare may have been killed; one that is made now was not. */
     for (int i = 0; i < 2; i++) {
-        r = spawn_ahead(service);
-        if (r < 0)
-            return r;
-        r = channel_send(service->spare.control, &client, sizeof(client), &connection, 1);
+        const int fds[] = {connection, log_fd};
+
+        if (!spare_is_good(service)) {
+            spawn_drop(service);
+            r = spare_make(service, false);
+            if (r < 0)
+                return r;
+        }
+        r = channel_send(service->spare.control, &client, sizeof(client), fds, log_fd >= 0 ? 2 : 1);
         if (r == 0)
             break;
         spawn_drop(service);

@@ -1,11 +1,12 @@
 #pragma once
 
 /*
- * Makes sessions, one ahead: to fork and to begin costs as much as all that a session does for its
- * client, and can be done before there is one.
+ * Makes sessions, one ahead: all that a session does before it is behind its filter needs no
+ * client, and takes most of its time. So one waits there, with its gate, for the next client.
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct service;
@@ -14,12 +15,13 @@ struct spare {
     pid_t pid; /* 0: there is none */
     int control;
     unsigned policy; /* which one it has: service->policy_generation */
+    int64_t made_at; /* milliseconds of CLOCK_MONOTONIC */
 };
 
 #define SPARE_NULL                                                                                 \
     { .control = -1 }
 
-int spawn_ahead(struct service *service);
+void spawn_ahead(struct service *service);
 int spawn_take(struct service *service, int connection, bool is_late, struct spare *session);
 void spawn_look(struct service *service);
 void spawn_drop(struct service *service);
