@@ -84,7 +84,9 @@ static const char *confinement_describe(uint32_t confinement) {
     case PROTOCOL_UNCONFINED:
     case PROTOCOL_CONFINEMENT_COUNT:
     default:
-        return "it cannot look at utsrun in /proc; use --via direct";
+        return "it cannot look at utsrun in /proc (another primary group than at login, by "
+               "newgrp?); "
+               "use --via direct";
     }
 }
 

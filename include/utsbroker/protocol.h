@@ -97,7 +97,7 @@ struct protocol_reply {
     uint32_t names;         /* denied, bad name: the names that it is about */
     uint32_t rule_line;     /* of the rule that decided, or 0 */
     uint32_t confinement;   /* enum protocol_confinement */
-    uint32_t groups_differ; /* 1: the command has not all groups, or not the gid, of the caller */
+    uint32_t groups_differ; /* 1: the command has not all groups of the caller */
     char rule_file[PROTOCOL_RULE_FILE_SIZE];
 };
 _Static_assert(sizeof(struct protocol_reply) == 288, "the reply has no holes");

@@ -52,7 +52,8 @@ static void every_refusal_is_one_line_with_what_why_and_what_now(void **state) {
          "this is another root directory than its own"},
         {PROTOCOL_CALLER_CONFINED, PROTOCOL_GONE, 125, "was gone before it had looked; try again"},
         {PROTOCOL_CALLER_CONFINED, PROTOCOL_UNREADABLE, 125,
-         "it cannot look at utsrun in /proc; use --via direct"},
+         "it cannot look at utsrun in /proc (another primary group than at login, by newgrp?); use "
+         "--via direct"},
         {PROTOCOL_KERNEL_REFUSED, ETOOMANYREFS, 125, "too many descriptors are on their way"},
         {PROTOCOL_NO_CAPABILITY, EPERM, 125,
          "has no file capability; run: sudo setcap cap_sys_admin=p "},

@@ -1,0 +1,344 @@
+/* Who the service starts a command for: each way to be confined, one by one, and what is none. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "launcher/inherit.h"
+#include "launcher/options.h"
+#include "launcher/request.h"
+#include "tests/integration/harness.h"
+#include "utsbroker/channel.h"
+#include "utsbroker/protocol.h"
+
+static struct protocol_reply ask_by_hand(int channel) {
+    const struct protocol_request request = {.version = PROTOCOL_VERSION,
+                                             .names = PROTOCOL_HOSTNAME,
+                                             .flags = PROTOCOL_TO_SERVICE,
+                                             .hostname = "x.test"};
+    char *command[] = {"true", NULL}, *environment[] = {"PATH=/usr/bin:/bin", NULL};
+    const struct options options = {.hostname = "x.test", .command = command};
+    const struct request_place place = {.closed_stdio = 7};
+    struct protocol_reply record, reply = {.status = PROTOCOL_STATUS_COUNT};
+    struct channel_fds fds = {.n_fds = 2};
+    size_t size = 0;
+
+    fds.fds[PROTOCOL_CWD_FD] = open("/", O_PATH | O_CLOEXEC);
+    if (request_write_launch(&fds.fds[PROTOCOL_LAUNCH_FD], &options, environment, &place) == 0)
+        (void)channel_send(channel, &request, sizeof(request), fds.fds, fds.n_fds);
+    channel_fds_deinit(&fds);
+    if (channel_receive(channel, &record, sizeof(record), &size, &fds) == 0)
+        (void)protocol_decode_reply(&record, size, fds.n_fds, &reply);
+    channel_fds_deinit(&fds);
+    return reply;
+}
+
+static int connect_to(const char *path) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int channel = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    return connect(channel, (const struct sockaddr *)&address, sizeof(address)) == 0 ? channel
+                                                                                     : -errno;
+}
+
+/* What a client does to itself as root, before it becomes the user; NULL: nothing. */
+struct client {
+    const char *what;
+    void (*as_root)(void);
+    const struct user *user;
+    void (*as_user)(void);
+    enum protocol_confinement confinement; /* PROTOCOL_UNCONFINED: it is served */
+    bool groups_differ;
+};
+
+static void or_exit(int r) {
+    if (r < 0)
+        _exit(200);
+}
+
+static void set_no_new_privs(void) {
+    or_exit(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+}
+
+static void set_filter(void) {
+    struct sock_filter allow = {.code = BPF_RET | BPF_K, .k = SECCOMP_RET_ALLOW};
+    const struct sock_fprog program = {.len = 1, .filter = &allow};
+
+    or_exit((int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
+}
+
+static void new_mount(void) {
+    or_exit(unshare(CLONE_NEWNS));
+}
+
+static void new_net(void) {
+    or_exit(unshare(CLONE_NEWNET));
+}
+
+static void new_ipc(void) {
+    or_exit(unshare(CLONE_NEWIPC));
+}
+
+static void new_cgroup(void) {
+    or_exit(unshare(CLONE_NEWCGROUP));
+}
+
+static void new_uts(void) {
+    or_exit(unshare(CLONE_NEWUTS));
+}
+
+static void new_time(void) {
+    or_exit(unshare(CLONE_NEWTIME)); /* for children only: but for what it executes, too */
+}
+
+static void new_user(void) {
+    or_exit(unshare(CLONE_NEWUSER));
+}
+
+/* The children would be in it, and so would the command of one that asked for it. */
+static void new_pid_for_children(void) {
+    or_exit(unshare(CLONE_NEWPID));
+    if (fork() == 0) { /* so that the link is there */
+        or_exit(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+        pause();
+        _exit(0);
+    }
+}
+
+static void new_pid(void) {
+    int status;
+    pid_t pid;
+
+    or_exit(unshare(CLONE_NEWPID));
+    pid = fork();
+    or_exit(pid);
+    if (pid > 0) {
+        (void)waitpid(pid, &status, 0);
+        _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 201);
+    }
+}
+
+/* The same files, and the same mount namespace: only the root is another mount of it. */
+static void new_root(void) {
+    or_exit(chroot("/tmp/test-peer-root"));
+    or_exit(chdir("/"));
+}
+
+static void other_effective_uid(void) {
+    or_exit(setresuid(65534, USER_WITHOUT_NAME->uid, USER_WITHOUT_NAME->uid));
+}
+
+static const struct user lacks_a_group = {
+    .uid = 54321, .gid = 54322, .groups = {54323}, .n_groups = 1};
+static const struct user lacks_the_gid = {
+    .uid = 54321, .gid = 54323, .groups = {54324}, .n_groups = 1};
+static const struct user has_more_groups = {
+    .uid = 54321, .gid = 54322, .groups = {54323, 54324, 54329}, .n_groups = 3};
+static const struct user has_another_gid = {
+    .uid = 54321, .gid = 54324, .groups = {54322, 54323}, .n_groups = 2};
+static const struct user root = {.uid = 0, .gid = 0};
+static const struct user root_with_the_groups = {
+    .uid = 0, .gid = 54322, .groups = {54323, 54324}, .n_groups = 2};
+
+/* Ends with the reply's confinement; 100 for a grant, and 1 more if the groups differ. */
+static _Noreturn void be_client(const struct client *client, const char *path) {
+    struct protocol_reply reply;
+    int channel;
+
+    if (client->as_root != NULL)
+        client->as_root();
+    harness_become(client->user != NULL ? client->user : USER_WITHOUT_NAME);
+    if (client->as_user != NULL)
+        client->as_user();
+    /* As a program is that the user has executed: /proc is theirs. */
+    or_exit(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
+    channel = connect_to(path);
+    if (channel < 0)
+        _exit(202);
+    reply = ask_by_hand(channel);
+    if (reply.status == PROTOCOL_GRANTED)
+        _exit(100 + (int)reply.groups_differ);
+    _exit(reply.status == PROTOCOL_CALLER_CONFINED ? (int)reply.confinement : 203);
+}
+
+static int set_up(void **state) {
+    if (system("mkdir -p /tmp/test-peer-root && mount --bind / /tmp/test-peer-root && "
+               "mount --bind /proc /tmp/test-peer-root/proc && "
+               "mount --bind /run /tmp/test-peer-root/run") != 0)
+        return -1;
+    return harness_set_up(state);
+}
+
+static int tear_down(void **state) {
+    int r = system("umount /tmp/test-peer-root/run /tmp/test-peer-root/proc /tmp/test-peer-root && "
+                   "rmdir /tmp/test-peer-root");
+
+    return harness_tear_down(state) != 0 || r != 0 ? -1 : 0;
+}
+
+static void nobody_gets_out_of_anything_by_the_service(void **state) {
+    static const struct client cases[] = {
+        {"as it is", NULL, NULL, NULL, PROTOCOL_UNCONFINED, false},
+        {"no_new_privs", NULL, NULL, set_no_new_privs, PROTOCOL_NO_NEW_PRIVS, false},
+        {"a seccomp filter", set_filter, NULL, NULL, PROTOCOL_FILTERED, false},
+        {"a mount namespace", new_mount, NULL, NULL, PROTOCOL_OTHER_NAMESPACE, false},
+        {"a network namespace", new_net, NULL, NULL, PROTOCOL_OTHER_NAMESPACE, false},
+        {"an ipc namespace", new_ipc, NULL, NULL, PROTOCOL_OTHER_NAMESPACE, false},
+        {"a cgroup namespace", new_cgroup, NULL, NULL, PROTOCOL_OTHER_NAMESPACE, false},
+        {"a time namespace", new_time, NULL, NULL, PROTOCOL_OTHER_NAMESPACE, false},
+        {"a pid namespace", new_pid, NULL, NULL, PROTOCOL_OTHER_NAMESPACE, false},
+        {"a pid namespace for children", new_pid_for_children, NULL, NULL, PROTOCOL_OTHER_NAMESPACE,
+         false},
+        {"a user namespace", NULL, NULL, new_user, PROTOCOL_OTHER_NAMESPACE, false},
+        {"a uts namespace", new_uts, NULL, NULL, PROTOCOL_UNCONFINED, false},
+        {"another root", new_root, NULL, NULL, PROTOCOL_OTHER_ROOT, false},
+        {"a group less", NULL, &lacks_a_group, NULL, PROTOCOL_LACKS_GROUP, false},
+        {"without the service's gid", NULL, &lacks_the_gid, NULL, PROTOCOL_LACKS_GROUP, false},
+        {"a group more", NULL, &has_more_groups, NULL, PROTOCOL_UNCONFINED, true},
+        /* The kernel shows /proc/PID/ns only to who has the same gid (ptrace(2), access mode). */
+        {"another gid", NULL, &has_another_gid, NULL, PROTOCOL_UNREADABLE, false},
+        {"root", NULL, &root, NULL, PROTOCOL_OTHER_USER, false},
+        {"by half another user", NULL, &root_with_the_groups, other_effective_uid,
+         PROTOCOL_OTHER_USER, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        const struct client *client = &cases[i];
+        int expected = client->confinement != PROTOCOL_UNCONFINED ? (int)client->confinement
+                                                                  : 100 + client->groups_differ;
+        int status;
+        pid_t pid = fork();
+
+        if (pid == 0)
+            be_client(client, harness_service_of(USER_WITHOUT_NAME)->path);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != expected)
+            fail_msg("%s: wait status 0x%x, not exit %d", client->what, status, expected);
+    }
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+static void another_user_cannot_even_connect(void **state) {
+    pid_t pid = fork();
+    int status;
+
+    (void)state;
+    if (pid == 0) {
+        harness_become(USER_NOBODY);
+        _exit(connect_to(harness_service_of(USER_WITHOUT_NAME)->path) == -EACCES ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+/* The one that connected is gone; another, which may be confined or not, has the connection. */
+static void a_peer_that_is_gone_is_refused(void **state) {
+    int ends[2], channel;
+    struct channel_fds fds;
+    size_t size;
+    char byte;
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    pid = fork();
+    if (pid == 0) {
+        harness_become(USER_WITHOUT_NAME);
+        channel = connect_to(harness_service_of(USER_WITHOUT_NAME)->path);
+        _exit(channel_send(ends[1], "x", 1, &channel, 1) == 0 ? 0 : 1);
+    }
+    assert_int_equal(channel_receive(ends[0], &byte, 1, &size, &fds), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    for (int i = 0; i < 2; i++)
+        close(ends[i]);
+    {
+        struct protocol_reply reply = ask_by_hand(fds.fds[0]);
+
+        assert_int_equal(reply.status, PROTOCOL_CALLER_CONFINED);
+        assert_int_equal(reply.confinement, PROTOCOL_GONE);
+    }
+    channel_fds_deinit(&fds);
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+/* What utsrun says of it; and with the flag for it, of other groups. */
+static void no_privs(void *context) {
+    (void)context;
+    set_no_new_privs();
+}
+
+static void it_is_told_in_one_line(void **state) {
+    static const struct {
+        const struct user *user;
+        void (*set_up)(void *context);
+        int code;
+        const char *message;
+    } cases[] = {
+        {USER_WITHOUT_NAME, no_privs, 125,
+         "utsrun: host name 'x.test' refused by the service: no_new_privs is set here"},
+        {&lacks_a_group, NULL, 125, "it has a group that you have not here; log out"},
+        {&has_more_groups, NULL, 0, "; its groups are the service's, not yours: log in again"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        static struct result result;
+        const struct run run = {.user = cases[i].user,
+                                .argv = {UTSRUN_PATH, "-v", "-n", "x.test", "true"},
+                                .set_up = cases[i].set_up};
+
+        harness_run(&run, &result);
+        harness_assert_exit(&result, cases[i].code);
+        if (strstr(result.errors, cases[i].message) == NULL)
+            fail_msg("expected '%s', got: %s", cases[i].message, result.errors);
+    }
+}
+
+static void lower_limits(void *context) {
+    const struct rlimit files = {100, 150}, core = {0, 0}, size = {1 << 20, 1 << 21};
+
+    (void)context;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+    (void)setrlimit(RLIMIT_CORE, &core);
+    (void)setrlimit(RLIMIT_FSIZE, &size);
+    (void)setpriority(PRIO_PROCESS, 0, 7);
+}
+
+/* By the kernel's word: nothing that a caller sends can give them back. */
+static void lowered_limits_and_nice_value_hold_for_the_command(void **state) {
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "x.test", "bash", "-c",
+                                     "ulimit -Sn; ulimit -Hn; ulimit -Hc; ulimit -Sf; ulimit -Hf; "
+                                     "nice; ulimit -n 200 2>/dev/null || echo no"},
+                            .set_up = lower_limits};
+
+    (void)state;
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 0);
+    assert_string_equal(result.output, "100\n150\n0\n1024\n2048\n7\nno\n");
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(nobody_gets_out_of_anything_by_the_service),
+    cmocka_unit_test(another_user_cannot_even_connect),
+    cmocka_unit_test(a_peer_that_is_gone_is_refused),
+    cmocka_unit_test(it_is_told_in_one_line),
+    cmocka_unit_test(lowered_limits_and_nice_value_hold_for_the_command),
+};
+
+TEST_MAIN_AS_ROOT(tests, set_up, tear_down)
