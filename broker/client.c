@@ -141,6 +141,8 @@ static int session_start(struct client *client, bool is_late) {
     client->control = session.control;
     client->service->n_sessions++;
     r = child_watch(client, WATCH_SESSION, &client->session, session.pid);
+    if (r == 0 && session.gate != 0)
+        r = child_watch(client, WATCH_COMMAND, &client->command, session.gate);
     if (r == 0)
         r = client_watch(client, WATCH_CONTROL, client->control, EPOLLIN);
     if (r < 0) {
@@ -190,9 +192,9 @@ static void client_settle(struct client *client) {
 
 /* From the session, before it has read a stranger's byte. */
 static int client_take_command(struct client *client, uint32_t pid) {
-    if (client->command.pid != 0 || pid == 0 || pid > INT32_MAX)
+    if (client->command.pid != 0 || pid > INT32_MAX)
         return -EBADMSG;
-    return child_watch(client, WATCH_COMMAND, &client->command, (pid_t)pid);
+    return pid == 0 ? 0 : child_watch(client, WATCH_COMMAND, &client->command, (pid_t)pid);
 }
 
 /* From a session that may have been taken over: it can have this one client counted, or not. */

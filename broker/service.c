@@ -125,7 +125,7 @@ static bool pid_is_known(const struct service *service, pid_t pid) {
         for (struct client *client = lists[i]->first; client != NULL; client = client->behind)
             if (client->session.pid == pid || client->command.pid == pid)
                 return true;
-    return service->spare.pid == pid;
+    return service->spare.pid == pid || service->spare.gate == pid;
 }
 
 /*
@@ -133,11 +133,16 @@ static bool pid_is_known(const struct service *service, pid_t pid) {
  * killed before it could tell of it. Not while there is a session that could yet tell of one. Known
  * children are their clients' to reap, which is done by now if nothing else is ready.
  */
+static bool can_reap_orphans(struct service *service) {
+    spawn_hear(service);
+    return service->undecided.n == 0 && (service->spare.pid == 0 || service->spare.has_reported);
+}
+
 static void orphans_reap(struct service *service) {
     siginfo_t info = {.si_pid = 0};
 
     service->may_have_orphans = false;
-    while (service->undecided.n == 0) {
+    for (;;) {
         info.si_pid = 0;
         if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0 ||
             pid_is_known(service, info.si_pid))
@@ -206,6 +211,9 @@ static int64_t deadlines_meet(struct service *service) {
         service->accept_again = 0;
     if (service->accept_again != 0 && service->accept_again < next)
         next = service->accept_again;
+    if (service->spare.pid == 0 && service->no_spare_before > now &&
+        service->no_spare_before < next)
+        next = service->no_spare_before;
     if (service->kill_at != 0 && service->kill_at <= now) {
         service->kill_at = now + STOP_PATIENCE_MS;
         service_end_all(service, SIGKILL);
@@ -243,7 +251,8 @@ static int64_t idle_time_left(const struct service *service) {
 /* With nothing else to do. At a limit of processes there is no hurry: one is made when it is
  * needed. */
 static void chores_do(struct service *service, bool has_spare) {
-    orphans_reap(service);
+    if (can_reap_orphans(service))
+        orphans_reap(service);
     if (!has_spare)
         spawn_ahead(service);
 }
@@ -257,7 +266,7 @@ static void service_wait(struct service *service) {
     /* Not while a session works: both would want a processor, and a client waits for the one. */
     bool has_spare = service->spare.pid != 0 || service->n_sessions > 0 || service->kill_at != 0 ||
                      service->no_spare_before > service_now();
-    bool has_chore = !has_spare || service->may_have_orphans;
+    bool has_chore = !has_spare || (service->may_have_orphans && can_reap_orphans(service));
     int n;
 
     if (service->kill_at == 0)

@@ -124,7 +124,7 @@ static int session_make_gate(struct session *session) {
     return gate_open(&session->gate, &setup);
 }
 
-/* The service must know its child before anybody can release it. */
+/* The service must know its child, or that there is none, before anybody can release it. */
 static void session_report_gate(struct session *session) {
     const struct session_message message = {.word = SESSION_HAS_GATE,
                                             .value = (uint32_t)session->gate.pid};
@@ -139,17 +139,20 @@ static void session_open_gate(struct session *session) {
     const struct session_service *service = session->setup->service;
     int r;
 
-    if (session->status != PROTOCOL_GRANTED)
+    if (session->status != PROTOCOL_GRANTED) {
+        if (service != NULL)
+            session_report_gate(session);
         return;
+    }
     r = session_make_gate(session);
-    if (r == 0 && service != NULL)
+    if (r < 0 && service != NULL && service->is_ahead)
+        _exit(SESSION_EXIT_REFUSED);
+    if (service != NULL)
         session_report_gate(session);
     if (r == 0 && service == NULL) {
         session_leave_interrupts_to_gate(session);
         session_limit_patience(session);
     }
-    if (r < 0 && service != NULL && service->is_ahead)
-        _exit(SESSION_EXIT_REFUSED);
     if (r < 0)
         session_refuse(session, PROTOCOL_KERNEL_REFUSED, -r, "clone3(CLONE_NEWUTS): %s",
                        strerror(-r));

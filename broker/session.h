@@ -16,8 +16,9 @@ enum {
 
 /* What a session says to the service: fixed size, one record each. */
 enum session_word {
-    SESSION_HAS_GATE, /* @value: its pid; said before the first stranger's byte is read */
-    SESSION_COUNTS,   /* @value: a counter; answered by a byte, not 0 if there is room */
+    /* @value: its pid, or 0 for none; said once, before the first stranger's byte is read. */
+    SESSION_HAS_GATE,
+    SESSION_COUNTS, /* @value: a counter; answered by a byte, not 0 if there is room */
 };
 
 struct session_message {

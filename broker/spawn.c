@@ -18,7 +18,7 @@
 #include "utsbroker/channel.h"
 
 enum {
-    PAUSE_MS = 1000,       /* behind a failure */
+    PAUSE_MS = 100,       /* behind a failure */
     LOOKUP_AGE_MS = 10000, /* SESSION_PATIENCE_SECONDS */
     SILENCE_SECONDS = 5,   /* how long a client may say nothing */
 };
@@ -42,26 +42,51 @@ static _Noreturn void be_session(const struct service *service, int control, boo
     session_run(&setup);
 }
 
-/* Ends the spare session, which has had no client, if there is one. */
+/* Learns what the spare session's gate is, as soon as it says so: no child may be taken for
+ * another. */
+void spawn_hear(struct service *service) {
+    struct spare *spare = &service->spare;
+    struct session_message message;
+
+    if (spare->pid == 0 || spare->has_reported ||
+        recv(spare->control, &message, sizeof(message), MSG_DONTWAIT) != sizeof(message) ||
+        message.word != SESSION_HAS_GATE)
+        return;
+    spare->gate = (pid_t)message.value;
+    spare->has_reported = true;
+}
+
+/* Ends the spare session, which has had no client, if there is one, and its gate. */
 void spawn_drop(struct service *service) {
     struct spare *spare = &service->spare;
+    pid_t pids[2];
 
-    if (spare->pid != 0) {
-        (void)kill(spare->pid, SIGKILL);
-        (void)waitpid(spare->pid, NULL, 0);
+    spawn_hear(service);
+    pids[0] = spare->pid;
+    pids[1] = spare->gate;
+    /* Neither is reaped by anybody else, so each pid is its own. */
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(pids); i++) {
+        if (pids[i] != 0) {
+            (void)kill(pids[i], SIGKILL);
+            (void)waitpid(pids[i], NULL, 0);
+        }
     }
     base_close_fd(&spare->control);
     *spare = (struct spare)SPARE_NULL;
 }
 
-/* Some child has ended: forgets the spare session if it is that one. */
+/* Some child has ended: forgets the spare session if it, or its gate, is that one. */
 void spawn_look(struct service *service) {
     struct spare *spare = &service->spare;
 
-    if (spare->pid == 0 || waitpid(spare->pid, NULL, WNOHANG) != spare->pid)
+    spawn_hear(service);
+    if (spare->pid != 0 && waitpid(spare->pid, NULL, WNOHANG) == spare->pid)
+        spare->pid = 0;
+    else if (spare->gate != 0 && waitpid(spare->gate, NULL, WNOHANG) == spare->gate)
+        spare->gate = 0;
+    else
         return;
-    base_close_fd(&spare->control);
-    *spare = (struct spare)SPARE_NULL;
+    spawn_drop(service);
     service->no_spare_before = service_now() + PAUSE_MS;
 }
 
@@ -175,6 +200,7 @@ int spawn_take(struct service *service, int connection, bool is_late, struct spa
     }
     if (r < 0)
         return r;
+    spawn_hear(service);
     *session = service->spare;
     service->spare = (struct spare)SPARE_NULL;
     return 0;

@@ -14,8 +14,10 @@ struct service;
 struct spare {
     pid_t pid; /* 0: there is none */
     int control;
-    unsigned policy; /* which one it has: service->policy_generation */
-    int64_t made_at; /* milliseconds of CLOCK_MONOTONIC */
+    bool has_reported; /* what its gate is */
+    pid_t gate;        /* 0: it has none */
+    unsigned policy;   /* which one it has: service->policy_generation */
+    int64_t made_at;   /* milliseconds of CLOCK_MONOTONIC */
 };
 
 #define SPARE_NULL                                                                                 \
@@ -23,5 +25,6 @@ struct spare {
 
 void spawn_ahead(struct service *service);
 int spawn_take(struct service *service, int connection, bool is_late, struct spare *session);
+void spawn_hear(struct service *service);
 void spawn_look(struct service *service);
 void spawn_drop(struct service *service);

@@ -55,8 +55,8 @@ const char *harness_mode(void);
 void harness_assert_nothing_left(const struct user *user);
 char *harness_read_line(int fd);
 
-/* A service that does nothing is two processes: itself, and a session that waits for a client. */
-enum { SERVICE_PROCESSES = 2 };
+/* A service that does nothing: itself, and a session that waits for a client, with its gate. */
+enum { SERVICE_PROCESSES = 3 };
 
 /* A service of the harness's, as a service manager has it. */
 struct test_service {

@@ -1,0 +1,414 @@
+/* The service: clients that do what no launcher does, limits, the policy, starting and stopping. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "tests/integration/harness.h"
+#include "utsbroker/protocol.h"
+
+static pid_t service_pid(void) {
+    return harness_service_of(USER_WITHOUT_NAME)->pid;
+}
+
+static char *service_path(void) {
+    return harness_service_of(USER_WITHOUT_NAME)->path;
+}
+
+static int number_of(const char *format, pid_t pid) {
+    char command[128];
+    FILE *pipe;
+    int n = -1;
+
+    snprintf(command, sizeof(command), format, (int)pid);
+    pipe = popen(command, "re");
+    assert_non_null(pipe);
+    assert_int_equal(fscanf(pipe, "%d", &n), 1);
+    pclose(pipe);
+    return n;
+}
+
+static int n_descriptors(void) {
+    return number_of("ls /proc/%d/fd | wc -l", service_pid());
+}
+
+/* With nothing to do: a session that waits, its gate, and what it needs for them. */
+static bool service_is_quiet(void *context) {
+    pid_t children[8];
+
+    return children_of(service_pid(), children, 8) == 2 && n_descriptors() == *(int *)context;
+}
+
+static void assert_quiet(int n_before) {
+    if (!harness_wait_for(service_is_quiet, &n_before))
+        fail_msg("the service has %d descriptors, %d before", n_descriptors(), n_before);
+}
+
+static int quiet_descriptors(void) {
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "x.test", "true"}};
+
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 0);
+    usleep(200000);
+    return n_descriptors();
+}
+
+static const struct result *client(char *scenario, char *argument) {
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {CLIENT_PATH, service_path(), scenario, argument}};
+
+    harness_run(&run, &result);
+    return &result;
+}
+
+static void assert_lines(const struct result *result, const char *const *lines, size_t n) {
+    const char *at = result->output;
+
+    for (size_t i = 0; i < n; i++) {
+        if (strncmp(at, lines[i], strlen(lines[i])) != 0)
+            fail_msg("line %zu is not '%s': %s %s", i + 1, lines[i], at, result->errors);
+        at += strcspn(at, "\n");
+        at += *at == '\n';
+    }
+    assert_string_equal(at, "");
+}
+
+static void malformed_records_are_refused_and_nothing_is_left(void **state) {
+    static const char *const lines[] = {"status 0 ", "status 2 ", "status 2 ", "status 2 ",
+                                        "status 2 ", "status 2 ", "status 2 ", "status 2 ",
+                                        "status 2 ", "status 2 ", "status 2 ", "status 3 ",
+                                        "status 2 ", "status 2 ", "status 2 "};
+    int before = quiet_descriptors();
+    pid_t pid = service_pid();
+
+    (void)state;
+    assert_lines(client("records", NULL), lines, BASE_ARRAY_SIZE(lines));
+    assert_quiet(before);
+    assert_int_equal(kill(pid, 0), 0);
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+static void descriptors_of_the_wrong_kind_are_refused_and_nothing_is_left(void **state) {
+    static const char *const lines[] = {
+        "status 0 ", /* a good one */
+        "status 2 ",          "status 2 ",
+        "status 2 ",          "status 2 ",          /* no launch description */
+        "status 11 errno 20", "status 11 errno 20", /* no directory */
+        "status 2 ",          "status 0 ",          /* one described, none, one */
+        "status 2 ",          "status 2 ",
+        "status 2 ",          "status 2 ", /* numbers */
+        "status 11 errno 25", "status 11 errno 25",
+        "status 0 errno 0", /* no terminal, a terminal */
+    };
+    int before = quiet_descriptors();
+
+    (void)state;
+    assert_lines(client("kinds", NULL), lines, BASE_ARRAY_SIZE(lines));
+    assert_quiet(before);
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+static void each_notice_comes_once_and_then_the_end(void **state) {
+    static const struct {
+        char *scenario, *script;
+        const char *lines[4];
+        size_t n;
+    } cases[] = {
+        {"run", "exit 7", {"status 0 ", "notice 1792\n", "end"}, 3},
+        {"run", "kill -9 $$", {"status 0 ", "notice 9\n", "end"}, 3},
+        {"run",
+         "(sleep 0.3; kill -CONT $$) & kill -STOP $$; exit 1",
+         {"status 0 ", "notice 4991\n", "notice 256\n", "end"},
+         4},
+        {"twice",
+         "exit 3",
+         {"status 0 ", "end"},
+         2}, /* with the second unread, a reset (unix(7)) */
+        {"run", "exec /no/such/file", {"status 0 ", "notice 32512\n", "end"}, 3},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
+        assert_lines(client(cases[i].scenario, cases[i].script), cases[i].lines, cases[i].n);
+    /* A second request on the connection is never read; a reset may take the notice (unix(7)). */
+    assert_memory_equal(client("twice", "exit 3")->output, "status 0 ", 9);
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+static double seconds_since(const struct timespec *begin) {
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - begin->tv_sec) + (double)(now.tv_nsec - begin->tv_nsec) / 1e9;
+}
+
+/* Clients that say nothing cost no process, hinder nobody, and are dropped after five seconds. */
+static void clients_that_say_nothing_hurt_nobody(void **state) {
+    static struct result result;
+    const struct run silent = {.user = USER_WITHOUT_NAME,
+                               .argv = {CLIENT_PATH, service_path(), "silent", "100"}};
+    const struct run good = {.user = USER_WITHOUT_NAME,
+                             .argv = {UTSRUN_PATH, "-n", "x.test", "true"}};
+    int before = quiet_descriptors(), output, errors, status;
+    struct timespec begin;
+    pid_t pid;
+
+    (void)state;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    pid = harness_start(&silent, &output, &errors);
+    assert_string_equal(harness_read_line(output), "connected");
+    for (int i = 0; i < 20; i++) {
+        harness_run(&good, &result);
+        harness_assert_exit(&result, 0);
+    }
+    assert_true(seconds_since(&begin) < 3);
+    /* The service, the next session and its gate, and the silent one. */
+    assert_true(harness_count_processes(USER_WITHOUT_NAME->uid) <= SERVICE_PROCESSES + 3);
+    assert_memory_equal(harness_read_line(output), "status 14 ", 10); /* PROTOCOL_TOO_LATE */
+    assert_true(seconds_since(&begin) > 4 && seconds_since(&begin) < 8);
+    assert_string_equal(harness_read_line(output), "end");
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    close(output);
+    close(errors);
+    assert_quiet(before);
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+static bool no_command_lives(void *context) {
+    pid_t children[8];
+
+    (void)context;
+    return children_of(service_pid(), children, 8) == 2;
+}
+
+/* Who goes away before they know of a command has none; later it lives, and is nobody's. */
+static void a_client_that_goes_away_leaves_nothing_behind(void **state) {
+    int before = quiet_descriptors();
+
+    (void)state;
+    for (int i = 0; i < 60; i++) {
+        char stage[] = {(char)('0' + i % 3), '\0'};
+
+        harness_assert_exit(client("go-away", stage), 0);
+        if (i % 3 < 2) {
+            assert_true(harness_wait_for(no_command_lives, NULL));
+        } else {
+            usleep(20000);
+            assert_int_equal(number_of("pgrep -c -P %d -x sleep", service_pid()), 1);
+            assert_int_equal(number_of("pkill -P %d -x sleep; echo 0", service_pid()), 0);
+        }
+    }
+    assert_quiet(before);
+}
+
+static unsigned long cpu_ticks(pid_t pid) {
+    char path[64], text[1024] = "";
+    unsigned long user = 0, system = 0;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    file = fopen(path, "re");
+    assert_non_null(file);
+    (void)!fgets(text, sizeof(text), file);
+    fclose(file);
+    (void)sscanf(strrchr(text, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+                 &user, &system);
+    return user + system;
+}
+
+/* As the user, who may do that to their own service. */
+static void set_descriptors(char *limit) {
+    static struct result result;
+    char pid[16];
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {"/usr/bin/prlimit", "--pid", pid, limit}};
+
+    snprintf(pid, sizeof(pid), "%d", (int)service_pid());
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 0);
+}
+
+static void without_descriptors_it_waits_and_does_not_spin(void **state) {
+    static struct result result;
+    const struct run good = {.user = USER_WITHOUT_NAME,
+                             .argv = {UTSRUN_PATH, "-n", "x.test", "true"}};
+    int output, errors, status;
+    unsigned long ticks;
+    pid_t pid;
+
+    (void)state;
+    set_descriptors("--nofile=4:");
+    ticks = cpu_ticks(service_pid());
+    pid = harness_start(&good, &output, &errors);
+    sleep(2);
+    assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
+    assert_true(cpu_ticks(service_pid()) - ticks < 10); /* a tenth of a second, of two */
+    set_descriptors("--nofile=20000:");
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    close(output);
+    close(errors);
+    harness_run(&good, &result);
+    harness_assert_exit(&result, 0);
+}
+
+/* A thousand launches later it is what it was. */
+static void nothing_grows(void **state) {
+    static struct result result;
+    const struct run many = {
+        .user = USER_WITHOUT_NAME,
+        .argv = {"/bin/sh", "-c", "for i in $(seq 500); do " UTSRUN_PATH " -n x.test true; done"}};
+    int before = quiet_descriptors();
+    int memory = number_of("awk '/VmRSS/{print $2}' /proc/%d/status", service_pid()), later;
+
+    (void)state;
+    harness_run(&many, &result);
+    harness_assert_exit(&result, 0);
+    assert_string_equal(result.errors, "");
+    assert_quiet(before);
+    later = number_of("awk '/VmRSS/{print $2}' /proc/%d/status", service_pid());
+    if (later > memory + 256)
+        fail_msg("%d KiB, %d before", later, memory);
+}
+
+static struct result *run_named(char *name, char *script) {
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", name, "sh", "-c", script}};
+
+    harness_run(&run, &result);
+    return &result;
+}
+
+static pid_t start_named(char *name, int *outputp) {
+    const struct run run = {
+        .user = USER_WITHOUT_NAME,
+        .argv = {UTSRUN_PATH, "-n", name, "sh", "-c", "echo ready; exec sleep 60"}};
+    int errors;
+    pid_t pid = harness_start(&run, outputp, &errors);
+
+    assert_string_equal(harness_read_line(*outputp), "ready");
+    close(errors);
+    return pid;
+}
+
+static void end_started(pid_t pid, int output) {
+    int status;
+
+    assert_int_equal(kill(pid, SIGTERM), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    close(output);
+}
+
+static void a_limit_is_counted_by_rule_whatever_becomes_of_the_policy(void **state) {
+    static const char denied[] = "allows no more commands at once than are running; end one";
+    int outputs[2];
+    pid_t pids[2];
+
+    (void)state;
+    policy_write("10-test.conf",
+                 "permit any hostname lab* limit 2\npermit any hostname other limit 1");
+    for (size_t i = 0; i < 2; i++)
+        pids[i] = start_named("lab1", &outputs[i]);
+    assert_non_null(strstr(run_named("lab2", "true")->errors, denied));
+    harness_assert_exit(run_named("other", "true"), 0);
+    /* The same rule elsewhere, then with another limit, then gone and back. */
+    policy_write("10-test.conf", "deny any hostname licence*\n\npermit any hostname lab* limit 2");
+    assert_non_null(strstr(run_named("lab2", "true")->errors, denied));
+    policy_write("10-test.conf", "permit any hostname lab* limit 3");
+    harness_assert_exit(run_named("lab2", "true"), 0);
+    policy_write("10-test.conf", "permit any hostname other");
+    harness_assert_exit(run_named("lab2", "true"), 125);
+    policy_write("10-test.conf", "permit any hostname lab* limit 1");
+    assert_non_null(strstr(run_named("lab2", "true")->errors, denied));
+    end_started(pids[0], outputs[0]);
+    assert_non_null(strstr(run_named("lab2", "true")->errors, denied));
+    end_started(pids[1], outputs[1]);
+    harness_assert_exit(run_named("lab2", "true"), 0);
+    /* One that was not executed gives its place back. */
+    for (int i = 0; i < 3; i++) {
+        static struct result result;
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {UTSRUN_PATH, "-n", "lab1", "/no/such/file"}};
+
+        harness_run(&run, &result);
+        harness_assert_exit(&result, 127);
+    }
+    policy_clear();
+}
+
+/* Twenty at the same time for five places. */
+static void a_race_for_the_last_place_has_as_many_winners_as_places(void **state) {
+    enum { N = 20 };
+    pid_t pids[N];
+    int outputs[N], errors[N], n_refused = 0, status;
+
+    (void)state;
+    policy_write("10-test.conf", "permit any hostname lab* limit 5");
+    for (int i = 0; i < N; i++) {
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {UTSRUN_PATH, "-n", "lab1", "sleep", "60"}};
+
+        pids[i] = harness_start(&run, &outputs[i], &errors[i]);
+    }
+    for (int i = 0; i < 500 && n_refused < N - 5; i++) {
+        usleep(10000);
+        for (int j = 0; j < N; j++)
+            if (pids[j] != 0 && waitpid(pids[j], &status, WNOHANG) == pids[j]) {
+                assert_int_equal(status, 125 << 8);
+                pids[j] = 0;
+                n_refused++;
+            }
+    }
+    usleep(300000);
+    assert_int_equal(number_of("pgrep -c -P %d -x sleep", service_pid()), 5);
+    for (int i = 0; i < N; i++) {
+        if (pids[i] != 0) {
+            assert_int_equal(kill(pids[i], SIGTERM), 0);
+            assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        }
+        close(outputs[i]);
+        close(errors[i]);
+    }
+    assert_int_equal(n_refused, N - 5);
+    policy_clear();
+}
+
+/* Of the same size, right after another, within one tick of the file system's clock. */
+static void the_very_next_request_obeys_a_changed_policy(void **state) {
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        policy_write("10-test.conf",
+                     i % 2 == 0 ? "permit any hostname lab1" : "permit any hostname lab2");
+        harness_assert_exit(run_named("lab1", "true"), i % 2 == 0 ? 0 : 125);
+    }
+    assert_int_equal(chmod(POLICY_FOLDER_ADMIN "/10-test.conf", 0666), 0);
+    assert_non_null(strstr(run_named("lab2", "true")->errors, "has an error"));
+    policy_clear();
+    harness_assert_exit(run_named("lab2", "true"), 125);
+    harness_assert_exit(run_named("x.test", "true"), 0);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(malformed_records_are_refused_and_nothing_is_left),
+    cmocka_unit_test(descriptors_of_the_wrong_kind_are_refused_and_nothing_is_left),
+    cmocka_unit_test(each_notice_comes_once_and_then_the_end),
+    cmocka_unit_test(clients_that_say_nothing_hurt_nobody),
+    cmocka_unit_test(a_client_that_goes_away_leaves_nothing_behind),
+    cmocka_unit_test(without_descriptors_it_waits_and_does_not_spin),
+    cmocka_unit_test(nothing_grows),
+    cmocka_unit_test(a_limit_is_counted_by_rule_whatever_becomes_of_the_policy),
+    cmocka_unit_test(a_race_for_the_last_place_has_as_many_winners_as_places),
+    cmocka_unit_test(the_very_next_request_obeys_a_changed_policy),
+};
+
+HARNESS_MAIN(tests)
