@@ -1,24 +1,20 @@
 #include "broker/service.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "broker/begin.h"
 #include "broker/client.h"
-#include "broker/privilege.h"
 #include "utsbroker/base.h"
 
 enum {
@@ -311,68 +307,10 @@ static int signals_begin(struct service *service) {
     return 0;
 }
 
-/* So that audit knows whose commands these are (pam_loginuid(8)); who logs in has it set already.
- */
-static void loginuid_set(void) {
-    CLEANUP_FD int fd = open("/proc/self/loginuid", O_RDWR | O_CLOEXEC);
-    char text[16];
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
-
-    if (n <= 0)
-        return;
-    text[n] = '\0';
-    if (strcmp(text, "4294967295") != 0)
-        return;
-    n = snprintf(text, sizeof(text), "%u", (unsigned)getuid());
-    /* Not every kernel has it, and not every container may: then audit knows no more than before.
-     */
-    if (pwrite(fd, text, (size_t)n, 0) != n) /* at the beginning only: no partial writes */
-        (void)fputs("utsbroker: the login uid could not be set\n", stderr);
-}
-
-/* Each command costs two descriptors, and gets its caller's own limit. */
-static int descriptors_begin(void) {
-    struct rlimit limit;
-    CLEANUP_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-    if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return -errno;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return -errno;
-    /* Linux 5.9; closes nothing, as there is none so high. */
-    return syscall(SYS_close_range, ~0U, ~0U, 0) < 0 ? -errno : 0;
-}
-
-/* From here on the service holds CAP_SYS_ADMIN, not effective, and can gain nothing else. */
-static void privilege_begin(void) {
-    int r;
-
-    /* Before the process is made not dumpable: afterwards its files in /proc are root's. */
-    loginuid_set();
-    r = privilege_keep_sys_admin();
-    if (r == PRIVILEGE_E_MISSING) {
-        (void)fputs(
-            "utsbroker: the service needs CAP_SYS_ADMIN, as an ambient capability: start it "
-            "by utsbroker@UID.socket of systemd, or see the README\n",
-            stderr);
-        exit(1);
-    }
-    if (r == 0)
-        r = privilege_forbid_attach();
-    if (r == 0)
-        r = privilege_forbid_new();
-    /* What a command leaves behind becomes a child of ours, so that it is known to live. */
-    if (r == 0 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
-        r = -errno;
-    if (r < 0)
-        service_die("keeping CAP_SYS_ADMIN only", r);
-}
-
 static void service_begin(struct service *service) {
     const struct listener *listener = &service->setup->listener;
     struct epoll_event event = {.events = 0};
-    int r = descriptors_begin();
+    int r = begin_descriptors();
 
     if (r < 0)
         service_die(r == -ENOSYS ? "Linux 5.9 is needed" : "preparing descriptors", r);
@@ -382,7 +320,7 @@ static void service_begin(struct service *service) {
     r = signals_begin(service);
     if (r < 0)
         service_die("watching signals", r);
-    privilege_begin();
+    begin_privilege();
     r = subject_init_self(&service->subject);
     if (r == 0)
         r = peer_reference_init(&service->reference);

@@ -18,7 +18,7 @@
 #include "utsbroker/channel.h"
 
 enum {
-    PAUSE_MS = 100,       /* behind a failure */
+    PAUSE_MS = 100,        /* behind a failure */
     LOOKUP_AGE_MS = 10000, /* SESSION_PATIENCE_SECONDS */
     SILENCE_SECONDS = 5,   /* how long a client may say nothing */
 };
