@@ -38,6 +38,12 @@ bool harness_is_service(void) {
     return strcmp(harness_mode(), "service") == 0;
 }
 
+/* How often a test tries that tries moments of chance: less where it waits for a service each time.
+ */
+int harness_repeats(int n) {
+    return harness_is_service() ? n / 4 : n;
+}
+
 static void services_stop(void) {
     for (size_t i = 0; i < BASE_ARRAY_SIZE(services); i++)
         if (services[i].pid != 0)

@@ -208,7 +208,7 @@ static void an_interrupt_of_the_group_is_the_commands_to_handle(void **state) {
     static const int signals[] = {SIGINT, SIGQUIT, SIGHUP};
 
     (void)state;
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < harness_repeats(300); i++) {
         struct running running = start_recorder(lead_a_group);
 
         assert_int_equal(kill(-running.utsrun, signals[(size_t)i % BASE_ARRAY_SIZE(signals)]), 0);
@@ -222,7 +222,7 @@ static void an_interrupt_of_the_group_at_any_moment_ends_all(void **state) {
     unsigned seed = 17;
 
     (void)state;
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < harness_repeats(300); i++) {
         const struct run run = {.user = USER_WITHOUT_NAME,
                                 .argv = {UTSRUN_PATH, "-n", "x.test", "sleep", "100"},
                                 .set_up = lead_a_group};
@@ -266,7 +266,7 @@ static void a_signal_at_any_moment_ends_all(void **state) {
     unsigned seed = 5;
 
     (void)state;
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < harness_repeats(300); i++) {
         const struct run run = {.user = USER_WITHOUT_NAME,
                                 .argv = {UTSRUN_PATH, "-n", "x.test", "sleep", "100"}};
         const struct timespec pause = {.tv_nsec = rand_r(&seed) % 5000000};
@@ -319,7 +319,7 @@ static void a_broker_that_is_killed_at_any_moment_leaves_no_command(void **state
     unsigned seed = 23, n_killed = 0;
 
     (void)state;
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < harness_repeats(300); i++) {
         const struct run run = {.user = USER_WITHOUT_NAME,
                                 .argv = {UTSRUN_PATH, "-n", "x.test", "sleep", "100"}};
         const struct timespec pause = {.tv_nsec = 300000 + rand_r(&seed) % start_ns};
@@ -439,7 +439,7 @@ static void a_session_or_gate_that_is_killed_at_any_moment_leaves_nothing(void *
     unsigned seed = 29, n_refused = 0, n_killed = 0;
 
     (void)state;
-    for (int i = 0; i < 150; i++) {
+    for (int i = 0; i < harness_repeats(400); i++) {
         const struct run run = {.user = USER_WITHOUT_NAME,
                                 .argv = {UTSRUN_PATH, "-n", "x.test", "sleep", "100"}};
         pid_t children[4] = {0};
@@ -465,7 +465,7 @@ static void a_session_or_gate_that_is_killed_at_any_moment_leaves_nothing(void *
         close(errors);
         harness_assert_nothing_left(USER_WITHOUT_NAME);
     }
-    print_message("of 150, %u ended without an answer, %u commands were killed\n", n_refused,
+    print_message("of 100, %u ended without an answer, %u commands were killed\n", n_refused,
                   n_killed);
     assert_true(n_refused > 2 && n_killed > 2);
 }
@@ -475,7 +475,7 @@ static void a_launcher_that_is_killed_at_any_moment_hurts_nobody_else(void **sta
     unsigned seed = 31, n_lived = 0;
 
     (void)state;
-    for (int i = 0; i < 150; i++) {
+    for (int i = 0; i < harness_repeats(400); i++) {
         const struct run run = {.user = USER_WITHOUT_NAME,
                                 .argv = {UTSRUN_PATH, "-n", "x.test", "sleep", "100"}};
         int output, errors, status;
@@ -495,7 +495,7 @@ static void a_launcher_that_is_killed_at_any_moment_hurts_nobody_else(void **sta
             (void)kill(children[--n], SIGKILL);
         harness_assert_nothing_left(USER_WITHOUT_NAME);
     }
-    print_message("of 150 commands %u lived without their launcher\n", n_lived);
+    print_message("of 100 commands %u lived without their launcher\n", n_lived);
 }
 
 static void a_service_that_dies_leaves_the_command_and_its_status(void **state) {
