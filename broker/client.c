@@ -250,6 +250,8 @@ static void session_has_ended(struct client *client) {
     } else if (client->stop_signal != 0) {
         client_note_stop(client, client->stop_signal);
     }
+    if (client->service->kill_at != 0)
+        client_end(client, SIGTERM);
     client_settle(client);
 }
 
@@ -314,16 +316,19 @@ void client_note_stop(struct client *client, int signal_number) {
 }
 
 /*
- * The service stops: a request that is not decided ends, a command gets @signal_number, with all of
- * its process group, which the gate made for it. @client may be gone afterwards.
+ * The service stops: a command gets @signal_number, with all of its process group, which the gate
+ * made for it; where a session still works, when that has ended. @client may be gone afterwards.
  */
 void client_end(struct client *client, int signal_number) {
     if (client->list == &client->service->silent) {
         client_free(client);
         return;
     }
-    if (client->list == &client->service->undecided)
-        child_signal(&client->session, SIGKILL);
+    if (!client->session.has_ended) {
+        if (signal_number == SIGKILL)
+            child_signal(&client->session, SIGKILL);
+        return;
+    }
     if (client->command.pid == 0 || client->command.has_ended)
         return;
     (void)kill(-client->command.pid, signal_number);

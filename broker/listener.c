@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -53,50 +54,62 @@ int listener_take(struct listener *listener) {
     return 0;
 }
 
-/* Removes what a service that was killed left behind: our own socket, at which nobody listens. */
-static int stale_remove(const struct sockaddr_un *address) {
-    CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+/* True for what a service that was killed left behind: our own socket, at which nobody listens. */
+static bool is_stale(const char *path) {
     struct stat status;
+
+    return lstat(path, &status) == 0 && S_ISSOCK(status.st_mode) && status.st_uid == geteuid();
+}
+
+/* Returns 0 if a socket may be put at the address. */
+static int address_check(const struct sockaddr_un *address) {
+    CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
         return -errno;
     if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
         return LISTENER_E_IN_USE;
-    if (errno != ECONNREFUSED || lstat(address->sun_path, &status) < 0 ||
-        !S_ISSOCK(status.st_mode) || status.st_uid != geteuid())
-        return -EADDRINUSE;
-    return unlink(address->sun_path) < 0 ? -errno : 0;
+    if (errno == ENOENT || (errno == ECONNREFUSED && is_stale(address->sun_path)))
+        return 0;
+    return errno == ECONNREFUSED ? -EADDRINUSE : -errno;
+}
+
+static int bind_and_listen(int fd, const struct sockaddr_un *address) {
+    mode_t mask = umask(0177);
+    int r = bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
+
+    (void)umask(mask);
+    return r == 0 && listen(fd, BACKLOG) < 0 ? -errno : r;
 }
 
 /*
- * Binds a socket of mode 0600 at @path, which must live as long as @listener. Its folder must be
- * one in which nobody else can rename or remove. Returns 0, LISTENER_E_IN_USE or a negative errno.
+ * Binds a socket of mode 0600 at @path, which must live as long as @listener. It gets there by
+ * rename(2), so whatever is at the path listens. Its folder must be one in which nobody else can
+ * rename or remove. Returns 0, LISTENER_E_IN_USE or a negative errno.
  */
 int listener_bind(struct listener *listener, const char *path) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    CLEANUP_FD int fd = -1;
-    mode_t mask;
+    static const char suffix[] = ".new";
+    struct sockaddr_un address = {.sun_family = AF_UNIX}, place = {.sun_family = AF_UNIX};
+    CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int r;
 
-    if (strlen(path) >= sizeof(address.sun_path))
-        return -ENAMETOOLONG;
-    memcpy(address.sun_path, path, strlen(path));
-    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
-    mask = umask(0177);
-    r = bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
-    if (r == -EADDRINUSE) {
-        r = stale_remove(&address);
-        if (r == 0)
-            r = bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
-    }
-    (void)umask(mask);
+    if (strlen(path) + strlen(suffix) >= sizeof(address.sun_path))
+        return -ENAMETOOLONG;
+    memcpy(place.sun_path, path, strlen(path));
+    memcpy(address.sun_path, path, strlen(path));
+    memcpy(address.sun_path + strlen(path), suffix, strlen(suffix));
+    r = address_check(&place);
+    if (r == 0 && is_stale(address.sun_path))
+        (void)unlink(address.sun_path);
+    if (r == 0)
+        r = bind_and_listen(fd, &address);
+    if (r == 0 && rename(address.sun_path, path) < 0)
+        r = -errno;
     if (r != 0)
         return r;
     listener->path = path;
-    if (listen(fd, BACKLOG) < 0)
-        return -errno;
     listener->fd = base_steal_fd(&fd);
     return 0;
 }

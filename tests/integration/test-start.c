@@ -47,8 +47,9 @@ static void what_is_missing_to_start_is_told(void **state) {
          "0123456789012345678901234567890123456789012345678901234567890123456789"
          "0123456789012345678901234567890123456789",
          125, "listening failed: File name too long"},
-        {"touch " FOLDER "/file; exec " AS_SERVICE BROKER_PATH " --listen " FOLDER "/file", 125,
-         "listening failed: Address already in use"},
+        {"install -o 54321 /dev/null " FOLDER "/file; exec " AS_SERVICE BROKER_PATH
+         " --listen " FOLDER "/file",
+         125, "listening failed: Address already in use"},
         /* What no_new_privs makes of the file's capability: nothing. */
         {"exec setpriv --reuid 54321 --regid 54322 --clear-groups sh -c "
          "'exec setpriv --no-new-privs " BROKER_PATH " --listen " SOCKET "'",
