@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "broker/begin.h"
 #include "broker/privilege.h"
 #include "broker/service.h"
 #include "broker/session.h"
@@ -150,8 +151,12 @@ static _Noreturn void run_service(const struct options *options, struct listener
                                   int taken) {
     struct service_setup setup = {.policy_folders = options->policy_folders,
                                   .n_policy_folders = options->n_policy_folders};
-    int r = options->socket_path != NULL ? listener_bind(listener, options->socket_path) : taken;
+    int r = taken;
 
+    /* Before there is a socket: who cannot serve shall not seem to. */
+    begin_privilege();
+    if (options->socket_path != NULL)
+        r = listener_bind(listener, options->socket_path);
     if (r == LISTENER_E_NONE)
         usage_fail(
             "--listen without a path takes its socket from the service manager (LISTEN_FDS), "

@@ -320,7 +320,6 @@ static void service_begin(struct service *service) {
     r = signals_begin(service);
     if (r < 0)
         service_die("watching signals", r);
-    begin_privilege();
     r = subject_init_self(&service->subject);
     if (r == 0)
         r = peer_reference_init(&service->reference);
