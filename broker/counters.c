@@ -22,9 +22,9 @@ static char *rule_describe(const struct policy *policy, const struct policy_rule
         const struct policy_subject *subject = &policy->subjects[rule->first_subject + i];
 
         if (subject->is_id)
-            (void)fprintf(out, "\n%d #%u", (int)subject->kind, (unsigned)subject->id);
+            (void)fprintf(out, "\n%d id %u", (int)subject->kind, (unsigned)subject->id);
         else
-            (void)fprintf(out, "\n%d %s", (int)subject->kind, subject->name);
+            (void)fprintf(out, "\n%d name %s", (int)subject->kind, subject->name);
     }
     for (size_t i = 0; i < rule->n_patterns; i++) {
         const struct policy_pattern *pattern = &policy->patterns[rule->first_pattern + i];

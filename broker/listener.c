@@ -54,24 +54,26 @@ int listener_take(struct listener *listener) {
     return 0;
 }
 
-/* True for what a service that was killed left behind: our own socket, at which nobody listens. */
-static bool is_stale(const char *path) {
-    struct stat status;
-
-    return lstat(path, &status) == 0 && S_ISSOCK(status.st_mode) && status.st_uid == geteuid();
-}
-
-/* Returns 0 if a socket may be put at the address. */
+/*
+ * Returns 0 if a socket may be put at the address: nothing is there, or what a service that was
+ * killed left behind, our own socket, at which nobody listens.
+ */
 static int address_check(const struct sockaddr_un *address) {
-    CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct stat status;
+    int error;
 
     if (fd < 0)
         return -errno;
-    if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
+    /* EAGAIN: one that listens and is too busy to answer (unix(7)). */
+    error = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ? 0 : errno;
+    if (error == 0 || error == EAGAIN)
         return LISTENER_E_IN_USE;
-    if (errno == ENOENT || (errno == ECONNREFUSED && is_stale(address->sun_path)))
-        return 0;
-    return errno == ECONNREFUSED ? -EADDRINUSE : -errno;
+    if (lstat(address->sun_path, &status) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    if (!S_ISSOCK(status.st_mode) || status.st_uid != geteuid() || error != ECONNREFUSED)
+        return -EADDRINUSE;
+    return 0;
 }
 
 static int bind_and_listen(int fd, const struct sockaddr_un *address) {
@@ -88,21 +90,24 @@ static int bind_and_listen(int fd, const struct sockaddr_un *address) {
  * rename or remove. Returns 0, LISTENER_E_IN_USE or a negative errno.
  */
 int listener_bind(struct listener *listener, const char *path) {
-    static const char suffix[] = ".new";
     struct sockaddr_un address = {.sun_family = AF_UNIX}, place = {.sun_family = AF_UNIX};
     CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    size_t length = strlen(path);
     int r;
 
     if (fd < 0)
         return -errno;
-    if (strlen(path) + strlen(suffix) >= sizeof(address.sun_path))
-        return -ENAMETOOLONG;
-    memcpy(place.sun_path, path, strlen(path));
-    memcpy(address.sun_path, path, strlen(path));
-    memcpy(address.sun_path + strlen(path), suffix, strlen(suffix));
+    if (length == 0 || length >= sizeof(address.sun_path))
+        return length == 0 ? -ENOENT : -ENAMETOOLONG;
+    memcpy(place.sun_path, path, length);
+    /* Another name in the same folder, and no longer: what fits, fits. */
+    memcpy(address.sun_path, path, length);
+    address.sun_path[length - 1] = path[length - 1] == '~' ? '_' : '~';
     r = address_check(&place);
-    if (r == 0 && is_stale(address.sun_path))
-        (void)unlink(address.sun_path);
+    if (r == 0)
+        r = address_check(&address);
+    if (r == 0 && unlink(address.sun_path) < 0 && errno != ENOENT)
+        r = -errno;
     if (r == 0)
         r = bind_and_listen(fd, &address);
     if (r == 0 && rename(address.sun_path, path) < 0)
@@ -121,7 +126,8 @@ void listener_tell_ready(const struct listener *listener) {
     size_t length = listener->notify_socket != NULL ? strlen(listener->notify_socket) : 0;
     CLEANUP_FD int fd = -1;
 
-    if (length < 2 || length >= sizeof(address.sun_path))
+    if (length < 2 || length >= sizeof(address.sun_path) ||
+        (listener->notify_socket[0] != '/' && listener->notify_socket[0] != '@'))
         return;
     memcpy(address.sun_path, listener->notify_socket, length);
     if (address.sun_path[0] == '@') /* the abstract namespace, unix(7) */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -94,20 +95,95 @@ static void more_than_exec_takes_is_refused(void **state) {
                      0);
 }
 
-/* Each byte of a good description changed, and each length cut: refused, or read as it stands. */
-static void malformed_descriptions_are_refused(void **state) {
+/* What the service is asked for: what is here is nobody's default. */
+static void inheritance_fill(struct inheritance *inheritance, sigset_t *mask) {
+    static const int32_t numbers[] = {0, 2, 7, 1000, LAUNCH_DESCRIPTOR_MAX - 1};
+
+    *inheritance = (struct inheritance){.n_fds = BASE_ARRAY_SIZE(numbers),
+                                        .umask = 0127,
+                                        .ignored_signals = UINT64_C(0x8000000000001002),
+                                        .mask = mask};
+    memcpy(inheritance->numbers, numbers, sizeof(numbers));
+    (void)sigemptyset(mask);
+    (void)sigaddset(mask, SIGHUP);
+    (void)sigaddset(mask, 64);
+}
+
+static void the_place_of_the_caller_is_read_as_it_was_written(void **state) {
     char *command[] = {"cmd", "arg", NULL};
     char *environment[] = {"A=b", NULL};
     struct options options = {.hostname = "a.test", .command = command};
+    struct inheritance inheritance;
+    struct request_place place = {.closed_stdio = 2, .inheritance = &inheritance};
+    struct launch launch = LAUNCH_NULL;
     CLEANUP_FD int fd = -1;
-    CLEANUP_FREE char *good = NULL;
-    size_t size;
+    sigset_t mask;
+
+    (void)state;
+    inheritance_fill(&inheritance, &mask);
+    assert_int_equal(request_write_launch(&fd, &options, environment, &place), 0);
+    assert_int_equal(launch_read(&launch, fd), 0);
+    assert_int_equal(launch.header.closed_stdio, 2);
+    assert_int_equal(launch.header.n_descriptors, inheritance.n_fds);
+    assert_memory_equal(launch.descriptors, inheritance.numbers,
+                        inheritance.n_fds * sizeof(int32_t));
+    assert_int_equal(launch.header.umask, 0127);
+    assert_true(launch.header.ignored_signals == UINT64_C(0x8000000000001002));
+    assert_true(launch.header.blocked_signals == UINT64_C(0x8000000000000001));
+    assert_int_equal(launch.header.n_arguments, 2);
+    assert_string_equal(launch.arguments[0], "cmd");
+    assert_string_equal(launch.arguments[1], "arg");
+    assert_null(launch.arguments[2]);
+    assert_int_equal(launch.header.n_environment, 1);
+    assert_string_equal(launch.environment[0], "A=b");
+    launch_deinit(&launch);
+}
+
+/* In direct mode all of it is inherited, and nothing of it is said. */
+static void without_the_service_no_place_is_described(void **state) {
+    char *command[] = {"cmd", NULL};
+    char *environment[] = {NULL};
+    struct options options = {.hostname = "a.test", .command = command};
+    struct launch launch = LAUNCH_NULL;
+    CLEANUP_FD int fd = -1;
 
     (void)state;
     assert_int_equal(request_write_launch(&fd, &options, environment,
                                           &(struct request_place){.closed_stdio = 0}),
                      0);
-    good = read_whole(fd, &size);
+    assert_int_equal(launch_read(&launch, fd), 0);
+    assert_int_equal(launch.header.n_descriptors, 0);
+    assert_int_equal(launch.header.n_processors, 0);
+    assert_true(launch.header.ignored_signals == 0 && launch.header.blocked_signals == 0);
+    launch_deinit(&launch);
+}
+
+/* What was read is in the bytes that were read, and what it says can be done. */
+static void assert_harmless(const struct launch *launch, const char *bytes, size_t size) {
+    const struct launch_header *header = &launch->header;
+    const char *at = bytes + sizeof(*header) + header->n_descriptors * sizeof(int32_t);
+
+    assert_true(header->n_descriptors <= CHANNEL_FDS_MAX && header->umask <= 0777);
+    assert_true(header->n_processors <= LAUNCH_PROCESSORS_MAX && header->closed_stdio <= 7);
+    assert_true(header->n_arguments >= 1);
+    for (size_t i = 0; i < header->n_descriptors; i++)
+        assert_true(launch->descriptors[i] > (i > 0 ? launch->descriptors[i - 1] : -1) &&
+                    launch->descriptors[i] < LAUNCH_DESCRIPTOR_MAX);
+    for (size_t i = 0; i < header->n_arguments; i++) {
+        assert_ptr_equal(launch->arguments[i], at);
+        at += strlen(at) + 1;
+    }
+    assert_null(launch->arguments[header->n_arguments]);
+    for (size_t i = 0; i < header->n_environment; i++) {
+        assert_ptr_equal(launch->environment[i], at);
+        at += strlen(at) + 1;
+    }
+    assert_null(launch->environment[header->n_environment]);
+    assert_ptr_equal(at, bytes + size);
+}
+
+/* Each byte of a good description changed, and each length cut: refused, or read as it stands. */
+static void malform(const char *good, size_t size) {
     for (size_t cut = 0; cut < size; cut++) {
         CLEANUP_FREE char *bytes = malloc(cut + 1);
         struct launch launch = LAUNCH_NULL;
@@ -125,8 +201,134 @@ static void malformed_descriptions_are_refused(void **state) {
             bytes[at] = (char)(bytes[at] ^ flip);
             r = launch_parse(&launch, bytes, size);
             assert_true(r == 0 || r == -EBADMSG);
+            if (r == 0)
+                assert_harmless(&launch, bytes, size);
             launch_deinit(&launch);
         }
+    }
+}
+
+static void malformed_descriptions_are_refused(void **state) {
+    char *command[] = {"cmd", "arg", NULL};
+    char *environment[] = {"A=b", NULL};
+    struct options options = {.hostname = "a.test", .command = command};
+    struct inheritance inheritance;
+    const struct request_place places[] = {{.inheritance = NULL}, {.inheritance = &inheritance}};
+    sigset_t mask;
+
+    (void)state;
+    inheritance_fill(&inheritance, &mask);
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(places); i++) {
+        CLEANUP_FD int fd = -1;
+        CLEANUP_FREE char *good = NULL;
+        size_t size;
+
+        assert_int_equal(request_write_launch(&fd, &options, environment, &places[i]), 0);
+        good = read_whole(fd, &size);
+        malform(good, size);
+    }
+}
+
+/* Parses a header, @n_given numbers and one argument. */
+static int parse_numbers(const struct launch_header *header, const int32_t *numbers,
+                         size_t n_given) {
+    const size_t size = sizeof(*header) + n_given * sizeof(*numbers) + sizeof("a");
+    CLEANUP_FREE char *bytes = malloc(size);
+    struct launch launch = LAUNCH_NULL;
+    int r;
+
+    memcpy(bytes, header, sizeof(*header));
+    if (n_given > 0)
+        memcpy(bytes + sizeof(*header), numbers, n_given * sizeof(*numbers));
+    memcpy(bytes + size - sizeof("a"), "a", sizeof("a"));
+    r = launch_parse(&launch, bytes, size);
+    if (r == 0)
+        assert_harmless(&launch, bytes, size);
+    launch_deinit(&launch);
+    return r;
+}
+
+static void numbers_of_descriptors_ascend(void **state) {
+    static const struct {
+        int32_t numbers[4];
+        size_t n_given;
+        uint32_t n_said;
+        int result;
+    } cases[] = {
+        {{0}, 0, 0, 0},
+        {{0}, 1, 1, 0},
+        {{0, 1, 2}, 3, 3, 0},
+        {{0, 2, 7, 1000}, 4, 4, 0},
+        {{LAUNCH_DESCRIPTOR_MAX - 1}, 1, 1, 0},
+        {{LAUNCH_DESCRIPTOR_MAX}, 1, 1, -EBADMSG},
+        {{0, LAUNCH_DESCRIPTOR_MAX}, 2, 2, -EBADMSG},
+        {{INT32_MAX}, 1, 1, -EBADMSG},
+        {{-1}, 1, 1, -EBADMSG},
+        {{-2, -1}, 2, 2, -EBADMSG},
+        {{INT32_MIN}, 1, 1, -EBADMSG},
+        {{0, -1}, 2, 2, -EBADMSG},
+        {{0, 0}, 2, 2, -EBADMSG},
+        {{3, 4, 4}, 3, 3, -EBADMSG},
+        {{1, 0}, 2, 2, -EBADMSG},
+        {{0, 1, 3, 2}, 4, 4, -EBADMSG},
+        {{0, 1}, 2, 1, -EBADMSG}, /* one more than is said: its bytes are strings too many */
+        {{0, 1}, 2, 3, -EBADMSG}, /* one less: two bytes are left, and they are the argument's */
+        {{0}, 0, 1, -EBADMSG},
+        {{0}, 1, CHANNEL_FDS_MAX, -EBADMSG},
+        {{0}, 1, CHANNEL_FDS_MAX + 1, -EBADMSG},
+        {{0}, 1, 1U << 30, -EBADMSG}, /* times four it is nothing, in 32 bits */
+        {{0}, 1, (1U << 30) + 1, -EBADMSG},
+        {{0}, 1, UINT32_MAX, -EBADMSG},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        const struct launch_header header = {
+            .version = LAUNCH_VERSION, .n_arguments = 1, .n_descriptors = cases[i].n_said};
+
+        if (parse_numbers(&header, cases[i].numbers, cases[i].n_given) != cases[i].result)
+            fail_msg("case %zu", i);
+    }
+}
+
+static void there_are_as_many_descriptors_as_one_record_carries(void **state) {
+    int32_t numbers[CHANNEL_FDS_MAX + 2];
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(numbers); i++)
+        numbers[i] = (int32_t)i;
+    for (size_t n = CHANNEL_FDS_MAX - 1; n <= BASE_ARRAY_SIZE(numbers); n++) {
+        const struct launch_header header = {
+            .version = LAUNCH_VERSION, .n_arguments = 1, .n_descriptors = (uint32_t)n};
+
+        assert_int_equal(parse_numbers(&header, numbers, n), n <= CHANNEL_FDS_MAX ? 0 : -EBADMSG);
+    }
+}
+
+static void what_cannot_be_meant_is_refused(void **state) {
+    static const struct {
+        uint32_t umask, n_processors;
+        int result;
+    } cases[] = {
+        {0, 0, 0},
+        {0777, 0, 0},
+        {01000, 0, -EBADMSG},
+        {UINT32_MAX, 0, -EBADMSG},
+        {0, 1, 0},
+        {0, LAUNCH_PROCESSORS_MAX, 0},
+        {0, LAUNCH_PROCESSORS_MAX + 1, -EBADMSG},
+        {0, UINT32_MAX, -EBADMSG},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        const struct launch_header header = {.version = LAUNCH_VERSION,
+                                             .n_arguments = 1,
+                                             .umask = cases[i].umask,
+                                             .n_processors = cases[i].n_processors};
+
+        if (parse_numbers(&header, NULL, 0) != cases[i].result)
+            fail_msg("case %zu", i);
     }
 }
 
@@ -196,7 +398,12 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_is_written_is_what_is_read),
     cmocka_unit_test(the_description_is_sealed),
     cmocka_unit_test(more_than_exec_takes_is_refused),
+    cmocka_unit_test(the_place_of_the_caller_is_read_as_it_was_written),
+    cmocka_unit_test(without_the_service_no_place_is_described),
     cmocka_unit_test(malformed_descriptions_are_refused),
+    cmocka_unit_test(numbers_of_descriptors_ascend),
+    cmocka_unit_test(there_are_as_many_descriptors_as_one_record_carries),
+    cmocka_unit_test(what_cannot_be_meant_is_refused),
     cmocka_unit_test(counts_and_strings_must_agree),
     cmocka_unit_test(descriptors_that_are_no_sealed_memfd_are_refused),
 };

@@ -1,0 +1,568 @@
+/* The socket that the service listens on: passed by the service manager, or bound here. */
+
+#include "broker/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "tests/test.h"
+
+/* In a child, where cmocka's assertions do not reach. */
+#define CHECK(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            dprintf(2, "%s:%d: " #condition ": %m\n", __FILE__, __LINE__);                         \
+            _exit(1);                                                                              \
+        }                                                                                          \
+    } while (0)
+
+static char root[] = "/tmp/test-listener-XXXXXX";
+
+static int make_root(void **state) {
+    (void)state;
+    return mkdtemp(root) == NULL ? -1 : chdir(root);
+}
+
+static int remove_root(void **state) {
+    char command[64];
+
+    (void)state;
+    (void)snprintf(command, sizeof(command), "rm -rf %s", root);
+    return chdir("/") == 0 ? system(command) : -1;
+}
+
+static int n_open(void) {
+    int n = 0;
+
+    for (int fd = 0; fd < 1024; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+static bool exists(const char *path) {
+    struct stat status;
+
+    return lstat(path, &status) == 0;
+}
+
+/* A socket of AF_UNIX bound at @path, which is removed first; listening if it can. */
+static int socket_bind(const char *path, int type, bool is_listening) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+    (void)unlink(path);
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        (is_listening && listen(fd, 5) < 0))
+        return -1;
+    return fd;
+}
+
+/* Connects to @path. Returns a descriptor or a negative errno. */
+static int socket_connect(const char *path) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    assert_true(fd >= 0);
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+        return fd;
+    (void)close(fd);
+    return -errno;
+}
+
+static void assert_listening(const char *path) {
+    int fd = socket_connect(path);
+
+    assert_true(fd >= 0);
+    close(fd);
+}
+
+/* What is descriptor 3. */
+enum passed {
+    NOTHING,
+    A_FILE,
+    A_PIPE,
+    STREAM_LISTENING,
+    DATAGRAM,
+    SEQPACKET_BOUND,
+    SEQPACKET_CONNECTED,
+    INTERNET_LISTENING,
+    SEQPACKET_LISTENING,
+};
+
+static int passed_open(enum passed passed) {
+    int ends[2] = {-1, -1};
+
+    switch (passed) {
+    case A_FILE:
+        return open("/dev/null", O_RDWR);
+    case A_PIPE:
+        return pipe(ends) == 0 ? ends[0] : -1;
+    case STREAM_LISTENING:
+        return socket_bind("passed", SOCK_STREAM, true);
+    case DATAGRAM:
+        return socket_bind("passed", SOCK_DGRAM, false);
+    case SEQPACKET_BOUND:
+        return socket_bind("passed", SOCK_SEQPACKET, false);
+    case SEQPACKET_LISTENING:
+        return socket_bind("passed", SOCK_SEQPACKET, true);
+    case SEQPACKET_CONNECTED:
+        return socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0 ? ends[0] : -1;
+    case INTERNET_LISTENING:
+        ends[0] = socket(AF_INET, SOCK_STREAM, 0);
+        return listen(ends[0], 5) == 0 ? ends[0] : -1;
+    default:
+        return -1;
+    }
+}
+
+struct passing {
+    const char *pid; /* LISTEN_PID, in which @ stands for the right number; NULL: unset */
+    const char *fds; /* LISTEN_FDS */
+    enum passed passed;
+    int result;
+};
+
+static void listen_pid_set(const char *text) {
+    char value[64];
+    const char *at = text != NULL ? strchr(text, '@') : NULL;
+
+    if (text == NULL) {
+        CHECK(unsetenv("LISTEN_PID") == 0);
+        return;
+    }
+    if (at == NULL)
+        (void)snprintf(value, sizeof(value), "%s", text);
+    else
+        (void)snprintf(value, sizeof(value), "%.*s%d%s", (int)(at - text), text, (int)getpid(),
+                       at + 1);
+    CHECK(setenv("LISTEN_PID", value, 1) == 0);
+}
+
+static _Noreturn void check_passing(const struct passing *passing) {
+    struct listener listener = LISTENER_NULL;
+    int fd = passed_open(passing->passed);
+
+    CHECK(fd >= 0 || passing->passed == NOTHING);
+    CHECK(fd < 0 ? close(3) < 0 : fd == 3 || dup2(fd, 3) == 3);
+    CHECK(fd < 0 || fcntl(3, F_SETFD, 0) == 0);
+    listen_pid_set(passing->pid);
+    CHECK((passing->fds != NULL ? setenv("LISTEN_FDS", passing->fds, 1) : unsetenv("LISTEN_FDS")) ==
+          0);
+    CHECK(setenv("NOTIFY_SOCKET", "/some/where", 1) == 0);
+
+    CHECK(listener_take(&listener) == passing->result);
+    CHECK(strcmp(listener.notify_socket, "/some/where") == 0);
+    CHECK(listener.path == NULL && listener.is_managed == (passing->result == 0));
+    CHECK(listener.fd == (passing->result == 0 ? 3 : -1));
+    if (passing->result == 0) {
+        CHECK(fcntl(3, F_GETFD) == FD_CLOEXEC && (fcntl(3, F_GETFL) & O_NONBLOCK) != 0);
+        CHECK(accept(3, NULL, NULL) < 0 && errno == EAGAIN);
+    } else if (fd >= 0) {
+        CHECK(fcntl(3, F_GETFD) == 0); /* not ours to touch */
+    }
+    listener_deinit(&listener);
+    CHECK(listener.fd == -1);
+    CHECK(passing->passed != SEQPACKET_LISTENING || exists("passed")); /* the manager's */
+    _exit(0);
+}
+
+static void what_the_manager_passes_is_one_listening_socket(void **state) {
+    static const struct passing cases[] = {
+        {"@", "1", SEQPACKET_LISTENING, 0},
+        {"@", "1", NOTHING, LISTENER_E_WRONG},
+        {"@", "1", A_FILE, LISTENER_E_WRONG},
+        {"@", "1", A_PIPE, LISTENER_E_WRONG},
+        {"@", "1", STREAM_LISTENING, LISTENER_E_WRONG},
+        {"@", "1", DATAGRAM, LISTENER_E_WRONG},
+        {"@", "1", SEQPACKET_BOUND, LISTENER_E_WRONG},
+        {"@", "1", SEQPACKET_CONNECTED, LISTENER_E_WRONG},
+        {"@", "1", INTERNET_LISTENING, LISTENER_E_WRONG},
+        {"@", "2", SEQPACKET_LISTENING, LISTENER_E_WRONG},
+        {"@", "2147483647", SEQPACKET_LISTENING, LISTENER_E_WRONG},
+        {"@", "0", SEQPACKET_LISTENING, LISTENER_E_NONE},
+        {"@", NULL, SEQPACKET_LISTENING, LISTENER_E_NONE},
+        {"@", "", SEQPACKET_LISTENING, LISTENER_E_NONE},
+        {"@", "-1", SEQPACKET_LISTENING, LISTENER_E_NONE},
+        {"@", "+1", SEQPACKET_LISTENING, LISTENER_E_NONE},
+        {"@", "1 ", SEQPACKET_LISTENING, LISTENER_E_NONE},
+        {"@", " 1", SEQPACKET_LISTENING, LISTENER_E_NONE},
+        {"@", "1x", SEQPACKET_LISTENING, LISTENER_E_NONE},
+        {"@", "0x1", SEQPACKET_LISTENING, LISTENER_E_NONE},
+        {"@", "one", SEQPACKET_LISTENING, LISTENER_E_NONE},
+        {"@", "18446744073709551617", SEQPACKET_LISTENING, LISTENER_E_NONE}, /* 2^64 + 1 */
+        {NULL, "1", SEQPACKET_LISTENING, LISTENER_E_NONE},
+        {NULL, NULL, SEQPACKET_LISTENING, LISTENER_E_NONE},
+        {"", "1", SEQPACKET_LISTENING, LISTENER_E_NONE},
+        {"1", "1", SEQPACKET_LISTENING, LISTENER_E_NONE},
+        {"0", "1", SEQPACKET_LISTENING, LISTENER_E_NONE},
+        {"@0", "1", SEQPACKET_LISTENING, LISTENER_E_NONE},
+        {"-@", "1", SEQPACKET_LISTENING, LISTENER_E_NONE},
+        {"+@", "1", SEQPACKET_LISTENING, LISTENER_E_NONE},
+        {" @", "1", SEQPACKET_LISTENING, LISTENER_E_NONE},
+        {"@ ", "1", SEQPACKET_LISTENING, LISTENER_E_NONE},
+        {"@x", "1", SEQPACKET_LISTENING, LISTENER_E_NONE},
+        {"99999999999999999999", "1", SEQPACKET_LISTENING, LISTENER_E_NONE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        pid_t pid = fork();
+        int status;
+
+        if (pid == 0)
+            check_passing(&cases[i]);
+        assert_true(pid > 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        if (status != 0)
+            fail_msg("LISTEN_PID='%s' LISTEN_FDS='%s', passed: %d",
+                     cases[i].pid != NULL ? cases[i].pid : "(unset)",
+                     cases[i].fds != NULL ? cases[i].fds : "(unset)", (int)cases[i].passed);
+    }
+}
+
+static void without_a_manager_nobody_is_told(void **state) {
+    struct listener listener = LISTENER_NULL;
+    pid_t pid = fork();
+    int status;
+
+    (void)state;
+    if (pid == 0) {
+        CHECK(clearenv() == 0 && listener_take(&listener) == LISTENER_E_NONE);
+        CHECK(listener.notify_socket == NULL && !listener.is_managed && listener.fd == -1);
+        listener_tell_ready(&listener);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static void what_is_bound_is_the_owners_alone_whatever_the_umask(void **state) {
+    static const mode_t masks[] = {0, 022, 027, 077, 0177, 0777};
+    const mode_t before = umask(0);
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(masks); i++) {
+        struct listener listener = LISTENER_NULL;
+        struct stat status;
+
+        /* Once where nothing is, once in the place of what a killed service has left. */
+        for (int j = 0; j < 2; j++) {
+            (void)umask(masks[i]);
+            assert_int_equal(listener_bind(&listener, "own"), 0);
+            assert_int_equal(umask(masks[i]), masks[i]);
+            assert_int_equal(lstat("own", &status), 0);
+            assert_true(S_ISSOCK(status.st_mode));
+            assert_int_equal(status.st_mode & 07777, 0600);
+            assert_int_equal(status.st_uid, geteuid());
+            assert_listening("own");
+            assert_int_equal(fcntl(listener.fd, F_GETFD), FD_CLOEXEC);
+            assert_true((fcntl(listener.fd, F_GETFL) & O_NONBLOCK) != 0);
+            assert_false(listener.is_managed);
+            if (j == 0)
+                base_close_fd(&listener.fd);
+        }
+        listener_deinit(&listener);
+        assert_false(exists("own"));
+        assert_int_equal(listener.fd, -1);
+        assert_null(listener.path);
+    }
+    (void)umask(before);
+}
+
+/* The path has @length bytes: "./././own". */
+static const char *path_of(char *path, size_t length) {
+    size_t at = 0;
+
+    if (length % 2 == 0)
+        path[at++] = 'x';
+    path[at++] = 'x';
+    while (at < length) {
+        memmove(path + 2, path, at);
+        memcpy(path, "./", 2);
+        at += 2;
+    }
+    path[at] = '\0';
+    assert_int_equal(strlen(path), length);
+    return path;
+}
+
+static void a_path_must_fit(void **state) {
+    static const struct {
+        size_t length;
+        int result;
+    } cases[] = {{1, 0},
+                 {106, 0},
+                 {107, 0},
+                 {108, -ENAMETOOLONG},
+                 {109, -ENAMETOOLONG},
+                 {4000, -ENAMETOOLONG}};
+    char path[4096];
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        struct listener listener = LISTENER_NULL;
+        int before = n_open();
+
+        assert_int_equal(listener_bind(&listener, path_of(path, cases[i].length)), cases[i].result);
+        assert_int_equal(exists(path), cases[i].result == 0);
+        listener_deinit(&listener);
+        assert_int_equal(n_open(), before);
+        assert_false(exists(path));
+    }
+}
+
+/* Nothing is removed, and nothing stays open. */
+static void what_is_in_the_way_stays(void **state) {
+    static const struct {
+        const char *what, *set_up, *path;
+        int result;
+    } cases[] = {
+        {"no folder", ":", "none/own", -ENOENT},
+        {"a file for a folder", ": > x", "x/own", -ENOTDIR},
+        {"a file", "echo content > own", "own", -EADDRINUSE},
+        {"an empty file", ": > own", "own", -EADDRINUSE},
+        {"a folder", "mkdir own", "own", -EADDRINUSE},
+        {"a FIFO", "mkfifo own", "own", -EADDRINUSE},
+        {"a link that leads nowhere", "ln -s nowhere own", "own", -EADDRINUSE},
+        {"a link to a file", ": > x; ln -s x own", "own", -EADDRINUSE},
+        {"a link to what a killed service has left", "ln -s stale own", "own", -EADDRINUSE},
+        {"a stream's socket", "ln stream own", "own", -EADDRINUSE},
+        {"a datagram's socket", "ln datagram own", "own", -EADDRINUSE},
+        {"somebody who listens", "ln listening own", "own", LISTENER_E_IN_USE},
+        {"a link to somebody who listens", "ln -s listening own", "own", LISTENER_E_IN_USE},
+    };
+    const mode_t mask = umask(022);
+    int stream = socket_bind("stream", SOCK_STREAM, true);
+    int datagram = socket_bind("datagram", SOCK_DGRAM, false);
+    int listening = socket_bind("listening", SOCK_SEQPACKET, true);
+    int before;
+
+    (void)state;
+    close(socket_bind("stale", SOCK_SEQPACKET, true));
+    before = n_open();
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        struct listener listener = LISTENER_NULL;
+        struct stat status, after;
+        bool is_there;
+        int r;
+
+        assert_int_equal(system("rm -rf own x"), 0);
+        assert_int_equal(system(cases[i].set_up), 0);
+        is_there = lstat(cases[i].path, &status) == 0;
+        r = listener_bind(&listener, cases[i].path);
+        if (r != cases[i].result)
+            fail_msg("%s: %d", cases[i].what, r);
+        assert_int_equal(umask(022), 022);
+        assert_int_equal(listener.fd, -1);
+        listener_deinit(&listener);
+        assert_int_equal(n_open(), before);
+        if (is_there && (lstat(cases[i].path, &after) != 0 || after.st_ino != status.st_ino ||
+                         after.st_size != status.st_size))
+            fail_msg("%s: it is another now", cases[i].what);
+    }
+    assert_true(exists("stale"));
+    assert_listening("listening");
+    close(stream);
+    close(datagram);
+    close(listening);
+    (void)umask(mask);
+}
+
+static void the_socket_of_somebody_else_stays(void **state) {
+    struct listener listener = LISTENER_NULL;
+
+    (void)state;
+    if (geteuid() != 0 && !test_is_in_ci()) {
+        print_message("skipped: to give a socket away needs root\n");
+        skip();
+    }
+    assert_int_equal(system("rm -rf own"), 0);
+    close(socket_bind("own", SOCK_SEQPACKET, true));
+    assert_int_equal(chown("own", 12345, (gid_t)-1), 0);
+    assert_int_equal(listener_bind(&listener, "own"), -EADDRINUSE);
+    listener_deinit(&listener);
+    assert_true(exists("own"));
+    /* It is the owner that counts. */
+    assert_int_equal(chown("own", 0, 12345), 0);
+    assert_int_equal(listener_bind(&listener, "own"), 0);
+    listener_deinit(&listener);
+}
+
+/* As a second service does: the first goes on. */
+static void only_what_was_bound_is_removed(void **state) {
+    struct listener first = LISTENER_NULL, second = LISTENER_NULL;
+
+    (void)state;
+    assert_int_equal(system("rm -rf own"), 0);
+    listener_deinit(&first);
+    assert_int_equal(listener_bind(&first, "own"), 0);
+    assert_int_equal(listener_bind(&second, "own"), LISTENER_E_IN_USE);
+    listener_deinit(&second);
+    assert_listening("own");
+    listener_deinit(&first);
+    assert_false(exists("own"));
+    listener_deinit(&first);
+}
+
+/* The service manager's side of it: a datagram's socket at @length bytes of @path, NULs and all. */
+static int manager_listen(const char *path, size_t length) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    assert_true(length <= sizeof(address.sun_path));
+    memcpy(address.sun_path, path, length);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address,
+                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)),
+                     0);
+    return fd;
+}
+
+static bool manager_has_heard(int fd) {
+    char text[64];
+    ssize_t n = recv(fd, text, sizeof(text), 0);
+
+    if (n < 0)
+        return false;
+    assert_int_equal(n, strlen("READY=1"));
+    assert_memory_equal(text, "READY=1", strlen("READY=1"));
+    return true;
+}
+
+static bool is_told(const char *notify_socket, int manager) {
+    struct listener listener = LISTENER_NULL;
+    int before = n_open();
+
+    listener.notify_socket = notify_socket;
+    listener_tell_ready(&listener);
+    assert_int_equal(n_open(), before);
+    return manager_has_heard(manager);
+}
+
+/* An abstract name of @length bytes, @ and all, that no other run of this test has. */
+static void name_fill(char *name, size_t length) {
+    const char *own = strrchr(root, '-') + 1;
+
+    memset(name, 'n', length);
+    name[0] = '@';
+    memcpy(name + 1, own, strlen(own));
+    name[length] = '\0';
+}
+
+static int manager_listen_abstract(char *name, size_t length) {
+    int fd;
+
+    name[0] = '\0';
+    fd = manager_listen(name, length);
+    name[0] = '@';
+    return fd;
+}
+
+static void the_manager_is_told_at_a_path_or_in_the_abstract_namespace(void **state) {
+    static const size_t lengths[] = {7, 20, 106, 107};
+    char name[256], path[256];
+    int fd;
+
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s/notify", root);
+    fd = manager_listen(path, strlen(path));
+    assert_true(is_told(path, fd));
+    close(fd);
+
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(lengths); i++) {
+        name_fill(name, lengths[i]);
+        fd = manager_listen_abstract(name, lengths[i]);
+        if (!is_told(name, fd))
+            fail_msg("%zu bytes: %s", lengths[i], name);
+        close(fd);
+    }
+}
+
+/* And nothing else happens: no signal, no waiting. */
+static void where_nobody_can_be_told_nobody_is(void **state) {
+    static const char *const cases[] = {
+        "", "/", "@", "x", "//", "/nonexistent/notify", "/dev/null", "@nobody-listens-here"};
+    static const size_t lengths[] = {4095, 255, 109, 108};
+    char too_long[4096], path[256];
+    int abstract, at_path;
+
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s/notify", root);
+    (void)unlink(path);
+    at_path = manager_listen(path, strlen(path));
+    name_fill(too_long, sizeof(too_long) - 1);
+    abstract = manager_listen_abstract(too_long, 108);
+    assert_false(is_told(NULL, at_path));
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
+        if (is_told(cases[i], at_path))
+            fail_msg("%s", cases[i]);
+    /* What would be left of it, if it were cut. */
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(lengths); i++) {
+        too_long[lengths[i]] = '\0';
+        assert_false(is_told(too_long, abstract));
+    }
+    close(abstract);
+    close(at_path);
+}
+
+/* sd_notify(3) knows but absolute paths and abstract names. */
+static void a_relative_path_is_none(void **state) {
+    int fd;
+
+    (void)state;
+    (void)unlink("relative");
+    fd = manager_listen("relative", strlen("relative"));
+    assert_false(is_told("relative", fd));
+    assert_false(is_told("./relative", fd));
+    close(fd);
+}
+
+/* A service that is stopped takes no connections until its backlog is full, but it is there. */
+static void who_is_too_busy_to_answer_is_there_all_the_same(void **state) {
+    int fd, status;
+    pid_t pid;
+
+    (void)state;
+    fd = socket_bind("own", SOCK_SEQPACKET, false);
+    assert_int_equal(listen(fd, 0), 0);
+    while (socket_connect("own") >= 0) /* they stay open until the end */
+        ;
+    pid = fork();
+    if (pid == 0) {
+        struct listener listener = LISTENER_NULL;
+
+        (void)alarm(1);
+        CHECK(listener_bind(&listener, "own") != 0);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(exists("own"));
+    close(fd);
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        fail_msg("it waits for somebody who does not answer");
+    assert_int_equal(status, 0);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(what_the_manager_passes_is_one_listening_socket),
+    cmocka_unit_test(without_a_manager_nobody_is_told),
+    cmocka_unit_test(what_is_bound_is_the_owners_alone_whatever_the_umask),
+    cmocka_unit_test(a_path_must_fit),
+    cmocka_unit_test(what_is_in_the_way_stays),
+    cmocka_unit_test(the_socket_of_somebody_else_stays),
+    cmocka_unit_test(only_what_was_bound_is_removed),
+    cmocka_unit_test(the_manager_is_told_at_a_path_or_in_the_abstract_namespace),
+    cmocka_unit_test(where_nobody_can_be_told_nobody_is),
+    cmocka_unit_test(a_relative_path_is_none),
+    cmocka_unit_test(who_is_too_busy_to_answer_is_there_all_the_same),
+};
+
+int main(void) {
+    return cmocka_run_group_tests_name(__FILE__, tests, make_root, remove_root);
+}
