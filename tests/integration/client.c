@@ -53,7 +53,8 @@ static int describe(char *script, const int32_t *numbers, size_t n) {
 
     sigemptyset(&mask);
     inheritance.mask = &mask;
-    memcpy(inheritance.numbers, numbers, n * sizeof(numbers[0]));
+    if (n > 0)
+        memcpy(inheritance.numbers, numbers, n * sizeof(numbers[0]));
     if (request_write_launch(&fd, &options, environment, &place) < 0)
         exit(3);
     return fd;
@@ -89,7 +90,8 @@ static void send_fds(int channel, const struct protocol_request *request, size_t
                      int cwd, const int *more, size_t n_more) {
     int fds[CHANNEL_FDS_MAX] = {launch, cwd};
 
-    memcpy(fds + 2, more, n_more * sizeof(int));
+    if (n_more > 0)
+        memcpy(fds + 2, more, n_more * sizeof(int));
     if (channel_send(channel, request, size, fds, n_more + 2) < 0)
         perror("send");
 }

@@ -150,7 +150,9 @@ static _Noreturn void check_passing(const struct passing *passing) {
     int fd = passed_open(passing->passed);
 
     CHECK(fd >= 0 || passing->passed == NOTHING);
-    CHECK(fd < 0 ? close(3) < 0 : fd == 3 || dup2(fd, 3) == 3);
+    if (fd < 0)
+        (void)close(3); /* whoever runs the tests may have left it open */
+    CHECK(fd < 0 || fd == 3 || dup2(fd, 3) == 3);
     CHECK(fd < 0 || fcntl(3, F_SETFD, 0) == 0);
     listen_pid_set(passing->pid);
     CHECK((passing->fds != NULL ? setenv("LISTEN_FDS", passing->fds, 1) : unsetenv("LISTEN_FDS")) ==
