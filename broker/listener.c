@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -76,42 +77,76 @@ static int address_check(const struct sockaddr_un *address) {
     return 0;
 }
 
-static int bind_and_listen(int fd, const struct sockaddr_un *address) {
-    mode_t mask = umask(0177);
-    int r = bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
+/* The file that a process holds locked while it binds at @path. The caller frees it. */
+static char *lock_name(const char *path) {
+    char *name;
 
-    (void)umask(mask);
-    return r == 0 && listen(fd, BACKLOG) < 0 ? -errno : r;
+    return asprintf(&name, "%s.lock", path) < 0 ? NULL : name;
 }
 
 /*
- * Binds a socket of mode 0600 at @path, which must live as long as @listener. It gets there by
- * rename(2), so whatever is at the path listens. Its folder must be one in which nobody else can
- * rename or remove. Returns 0, LISTENER_E_IN_USE or a negative errno.
+ * Waits until no other process binds at the same path, and keeps others waiting until *@fdp is
+ * closed. Whoever was before us has removed the file that we may have waited for: then it is no
+ * lock any more.
+ */
+static int lock_take(const char *name, int *fdp) {
+    for (;;) {
+        CLEANUP_FD int fd = open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        struct stat ours, there;
+
+        if (fd < 0 || flock(fd, LOCK_EX) < 0 || fstat(fd, &ours) < 0)
+            return -errno;
+        if (lstat(name, &there) < 0 || there.st_ino != ours.st_ino || there.st_dev != ours.st_dev)
+            continue;
+        *fdp = base_steal_fd(&fd);
+        return 0;
+    }
+}
+
+/* With the lock: what is at the address now, stays what it is until this process has bound there.
+ */
+static int bind_and_listen(int fd, const struct sockaddr_un *address) {
+    int r = address_check(address);
+    mode_t mask;
+
+    if (r == 0 && unlink(address->sun_path) < 0 && errno != ENOENT)
+        r = -errno;
+    if (r != 0)
+        return r;
+    mask = umask(0177);
+    r = bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
+    (void)umask(mask);
+    if (r == 0 && listen(fd, BACKLOG) < 0) {
+        r = -errno;
+        (void)unlink(address->sun_path);
+    }
+    return r;
+}
+
+/*
+ * Binds a socket of mode 0600 at @path, which must live as long as @listener. Its folder must be
+ * one in which nobody else can rename or remove. Returns 0, LISTENER_E_IN_USE or a negative errno.
  */
 int listener_bind(struct listener *listener, const char *path) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX}, place = {.sun_family = AF_UNIX};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    CLEANUP_FREE char *lock = lock_name(path);
     CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    CLEANUP_FD int lock_fd = -1;
     size_t length = strlen(path);
     int r;
 
     if (fd < 0)
         return -errno;
+    if (lock == NULL)
+        return -ENOMEM;
     if (length == 0 || length >= sizeof(address.sun_path))
         return length == 0 ? -ENOENT : -ENAMETOOLONG;
-    memcpy(place.sun_path, path, length);
-    /* Another name in the same folder, and no longer: what fits, fits. */
     memcpy(address.sun_path, path, length);
-    address.sun_path[length - 1] = path[length - 1] == '~' ? '_' : '~';
-    r = address_check(&place);
-    if (r == 0)
-        r = address_check(&address);
-    if (r == 0 && unlink(address.sun_path) < 0 && errno != ENOENT)
-        r = -errno;
-    if (r == 0)
-        r = bind_and_listen(fd, &address);
-    if (r == 0 && rename(address.sun_path, path) < 0)
-        r = -errno;
+    r = lock_take(lock, &lock_fd);
+    if (r < 0)
+        return r;
+    r = bind_and_listen(fd, &address);
+    (void)unlink(lock);
     if (r != 0)
         return r;
     listener->path = path;

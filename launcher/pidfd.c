@@ -49,8 +49,11 @@ int pidfd_wait_status(int pidfd, int *statusp) {
     for (int i = 0; i < 200; i++) {
         struct info info = {.mask = info_exit};
 
-        if (ioctl(pidfd, GET_INFO, &info) < 0 && errno != ESRCH)
-            return -errno;
+        if (ioctl(pidfd, GET_INFO, &info) < 0) {
+            if (errno != ESRCH)
+                return -errno;
+            info.mask = 0; /* nothing was written: what was asked is no answer */
+        }
         if ((info.mask & info_exit) != 0) {
             *statusp = info.exit_code;
             return 0;

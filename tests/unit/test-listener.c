@@ -2,9 +2,12 @@
 
 #include "broker/listener.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -413,6 +416,125 @@ static void only_what_was_bound_is_removed(void **state) {
     listener_deinit(&first);
 }
 
+static size_t n_names(void) {
+    DIR *folder = opendir(".");
+    size_t n = 0;
+
+    assert_non_null(folder);
+    while (readdir(folder) != NULL)
+        n++;
+    (void)closedir(folder);
+    return n - 2;
+}
+
+/* While it is bound, a file keeps others waiting that bind at the same path. */
+static void nothing_else_stays_in_the_folder(void **state) {
+    static const struct {
+        const char *what, *set_up, *path;
+        int result;
+        size_t n_names; /* afterwards */
+    } cases[] = {
+        {"a free place", ":", "own", 0, 1},
+        {"a lock that was left behind", ": > own.lock", "own", 0, 1},
+        {"no place", ":", "", -ENOENT, 0},
+        {"a folder for a lock", "mkdir own.lock", "own", -EISDIR, 1},
+        {"a link for a lock", "ln -s stale own.lock", "own", -ELOOP, 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        struct listener listener = LISTENER_NULL;
+        int r;
+
+        assert_int_equal(system("rm -rf *"), 0);
+        close(socket_bind("stale", SOCK_SEQPACKET, true));
+        assert_int_equal(system(cases[i].set_up), 0);
+        r = listener_bind(&listener, cases[i].path);
+        (void)unlink("stale");
+        if (r != cases[i].result || n_names() != cases[i].n_names)
+            fail_msg("%s: %d, %zu names", cases[i].what, r, n_names());
+        if (r == 0)
+            assert_listening(cases[i].path);
+        listener_deinit(&listener);
+        assert_int_equal(n_names(), r == 0 ? 0 : cases[i].n_names);
+    }
+}
+
+static void what_cannot_be_put_at_its_place_is_put_nowhere(void **state) {
+    struct listener listener = LISTENER_NULL;
+
+    (void)state;
+    assert_int_equal(system("rm -rf *"), 0);
+    assert_true(listener_bind(&listener, "own/") < 0);
+    listener_deinit(&listener);
+    assert_int_equal(n_names(), 0);
+}
+
+/* What two processes begin at the same moment; each says here what it got. */
+struct together {
+    _Atomic int n_ready, n_done;
+    _Atomic bool may_begin;
+    int results[2];
+};
+
+static _Noreturn void play_together(struct together *together, int which) {
+    struct listener listener = LISTENER_NULL;
+
+    (void)alarm(5);
+    together->n_ready++;
+    while (!together->may_begin)
+        ;
+    together->results[which] = listener_bind(&listener, "own");
+    together->n_done++;
+    if (together->results[which] == 0)
+        (void)pause();
+    listener_deinit(&listener);
+    _exit(0);
+}
+
+static void of_two_at_the_same_moment_one_listens(void **state) {
+    struct together *together =
+        mmap(NULL, sizeof(*together), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int n_both = 0, n_none = 0, n_deaf = 0;
+
+    (void)state;
+    assert_ptr_not_equal(together, MAP_FAILED);
+    for (int i = 0; i < 300; i++) {
+        pid_t pids[2];
+        int connection, n_bound;
+
+        assert_int_equal(system("rm -rf *"), 0);
+        if (i % 2 == 0)
+            close(socket_bind("own", SOCK_SEQPACKET, true));
+        *together = (struct together){.n_ready = 0};
+        for (int j = 0; j < 2; j++) {
+            pids[j] = fork();
+            if (pids[j] == 0)
+                play_together(together, j);
+            assert_true(pids[j] > 0);
+        }
+        while (together->n_ready < 2)
+            (void)usleep(10);
+        together->may_begin = true;
+        while (together->n_done < 2)
+            (void)usleep(10);
+        n_bound = (together->results[0] == 0) + (together->results[1] == 0);
+        n_both += n_bound == 2;
+        n_none += n_bound == 0;
+        connection = socket_connect("own");
+        n_deaf += n_bound > 0 && connection < 0;
+        base_close_fd(&connection);
+        for (int j = 0; j < 2; j++) {
+            (void)kill(pids[j], SIGKILL);
+            assert_int_equal(waitpid(pids[j], NULL, 0), pids[j]);
+        }
+    }
+    (void)munmap(together, sizeof(*together));
+    if (n_both + n_none + n_deaf > 0)
+        fail_msg("of 300 times both listened %d times, none %d times; nobody answered %d times",
+                 n_both, n_none, n_deaf);
+}
+
 /* The service manager's side of it: a datagram's socket at @length bytes of @path, NULs and all. */
 static int manager_listen(const char *path, size_t length) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -492,7 +614,7 @@ static void where_nobody_can_be_told_nobody_is(void **state) {
         "", "/", "@", "x", "//", "/nonexistent/notify", "/dev/null", "@nobody-listens-here"};
     static const size_t lengths[] = {4095, 255, 109, 108};
     char too_long[4096], path[256];
-    int abstract, at_path;
+    int abstract, longest, at_path;
 
     (void)state;
     (void)snprintf(path, sizeof(path), "%s/notify", root);
@@ -500,6 +622,7 @@ static void where_nobody_can_be_told_nobody_is(void **state) {
     at_path = manager_listen(path, strlen(path));
     name_fill(too_long, sizeof(too_long) - 1);
     abstract = manager_listen_abstract(too_long, 108);
+    longest = manager_listen_abstract(too_long, 107);
     assert_false(is_told(NULL, at_path));
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
         if (is_told(cases[i], at_path))
@@ -508,8 +631,10 @@ static void where_nobody_can_be_told_nobody_is(void **state) {
     for (size_t i = 0; i < BASE_ARRAY_SIZE(lengths); i++) {
         too_long[lengths[i]] = '\0';
         assert_false(is_told(too_long, abstract));
+        assert_false(is_told(too_long, longest));
     }
     close(abstract);
+    close(longest);
     close(at_path);
 }
 
@@ -540,7 +665,7 @@ static void who_is_too_busy_to_answer_is_there_all_the_same(void **state) {
         struct listener listener = LISTENER_NULL;
 
         (void)alarm(1);
-        CHECK(listener_bind(&listener, "own") != 0);
+        CHECK(listener_bind(&listener, "own") == LISTENER_E_IN_USE);
         _exit(0);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -559,6 +684,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_is_in_the_way_stays),
     cmocka_unit_test(the_socket_of_somebody_else_stays),
     cmocka_unit_test(only_what_was_bound_is_removed),
+    cmocka_unit_test(nothing_else_stays_in_the_folder),
+    cmocka_unit_test(what_cannot_be_put_at_its_place_is_put_nowhere),
+    cmocka_unit_test(of_two_at_the_same_moment_one_listens),
     cmocka_unit_test(the_manager_is_told_at_a_path_or_in_the_abstract_namespace),
     cmocka_unit_test(where_nobody_can_be_told_nobody_is),
     cmocka_unit_test(a_relative_path_is_none),

@@ -84,9 +84,9 @@ static void process_start(struct process *process, void (*prepare)(void), bool l
     process->pid = fork();
     if (process->pid == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-        (void)alarm(20);
         if (leads_group && (setpgid(0, 0) < 0 || fork() < 0))
             _exit(1);
+        (void)alarm(5); /* each for itself: neither is left behind by a test that fails */
         if (prepare != NULL)
             prepare();
         if ((!leads_group || getpgrp() == getpid()) && write(ends[1], "x", 1) != 1)
@@ -264,7 +264,7 @@ static int strangers_child(int signal_number, int reaped_after_ms, pid_t *strang
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     *strangerp = fork();
     if (*strangerp == 0) {
-        (void)alarm(20);
+        (void)alarm(5);
         pid = child_end_by(signal_number, 0);
         if (waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOWAIT) < 0 ||
             write(ends[1], &pid, sizeof(pid)) != sizeof(pid))
@@ -443,7 +443,7 @@ static void suspension_is_whosever_awaits_it(void **state) {
 
     (void)state;
     if (pid == 0) {
-        (void)alarm(20);
+        (void)alarm(5);
         await_suspension();
         _exit(0);
     }

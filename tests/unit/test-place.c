@@ -185,6 +185,8 @@ static void each_descriptor_gets_its_number(void **state) {
         {"the channel is the highest", {5, 6, END}, {3, 9, END}, 9, 11},
         {"the channel is one above", {5, 6, END}, {3, 9, END}, 10, 11},
         {"the channel is standard error", {5, 6, 7, END}, {0, 1, 2, END}, 2, 11},
+        {"the channel is standard error, and nothing is inherited", {END}, {END}, 2, 11},
+        {"the channel is standard error, and only input is inherited", {5, END}, {0, END}, 2, 11},
         {"the channel is standard input, which is closed", {5, 6, END}, {1, 2, END}, 0, 11},
         {"the working directory is in the way", {5, 6, END}, {3, 4, END}, 10, 4},
         {"the working directory is standard input, which is closed", {5, END}, {2, END}, 10, 0},

@@ -140,6 +140,32 @@ static void what_changes_makes_it_old(void **state) {
             fail_msg("%s", changes[i].what);
 }
 
+/* They may have all their times in common: it is by their numbers that they differ. */
+static void a_folder_of_the_same_moment_is_another(void **state) {
+    struct stamp stamp = STAMP_NULL;
+    struct stat one, other;
+    bool are_alike = false;
+
+    (void)state;
+    tree_make();
+    for (int i = 0; i < 100 && !are_alike; i++) {
+        (void)rmdir("one");
+        (void)rmdir("other");
+        assert_int_equal(mkdir("one", 0755), 0);
+        assert_int_equal(mkdir("other", 0755), 0);
+        assert_int_equal(stat("one", &one), 0);
+        assert_int_equal(stat("other", &other), 0);
+        are_alike = memcmp(&one.st_mtim, &other.st_mtim, sizeof(one.st_mtim)) == 0 &&
+                    memcmp(&one.st_ctim, &other.st_ctim, sizeof(one.st_ctim)) == 0;
+    }
+    run("ln -sfn one vendor");
+    take_settled(&stamp);
+    assert_true(stamp_is_current(&stamp));
+    run("ln -sfn other vendor");
+    assert_false(stamp_is_current(&stamp));
+    stamp_deinit(&stamp);
+}
+
 static void what_is_not_the_policys_changes_nothing(void **state) {
     static const struct change changes[] = {
         {"nothing", ":"},
@@ -303,6 +329,7 @@ static void without_a_descriptor_nothing_is_current(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_changes_makes_it_old),
+    cmocka_unit_test(a_folder_of_the_same_moment_is_another),
     cmocka_unit_test(what_is_not_the_policys_changes_nothing),
     cmocka_unit_test(another_owner_makes_it_old),
     cmocka_unit_test(what_is_too_fresh_is_never_current),
