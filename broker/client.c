@@ -14,11 +14,14 @@
 #include "broker/service.h"
 #include "broker/session.h"
 #include "utsbroker/base.h"
-#include "utsbroker/channel.h"
 #include "utsbroker/protocol.h"
 
 /* How long a client may say nothing, and a session may take to decide (it refuses after ten). */
-enum { SILENCE_MS = 5000, UNDECIDED_MS = 15000 };
+enum {
+    SILENCE_MS = 5000,
+    UNDECIDED_MS = 15000,
+    BUSY_MS = 50, /* a session that takes longer than this waits for something else */
+};
 
 static void list_remove(struct client *client) {
     struct client_list *list = client->list;
@@ -56,13 +59,79 @@ static void client_forget(struct client *client, int *fdp) {
     base_close_fd(fdp);
 }
 
-static void client_free(struct client *client) {
+/*
+ * True if nothing is queued that nobody has read; nothing can be queued any more. Reads no byte:
+ * with SO_PASSCRED each record says who sent it, also an empty one.
+ */
+static bool queue_is_empty(int connection) {
+    union {
+        char bytes[CMSG_SPACE(sizeof(struct ucred))];
+        struct cmsghdr aligned;
+    } control;
+    struct msghdr message = {.msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+    const int on = 1;
+
+    ssize_t n;
+
+    if (shutdown(connection, SHUT_RD) < 0 ||
+        setsockopt(connection, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
+        return false;
+    n = recvmsg(connection, &message, MSG_PEEK | MSG_DONTWAIT);
+    if (n < 0) /* what the peer's end left behind as an error is said once */
+        n = recvmsg(connection, &message, MSG_PEEK | MSG_DONTWAIT);
+    return n == 0 && message.msg_controllen == 0;
+}
+
+/* A process that has @connection and nothing else of the service, and stands still. 0: none. */
+static pid_t holder_make(int connection) {
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        if ((connection > 3 && syscall(SYS_close_range, 3, (unsigned)connection - 1, 0) < 0) ||
+            syscall(SYS_close_range, (unsigned)connection + 1, ~0U, 0) < 0)
+            _exit(1);
+        (void)raise(SIGSTOP);
+        _exit(0);
+    }
+    return pid > 0 && waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status) ? pid : 0;
+}
+
+/*
+ * The last close(2) closes what is queued as well, and a stranger's descriptor can take for ever to
+ * be closed (SO_LINGER, a file system that does not answer). So a process that is killed has the
+ * last one.
+ */
+static void client_hang_up(struct client *client) {
+    pid_t holder;
+
+    if (client->connection < 0)
+        return;
+    holder = queue_is_empty(client->connection) ? 0 : holder_make(client->connection);
     client_forget(client, &client->connection);
+    if (holder != 0)
+        (void)kill(holder, SIGKILL); /* reaped as nobody's */
+}
+
+static void child_is_not_held(struct client *client, struct child *child) {
+    if (child->is_held)
+        client->service->n_held--;
+    child->is_held = false;
+}
+
+static void client_close_control(struct client *client) {
+    if (client->control >= 0)
+        client->service->n_talking--;
     client_forget(client, &client->control);
+}
+
+static void client_free(struct client *client) {
+    client_hang_up(client);
+    client_close_control(client);
+    child_is_not_held(client, &client->session);
+    child_is_not_held(client, &client->command);
     client_forget(client, &client->session.pidfd);
     client_forget(client, &client->command.pidfd);
-    if (client->session.pid != 0 && !client->session.has_ended)
-        client->service->n_sessions--;
     if (client->is_counted)
         counters_give_back(&client->service->counters, client->counter);
     list_remove(client);
@@ -128,6 +197,24 @@ static void client_refuse(struct client *client, int error) {
     client_free(client);
 }
 
+/* From the session, before it has read a stranger's byte. Without a pidfd there is no command. */
+static int client_take_command(struct client *client, uint32_t pid) {
+    siginfo_t info;
+    int r;
+
+    if (pid == 0)
+        return 0;
+    if (pid > INT32_MAX || waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+        return -EBADMSG;
+    r = child_watch(client, WATCH_COMMAND, &client->command, (pid_t)pid);
+    if (r < 0) {
+        (void)kill((pid_t)pid, SIGKILL); /* a child of ours that is reaped as nobody's */
+        client_forget(client, &client->command.pidfd);
+        client->command = (struct child){.pidfd = -1};
+    }
+    return r;
+}
+
 static int session_start(struct client *client, bool is_late) {
     struct epoll_event hangup = {.data.ptr = &client->watches[WATCH_CONNECTION]};
     struct spare session;
@@ -139,17 +226,17 @@ static int session_start(struct client *client, bool is_late) {
     if (r < 0)
         return r;
     client->control = session.control;
-    client->service->n_sessions++;
+    client->service->n_talking++;
+    client->service->busy_until = service_now() + BUSY_MS;
+    client->has_reported = session.has_reported;
     r = child_watch(client, WATCH_SESSION, &client->session, session.pid);
     if (r == 0 && session.gate != 0)
-        r = child_watch(client, WATCH_COMMAND, &client->command, session.gate);
+        r = client_take_command(client, (uint32_t)session.gate);
     if (r == 0)
         r = client_watch(client, WATCH_CONTROL, client->control, EPOLLIN);
-    if (r < 0) {
-        /* Not reaped yet, so the pid is its own. */
+    /* Not reaped yet, so the pid is its own; it is reaped as nobody's. Its gate sees it end. */
+    if (r < 0)
         (void)kill(session.pid, SIGKILL);
-        (void)waitpid(session.pid, NULL, 0);
-    }
     return r;
 }
 
@@ -168,11 +255,6 @@ void client_dispatch(struct client *client, bool is_late) {
         client_refuse(client, r);
 }
 
-static bool session_has_granted(const struct client *client) {
-    return client->session.has_ended && WIFEXITED(client->session.wait_status) &&
-           WEXITSTATUS(client->session.wait_status) == SESSION_EXIT_GRANTED;
-}
-
 static void client_notify(struct client *client, int wait_status) {
     const struct protocol_notice notice = {.version = PROTOCOL_VERSION, .wait_status = wait_status};
 
@@ -181,20 +263,19 @@ static void client_notify(struct client *client, int wait_status) {
         (void)send(client->connection, &notice, sizeof(notice), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* Both children have ended: nothing is left to be done but to say so. */
+/*
+ * Tells the launcher how the command ended, as soon as it knows of it; when the session has said
+ * all, too, nothing is left to be done. @client may be gone afterwards.
+ */
 static void client_settle(struct client *client) {
-    if (!client->session.has_ended || (client->command.pid != 0 && !client->command.has_ended))
-        return;
-    if (session_has_granted(client) && client->command.pid != 0)
-        client_notify(client, client->command.wait_status);
-    client_free(client);
-}
+    bool is_alive = client->command.pid != 0 && !client->command.has_ended;
 
-/* From the session, before it has read a stranger's byte. */
-static int client_take_command(struct client *client, uint32_t pid) {
-    if (client->command.pid != 0 || pid > INT32_MAX)
-        return -EBADMSG;
-    return pid == 0 ? 0 : child_watch(client, WATCH_COMMAND, &client->command, (pid_t)pid);
+    if (client->is_granted && client->command.has_ended) {
+        client_notify(client, client->command.wait_status);
+        client_hang_up(client);
+    }
+    if (client->control < 0 && !is_alive)
+        client_free(client);
 }
 
 /* From a session that may have been taken over: it can have this one client counted, or not. */
@@ -206,52 +287,85 @@ static int client_count(struct client *client, uint32_t counter) {
     has_room = counters_take(&client->service->counters, counter) == 0;
     client->is_counted = has_room != 0;
     client->counter = counter;
-    return channel_send(client->control, &has_room, sizeof(has_room), NULL, 0);
+    return send(client->control, &has_room, sizeof(has_room), MSG_DONTWAIT | MSG_NOSIGNAL) < 0
+               ? -errno
+               : 0;
+}
+
+static int control_obey(struct client *client, const struct session_message *message) {
+    switch ((enum session_word)message->word) {
+    case SESSION_HAS_GATE:
+        if (client->has_reported)
+            return -EBADMSG;
+        client->has_reported = true;
+        return client_take_command(client, message->value);
+    case SESSION_COUNTS:
+        return client_count(client, message->value);
+    case SESSION_DECIDED:
+        client_move(client, &client->service->decided);
+        return 0;
+    case SESSION_GRANTED:
+        client->is_granted = true;
+        if (client->stop_signal != 0)
+            client_note_stop(client, client->stop_signal);
+        return 0;
+    default:
+        return -EBADMSG;
+    }
+}
+
+/* The session has said all, or has died. If it has not granted, its gate is to end. */
+static void control_is_closed(struct client *client) {
+    client_close_control(client);
+    client_move(client, &client->service->decided);
+    if (!client->is_granted) {
+        /* Whatever became of it, nobody has been told that it is a command of theirs. */
+        child_signal(&client->command, SIGKILL);
+        client_hang_up(client);
+    } else if (client->service->kill_at != 0) {
+        client_end(client, SIGTERM);
+    }
 }
 
 /* Reads one message. False if there is none (any more). A session that speaks nonsense is ended. */
 static bool control_read(struct client *client) {
     struct session_message message;
     ssize_t n = recv(client->control, &message, sizeof(message), MSG_DONTWAIT);
-    int r = -EBADMSG;
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
-    if (n <= 0) { /* it has decided, or has ended */
-        client_forget(client, &client->control);
-        client_move(client, &client->service->decided);
+    if (n <= 0) {
+        control_is_closed(client);
         return false;
     }
-    if (n == sizeof(message) && message.word == SESSION_HAS_GATE)
-        r = client_take_command(client, message.value);
-    else if (n == sizeof(message) && message.word == SESSION_COUNTS)
-        r = client_count(client, message.value);
-    if (r < 0)
+    if (n != sizeof(message) || control_obey(client, &message) < 0)
         child_signal(&client->session, SIGKILL);
     return true;
 }
 
-static void session_has_ended(struct client *client) {
-    child_reap(&client->session);
-    if (!client->session.has_ended)
+/*
+ * Reaps @child if it can be had. One that a tracer holds shows that it has ended, again and again:
+ * it is looked at when the next child has changed.
+ */
+static void child_has_ended(struct client *client, struct child *child) {
+    child_reap(child);
+    if (child->has_ended) {
+        child_is_not_held(client, child);
+        client_forget(client, &child->pidfd);
+    } else if (child->pidfd >= 0 && !child->is_held) {
+        child->is_held = true;
+        client->service->n_held++;
+        (void)epoll_ctl(client->service->epoll, EPOLL_CTL_DEL, child->pidfd, NULL);
+    }
+}
+
+/* Some child has changed. @client may be gone afterwards. */
+void client_retry(struct client *client) {
+    if (client->session.is_held)
+        child_has_ended(client, &client->session);
+    if (!client->command.is_held)
         return;
-    client->service->n_sessions--;
-    while (client->control >= 0 && control_read(client))
-        ;
-    client_forget(client, &client->session.pidfd);
-    if (client->list != &client->service->decided) {
-        client_forget(client, &client->control);
-        client_move(client, &client->service->decided);
-    }
-    if (!session_has_granted(client)) {
-        /* Whatever became of the gate, nobody has been told that it is a command of theirs. */
-        child_signal(&client->command, SIGKILL);
-        client_forget(client, &client->connection);
-    } else if (client->stop_signal != 0) {
-        client_note_stop(client, client->stop_signal);
-    }
-    if (client->service->kill_at != 0)
-        client_end(client, SIGTERM);
+    child_has_ended(client, &client->command);
     client_settle(client);
 }
 
@@ -263,7 +377,7 @@ static void connection_is_ready(struct client *client, uint32_t events) {
         if (is_silent)
             client_free(client);
         else
-            client_forget(client, &client->connection);
+            client_hang_up(client);
     } else if (is_silent) {
         client_dispatch(client, false);
     }
@@ -277,18 +391,18 @@ void client_handle(struct client *client, enum watch_kind kind, uint32_t events)
         break;
     case WATCH_CONTROL:
         (void)control_read(client);
+        client_settle(client);
         break;
     case WATCH_SESSION:
-        session_has_ended(client);
+        child_has_ended(client, &client->session);
         break;
     case WATCH_COMMAND:
-        child_reap(&client->command);
-        if (client->command.has_ended)
-            client_forget(client, &client->command.pidfd);
+        child_has_ended(client, &client->command);
         client_settle(client);
         break;
     case WATCH_LISTENER:
     case WATCH_SIGNALS:
+    case WATCH_SPARE:
     case WATCH_COUNT:
     default:
         break;
@@ -307,7 +421,7 @@ void client_expire(struct client *client) {
 
 /* The command was stopped by @signal_number: the launcher is told, behind the reply. */
 void client_note_stop(struct client *client, int signal_number) {
-    if (!client->session.has_ended) {
+    if (!client->is_granted) {
         client->stop_signal = signal_number;
         return;
     }
@@ -324,7 +438,7 @@ void client_end(struct client *client, int signal_number) {
         client_free(client);
         return;
     }
-    if (!client->session.has_ended) {
+    if (client->control >= 0) {
         if (signal_number == SIGKILL)
             child_signal(&client->session, SIGKILL);
         return;

@@ -13,6 +13,7 @@ struct client;
 enum watch_kind {
     WATCH_LISTENER,
     WATCH_SIGNALS,
+    WATCH_SPARE,
     WATCH_CONNECTION,
     WATCH_CONTROL,
     WATCH_SESSION,
@@ -37,6 +38,7 @@ struct child {
     pid_t pid; /* 0: there is none */
     int pidfd;
     bool has_ended;
+    bool is_held; /* it has ended, and a tracer does not let us have it yet (ptrace(2)) */
     int wait_status;
 };
 
@@ -47,7 +49,9 @@ struct client {
     int connection; /* to the launcher; -1: it hung up, or has been told all */
     int control;    /* to the session; -1: it has said all */
     struct child session, command;
-    bool is_counted; /* by @counter */
+    bool has_reported; /* what its gate is */
+    bool is_granted;   /* and the launcher knows */
+    bool is_counted;   /* by @counter */
     size_t counter;
     int stop_signal;  /* the command has stopped by it, and the launcher is yet to be told */
     int64_t deadline; /* silent, or undecided */
@@ -58,5 +62,6 @@ int client_new(struct service *service, int connection);
 void client_dispatch(struct client *client, bool is_late);
 void client_handle(struct client *client, enum watch_kind kind, uint32_t events);
 void client_expire(struct client *client);
+void client_retry(struct client *client);
 void client_note_stop(struct client *client, int signal_number);
 void client_end(struct client *client, int signal_number);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ptrace.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -99,19 +100,40 @@ static void service_accept(struct service *service) {
         service->accept_again = service_now() + ACCEPT_PAUSE_MS;
 }
 
-/* A pidfd does not tell of a child that has stopped. Those that have ended are not touched here. */
+static void stop_note(struct service *service, pid_t pid, int signal_number) {
+    struct client_list *lists[] = {&service->undecided, &service->decided};
+
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(lists); i++)
+        for (struct client *client = lists[i]->first; client != NULL; client = client->behind)
+            if (client->command.pid == pid)
+                client_note_stop(client, signal_number);
+}
+
+/*
+ * A pidfd does not tell of a child that has stopped. Those that have ended are not touched here. A
+ * child can make its parent its tracer (PTRACE_TRACEME, ptrace(2)): this one traces nobody.
+ */
 static void stops_note(struct service *service) {
     siginfo_t info = {.si_pid = 0};
 
     while (waitid(P_ALL, 0, &info, WSTOPPED | WNOHANG) == 0 && info.si_pid != 0) {
-        struct client_list *lists[] = {&service->undecided, &service->decided};
-
-        for (size_t i = 0; i < BASE_ARRAY_SIZE(lists); i++)
-            for (struct client *client = lists[i]->first; client != NULL; client = client->behind)
-                if (client->command.pid == info.si_pid)
-                    client_note_stop(client, info.si_status);
+        if (info.si_code == CLD_STOPPED)
+            stop_note(service, info.si_pid, info.si_status);
+        else
+            (void)ptrace(PTRACE_DETACH, info.si_pid, NULL, (void *)(intptr_t)info.si_status);
         info.si_pid = 0;
     }
+}
+
+/* Children that had ended and could not be had. */
+static void clients_retry(struct service *service) {
+    struct client_list *lists[] = {&service->undecided, &service->decided};
+
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(lists); i++)
+        for (struct client *client = lists[i]->first, *behind; client != NULL; client = behind) {
+            behind = client->behind;
+            client_retry(client);
+        }
 }
 
 static bool pid_is_known(const struct service *service, pid_t pid) {
@@ -137,11 +159,11 @@ static bool can_reap_orphans(struct service *service) {
 static void orphans_reap(struct service *service) {
     siginfo_t info = {.si_pid = 0};
 
-    service->may_have_orphans = false;
     for (;;) {
         info.si_pid = 0;
-        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0 ||
-            pid_is_known(service, info.si_pid))
+        service->may_have_orphans =
+            waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+        if (!service->may_have_orphans || pid_is_known(service, info.si_pid))
             return;
         (void)waitpid(info.si_pid, NULL, WNOHANG);
     }
@@ -175,6 +197,8 @@ static void signals_take(struct service *service) {
     if (info.ssi_signo == SIGCHLD) {
         service->may_have_orphans = true;
         stops_note(service);
+        if (service->n_held > 0)
+            clients_retry(service);
         spawn_look(service);
     }
     if (info.ssi_signo != SIGTERM && info.ssi_signo != SIGINT)
@@ -187,6 +211,13 @@ static void signals_take(struct service *service) {
 
 static bool is_idle(const struct service *service) {
     return service->silent.n == 0 && service->undecided.n == 0 && service->decided.n == 0;
+}
+
+/* When the next session may be made ahead. */
+static int64_t spare_due(const struct service *service) {
+    int64_t busy_until = service->n_talking > 0 ? service->busy_until : 0;
+
+    return busy_until > service->no_spare_before ? busy_until : service->no_spare_before;
 }
 
 /* Does what is due; returns the milliseconds until the next thing is, or -1 for nothing. */
@@ -241,7 +272,11 @@ static bool is_finished(struct service *service) {
 static int64_t idle_time_left(const struct service *service) {
     int64_t idle_ms = (int64_t)service->setup->idle_exit_seconds * 1000;
 
-    return is_idle(service) && idle_ms != 0 ? service->last_asked + idle_ms - service_now() : -1;
+    int64_t left = service->last_asked + idle_ms - service_now();
+
+    if (!is_idle(service) || idle_ms == 0)
+        return -1;
+    return left > 0 ? left : 0;
 }
 
 /* With nothing else to do. At a limit of processes there is no hurry: one is made when it is
@@ -260,8 +295,8 @@ static void service_wait(struct service *service) {
     int64_t due = deadlines_meet(service), idle = idle_time_left(service);
     int64_t timeout = due < 0 ? idle : idle < 0 ? due : due < idle ? due : idle;
     /* Not while a session works: both would want a processor, and a client waits for the one. */
-    bool has_spare = service->spare.pid != 0 || service->n_sessions > 0 || service->kill_at != 0 ||
-                     service->no_spare_before > service_now();
+    bool has_spare =
+        service->spare.pid != 0 || service->kill_at != 0 || spare_due(service) > service_now();
     bool has_chore = !has_spare || (service->may_have_orphans && can_reap_orphans(service));
     int n;
 
@@ -275,13 +310,15 @@ static void service_wait(struct service *service) {
     if (n <= 0)
         return;
     watch = event.data.ptr;
+    if (watch->kind == WATCH_SIGNALS) {
+        signals_take(service);
+        return;
+    }
+    service->last_asked = service_now();
     if (watch->kind == WATCH_LISTENER)
         service_accept(service);
-    else if (watch->kind == WATCH_SIGNALS)
-        signals_take(service);
     else
         client_handle(watch->client, watch->kind, event.events);
-    service->last_asked = service_now();
 }
 
 /* Commands begin with what the caller ignores and blocks, so the service has nothing of its own. */

@@ -37,7 +37,9 @@ struct service {
     struct stamp stamp;         /* of the policy, as the rulebook has it */
     struct counters counters;
     struct spare spare;           /* a session that has no client yet */
-    size_t n_sessions;            /* that have a client and have not ended */
+    size_t n_held;                /* children that have ended and that a tracer holds */
+    size_t n_talking;             /* clients whose session has not said all */
+    int64_t busy_until;           /* the last of those sessions has work to do until then */
     struct client_list silent;    /* connected, and nothing came */
     struct client_list undecided; /* a session reads what came */
     struct client_list decided;   /* a command lives, or somebody is about to end */
@@ -46,6 +48,7 @@ struct service {
     int64_t last_asked;
     int64_t kill_at; /* what still lives then, while the service stops */
     int64_t no_spare_before;
+    int64_t spare_pause;   /* grows with each failure to have one */
     bool may_have_orphans; /* something has ended that may be no client's */
 };
 

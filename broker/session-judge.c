@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "utsbroker/base.h"
+
 /*
  * Refuses, unless it is refused already; the reason is for the log. @error is an errno, or 0.
  */
@@ -128,7 +130,7 @@ static bool session_await_client(struct session *session) {
 static bool session_receive(struct session *session) {
     struct protocol_request record;
     size_t size = 0;
-    int r = channel_receive(session->channel, &record, sizeof(record), &size, &session->fds);
+    int r = channel_receive_all(session->channel, &record, sizeof(record), &size, &session->fds);
 
     if (r == 0 && size == 0)
         return false;
@@ -228,6 +230,24 @@ static void session_decide(struct session *session) {
         session_check_way(session, decision.rule);
 }
 
+/* Where there is a service. If it is gone, so is whoever would be told. */
+static void session_tell(const struct session *session, enum session_word word) {
+    const struct session_message message = {.word = (uint32_t)word};
+
+    if (session->setup->service != NULL)
+        (void)channel_send(session->setup->service->control, &message, sizeof(message), NULL, 0);
+}
+
+/*
+ * Closes what others wait for: the end of this process may take as long as a stranger's descriptor
+ * takes to be closed (a file system that does not answer).
+ */
+static void session_let_go(struct session *session) {
+    if (session->setup->service != NULL)
+        (void)close(session->setup->service->control);
+    base_close_fd(&session->gate.channel);
+}
+
 /*
  * Step 9. The grant is in the log before the gate can do anything with it: who ends the session at
  * the right moment has a command, but not one that nobody knows of.
@@ -246,10 +266,8 @@ static void session_release_gate(struct session *session) {
         session_refuse(session, PROTOCOL_NOT_LOGGED, -r, "writing to the log: errno %d", -r);
         return;
     }
+    session_tell(session, SESSION_DECIDED);
     r = gate_release(&session->gate, &verdict, &session->fds);
-    /* Decided: however long a file system takes to execute a file, the service waits for others. */
-    if (session->setup->service != NULL)
-        (void)close(session->setup->service->control);
     if (r == 0)
         r = gate_wait(&session->gate, &report);
     if (r == 0)
@@ -269,14 +287,19 @@ static void session_release_gate(struct session *session) {
  * would have been, the command.
  */
 bool session_judge(struct session *session) {
-    if (session->setup->service != NULL && !session_await_client(session))
-        return false;
-    if (!session_receive(session))
-        return false;
-    session_decide(session);
-    if (session->status == PROTOCOL_GRANTED)
-        session_release_gate(session);
-    else
-        (void)session_log(session, AUDIT_REFUSAL);
-    return session_reply(session) == 0 && session->status == PROTOCOL_GRANTED;
+    bool is_granted = false;
+
+    if ((session->setup->service == NULL || session_await_client(session)) &&
+        session_receive(session)) {
+        session_decide(session);
+        if (session->status == PROTOCOL_GRANTED)
+            session_release_gate(session);
+        else
+            (void)session_log(session, AUDIT_REFUSAL);
+        is_granted = session_reply(session) == 0 && session->status == PROTOCOL_GRANTED;
+    }
+    if (is_granted)
+        session_tell(session, SESSION_GRANTED);
+    session_let_go(session);
+    return is_granted;
 }

@@ -10,15 +10,17 @@
 #include "broker/rulebook.h"
 
 enum {
-    SESSION_EXIT_GRANTED, /* the gate is the command now, or was killed on the way */
-    SESSION_EXIT_REFUSED, /* or the launcher is gone: the gate is to end */
+    SESSION_EXIT_GRANTED, /* in direct mode; the service is told by SESSION_GRANTED */
+    SESSION_EXIT_REFUSED,
 };
 
-/* What a session says to the service: fixed size, one record each. */
+/* What a session says to the service: fixed size, one record each; it says no more by closing. */
 enum session_word {
     /* @value: its pid, or 0 for none; said once, before the first stranger's byte is read. */
     SESSION_HAS_GATE,
-    SESSION_COUNTS, /* @value: a counter; answered by a byte, not 0 if there is room */
+    SESSION_COUNTS,  /* @value: a counter; answered by a byte, not 0 if there is room */
+    SESSION_DECIDED, /* the gate is about to be released; how long that takes is not its to say */
+    SESSION_GRANTED, /* the gate is the command now, or was killed on the way; the launcher knows */
 };
 
 struct session_message {

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -18,6 +19,7 @@
 #include "utsbroker/channel.h"
 
 enum {
+    PAUSE_MAX_MS = 10000,
     PAUSE_MS = 100,        /* behind a failure */
     LOOKUP_AGE_MS = 10000, /* SESSION_PATIENCE_SECONDS */
     SILENCE_SECONDS = 5,   /* how long a client may say nothing */
@@ -42,18 +44,29 @@ static _Noreturn void be_session(const struct service *service, int control, boo
     session_run(&setup);
 }
 
+/* Its first word is all that it says before it has a client. */
+static void spare_unwatch(struct service *service) {
+    (void)epoll_ctl(service->epoll, EPOLL_CTL_DEL, service->spare.control, NULL);
+}
+
 /* Learns what the spare session's gate is, as soon as it says so: no child may be taken for
  * another. */
 void spawn_hear(struct service *service) {
     struct spare *spare = &service->spare;
     struct session_message message;
+    ssize_t n;
 
-    if (spare->pid == 0 || spare->has_reported ||
-        recv(spare->control, &message, sizeof(message), MSG_DONTWAIT) != sizeof(message) ||
-        message.word != SESSION_HAS_GATE)
+    if (spare->pid == 0 || spare->has_reported)
         return;
-    spare->gate = (pid_t)message.value;
-    spare->has_reported = true;
+    n = recv(spare->control, &message, sizeof(message), MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    spare_unwatch(service);
+    /* Else it has died, of which spawn_look() hears. */
+    if (n == sizeof(message) && message.word == SESSION_HAS_GATE) {
+        spare->gate = (pid_t)message.value;
+        spare->has_reported = true;
+    }
 }
 
 /* Ends the spare session, which has had no client, if there is one, and its gate. */
@@ -71,8 +84,20 @@ void spawn_drop(struct service *service) {
             (void)waitpid(pids[i], NULL, 0);
         }
     }
+    spare_unwatch(service);
     base_close_fd(&spare->control);
     *spare = (struct spare)SPARE_NULL;
+}
+
+/* There is no hurry: one is made when it is needed. The next failure makes it wait for twice as
+ * long. */
+static void spare_pause(struct service *service) {
+    int64_t longer = service->spare_pause * 2;
+
+    service->spare_pause = longer < PAUSE_MS       ? PAUSE_MS
+                           : longer > PAUSE_MAX_MS ? PAUSE_MAX_MS
+                                                   : longer;
+    service->no_spare_before = service_now() + service->spare_pause;
 }
 
 /* Some child has ended: forgets the spare session if it, or its gate, is that one. */
@@ -87,10 +112,12 @@ void spawn_look(struct service *service) {
     else
         return;
     spawn_drop(service);
-    service->no_spare_before = service_now() + PAUSE_MS;
+    spare_pause(service);
 }
 
 static int spare_make(struct service *service, bool is_ahead) {
+    static struct watch watch = {.kind = WATCH_SPARE};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &watch};
     int ends[2];
     pid_t pid;
 
@@ -111,6 +138,12 @@ static int spare_make(struct service *service, bool is_ahead) {
                                     .control = ends[0],
                                     .policy = service->policy_generation,
                                     .made_at = service_now()};
+    if (epoll_ctl(service->epoll, EPOLL_CTL_ADD, ends[0], &event) < 0) {
+        int error = errno;
+
+        spawn_drop(service);
+        return -error;
+    }
     return 0;
 }
 
@@ -118,7 +151,7 @@ static int spare_make(struct service *service, bool is_ahead) {
 void spawn_ahead(struct service *service) {
     if (service->spare.pid == 0 && service->no_spare_before <= service_now() &&
         spare_make(service, true) < 0)
-        service->no_spare_before = service_now() + PAUSE_MS;
+        spare_pause(service);
 }
 
 /*
@@ -201,6 +234,8 @@ int spawn_take(struct service *service, int connection, bool is_late, struct spa
     if (r < 0)
         return r;
     spawn_hear(service);
+    spare_unwatch(service);
+    service->spare_pause = 0;
     *session = service->spare;
     service->spare = (struct spare)SPARE_NULL;
     return 0;

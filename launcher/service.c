@@ -167,6 +167,9 @@ static int reply_receive(struct command *command, struct protocol_reply *replyp)
 
     if (r == 0)
         r = channel_receive(command->channel, &record, sizeof(record), &size, &fds);
+    /* A service that has not read the request resets; what it said before that comes behind. */
+    if (r == -ECONNRESET)
+        r = channel_receive(command->channel, &record, sizeof(record), &size, &fds);
     if (r < 0)
         return r == -ECONNRESET ? -EPIPE : r;
     if (size == 0)
@@ -276,6 +279,7 @@ static void signals_pass_on(struct command *command) {
 
 static void channel_read(struct command *command) {
     struct protocol_notice record, notice = {.version = 0};
+    struct pollfd more = {.fd = command->channel, .events = POLLIN};
     struct channel_fds fds;
     size_t size;
     int r = channel_receive(command->channel, &record, sizeof(record), &size, &fds);
@@ -287,6 +291,9 @@ static void channel_read(struct command *command) {
         base_close_fd(&command->channel);
         return;
     }
+    /* What has come behind it is newer: one stop of ours is enough for many. */
+    if (WIFSTOPPED(notice.wait_status) && poll(&more, 1, 0) == 1)
+        return;
     if (WIFSTOPPED(notice.wait_status))
         command_has_stopped(command, WSTOPSIG(notice.wait_status));
     else

@@ -86,22 +86,21 @@ static inline bool channel_take_fds(const struct cmsghdr *header, struct channel
 
 /*
  * Receives one record of at most @capacity bytes. Descriptors arrive in *@fdsp, close-on-exec, and
- * are the caller's; on error none is left open.
+ * are the caller's, also on error: to close(2) a stranger's can take for ever.
  *
  * Returns 0 with *@sizep and *@fdsp, *@sizep being 0 if the other end is closed; a negative errno,
- * with both of them empty; -EMSGSIZE if record or control data were truncated or too many
+ * with *@sizep 0; -EMSGSIZE if record or control data were truncated or too many
  * descriptors came; -EBADMSG for control data that is not descriptors (recvmsg(2): MSG_TRUNC,
  * MSG_CTRUNC).
  */
-static inline int channel_receive(int channel, void *record, size_t capacity, size_t *sizep,
-                                  struct channel_fds *fdsp) {
+static inline int channel_receive_all(int channel, void *record, size_t capacity, size_t *sizep,
+                                      struct channel_fds *fdsp) {
     union channel_control control = {.bytes = {0}};
     struct iovec bytes = {.iov_base = record, .iov_len = capacity};
     struct msghdr message = {.msg_iov = &bytes,
                              .msg_iovlen = 1,
                              .msg_control = control.bytes,
                              .msg_controllen = sizeof(control.bytes)};
-    struct channel_fds fds = {.n_fds = 0};
     int error = 0;
     ssize_t received;
 
@@ -117,16 +116,23 @@ static inline int channel_receive(int channel, void *record, size_t capacity, si
          header = CMSG_NXTHDR(&message, header)) {
         if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
             error = -EBADMSG;
-        else if (!channel_take_fds(header, &fds))
+        else if (!channel_take_fds(header, fdsp))
             error = -EMSGSIZE;
     }
     if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
         error = -EMSGSIZE;
-    if (error != 0) {
-        channel_fds_deinit(&fds);
+    if (error != 0)
         return error;
-    }
     *sizep = (size_t)received;
-    *fdsp = fds;
     return 0;
+}
+
+/* As channel_receive_all(), but on error no descriptor is left open. */
+static inline int channel_receive(int channel, void *record, size_t capacity, size_t *sizep,
+                                  struct channel_fds *fdsp) {
+    int r = channel_receive_all(channel, record, capacity, sizep, fdsp);
+
+    if (r < 0)
+        channel_fds_deinit(fdsp);
+    return r;
 }

@@ -1,0 +1,802 @@
+/* The service and clients that mean no good, or have bad luck: nobody else is hurt by them. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "launcher/inherit.h"
+#include "launcher/options.h"
+#include "launcher/request.h"
+#include "tests/integration/harness.h"
+#include "utsbroker/channel.h"
+#include "utsbroker/launch.h"
+#include "utsbroker/protocol.h"
+
+static struct test_service service;
+
+/* What a client does in a process of its own, as the user; ends it with 0 if all was as it should.
+ */
+static int as_client(void (*act)(void *context), void *context) {
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        harness_become(USER_WITHOUT_NAME);
+        (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* as a program is that the user has executed */
+        alarm(50);
+        act(context);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+/* In a client: what is not so ends it with this line's number, as far as a status can hold it. */
+static void check(bool is_so, int line) {
+    if (is_so)
+        return;
+    (void)fprintf(stderr, "client: line %d, errno %d\n", line, errno);
+    _exit(1);
+}
+#define CHECK(condition) check((condition), __LINE__)
+
+static int connected(void) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int channel = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    memcpy(address.sun_path, service.path, sizeof(address.sun_path));
+    CHECK(connect(channel, (const struct sockaddr *)&address, sizeof(address)) == 0);
+    return channel;
+}
+
+static const struct protocol_request good_request = {.version = PROTOCOL_VERSION,
+                                                     .names = PROTOCOL_HOSTNAME,
+                                                     .flags = PROTOCOL_TO_SERVICE,
+                                                     .hostname = "x.test"};
+
+/* A description of "sh -c SCRIPT" that inherits the numbers @first and the @n - 1 behind. */
+static int describe(char *script, int first, size_t n) {
+    char *command[] = {"sh", "-c", script, NULL}, *environment[] = {"PATH=/usr/bin:/bin", NULL};
+    const struct options options = {.hostname = "x.test", .command = command};
+    struct inheritance inheritance = {.n_fds = n};
+    const struct request_place place = {.inheritance = &inheritance};
+    sigset_t mask;
+    int fd = -1;
+
+    sigemptyset(&mask);
+    inheritance.mask = &mask;
+    for (size_t i = 0; i < n; i++)
+        inheritance.numbers[i] = first + (int32_t)i;
+    CHECK(request_write_launch(&fd, &options, environment, &place) == 0);
+    return fd;
+}
+
+static int root_folder(void) {
+    return open("/", O_PATH | O_CLOEXEC);
+}
+
+static void send_good(int channel, char *script) {
+    int fds[2] = {describe(script, 0, 0), root_folder()};
+
+    CHECK(channel_send(channel, &good_request, sizeof(good_request), fds, 2) == 0);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* PROTOCOL_STATUS_COUNT: the connection ended without a reply. */
+static struct protocol_reply reply_of(int channel) {
+    struct protocol_reply record, reply = {.status = PROTOCOL_STATUS_COUNT};
+    struct pollfd ready = {.fd = channel, .events = POLLIN};
+    struct channel_fds fds;
+    size_t size = 0;
+
+    CHECK(poll(&ready, 1, 30000) == 1);
+    if (channel_receive(channel, &record, sizeof(record), &size, &fds) == 0 && size > 0)
+        CHECK(protocol_decode_reply(&record, size, fds.n_fds, &reply) == 0);
+    channel_fds_deinit(&fds);
+    return reply;
+}
+
+/* True if a line of this file of the process is @wanted. */
+static bool process_says(pid_t pid, const char *file, const char *wanted) {
+    char path[64], line[256];
+    FILE *open_file;
+    bool is_there = false;
+
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+    open_file = fopen(path, "re");
+    while (open_file != NULL && fgets(line, sizeof(line), open_file) != NULL)
+        is_there |= strcmp(line, wanted) == 0;
+    if (open_file != NULL)
+        fclose(open_file);
+    return is_there;
+}
+
+/* Who serves next. */
+struct waiting {
+    pid_t session, gate;
+};
+
+static bool next_session_waits(void *context) {
+    struct waiting *waiting = context;
+    pid_t children[3];
+
+    if (children_of(service.pid, children, 3) != 2)
+        return false;
+    for (size_t i = 0; i < 2; i++) {
+        if (process_says(children[i], "status", "Seccomp:\t2\n")) {
+            waiting->session = children[i];
+            waiting->gate = children[1 - i];
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct waiting next_session(void) {
+    struct waiting waiting = {0};
+
+    if (!harness_wait_for(next_session_waits, &waiting))
+        fail_msg("no session waits for the next client");
+    return waiting;
+}
+
+static double now(void) {
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static void assert_others_are_served(void) {
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "--via", "service", "-n", "x.test", "true"}};
+    double begin = now();
+
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 0);
+    assert_true(now() < begin + 1);
+}
+
+static size_t n_descriptors(pid_t pid) {
+    char path[64];
+    DIR *folder;
+    size_t n = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+    folder = opendir(path);
+    while (folder != NULL && readdir(folder) != NULL)
+        n++;
+    if (folder != NULL)
+        closedir(folder);
+    return n;
+}
+
+static size_t n_descriptors_before;
+
+static bool is_as_before(void *context) {
+    return next_session_waits(context) && n_descriptors(service.pid) == n_descriptors_before &&
+           harness_count_processes(USER_WITHOUT_NAME->uid) == SERVICE_PROCESSES;
+}
+
+/* Nothing is left of what was done to it. */
+static void assert_as_before(void) {
+    struct waiting waiting;
+
+    if (!harness_wait_for(is_as_before, &waiting))
+        fail_msg("%zu descriptors, %zu before; %zu processes", n_descriptors(service.pid),
+                 n_descriptors_before, harness_count_processes(USER_WITHOUT_NAME->uid));
+    assert_others_are_served();
+}
+
+/* A record whose descriptors come in @n control messages, with the sender's ids in one more. */
+static void send_in_parts(int channel, const int *fds, size_t n, bool has_ids) {
+    union {
+        char bytes[512];
+        struct cmsghdr aligned;
+    } control = {.bytes = {0}};
+    struct iovec bytes = {.iov_base = (void *)(uintptr_t)&good_request,
+                          .iov_len = sizeof(good_request)};
+    struct msghdr message = {.msg_iov = &bytes,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control.bytes)};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    const struct ucred ids = {getpid(), getuid(), getgid()};
+    size_t length = 0;
+
+    for (size_t i = 0; i < n; i++, header = CMSG_NXTHDR(&message, header)) {
+        *header = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+        memcpy(CMSG_DATA(header), &fds[i], sizeof(int));
+        length += CMSG_SPACE(sizeof(int));
+    }
+    if (has_ids) {
+        *header = (struct cmsghdr){CMSG_LEN(sizeof(ids)), SOL_SOCKET, SCM_CREDENTIALS};
+        memcpy(CMSG_DATA(header), &ids, sizeof(ids));
+        length += CMSG_SPACE(sizeof(ids));
+    }
+    message.msg_controllen = length;
+    CHECK(sendmsg(channel, &message, 0) == sizeof(good_request));
+}
+
+static void send_descriptors_in_parts(void *context) {
+    (void)context;
+    for (int i = 0; i < 4; i++) {
+        int channel = connected(), fds[4] = {describe("true", 7, 1), root_folder(), 0, 0};
+
+        send_in_parts(channel, fds, i < 2 ? 3 : 4, i % 2 == 1);
+        CHECK(reply_of(channel).status == (i < 2 ? PROTOCOL_GRANTED : PROTOCOL_BAD_REQUEST));
+        close(channel);
+    }
+}
+
+/* The connection itself is what it carries: nobody but the kernel can see that it has ended. */
+static void send_the_connection_itself(void *context) {
+    (void)context;
+    for (int i = 0; i < 60; i++) {
+        int channel = connected(), fds[3] = {channel, root_folder(), channel};
+
+        if (i % 3 > 0)
+            fds[0] = describe("true", 7, 1);
+        CHECK(channel_send(channel, &good_request, sizeof(good_request), fds, 3) == 0);
+        if (i % 3 < 2)
+            CHECK(reply_of(channel).status ==
+                  (i % 3 == 0 ? PROTOCOL_BAD_REQUEST : PROTOCOL_GRANTED));
+        for (size_t j = 0; j < 2; j++)
+            if (fds[j] != channel)
+                close(fds[j]);
+        close(channel);
+    }
+}
+
+/* As many as one record carries. */
+static void inherit_as_many_as_possible(void *context) {
+    enum { N = CHANNEL_FDS_MAX - 2 };
+    int channel = connected(), fds[CHANNEL_FDS_MAX];
+    struct protocol_reply reply;
+
+    (void)context;
+    fds[0] = describe("exec sleep 60", 0, N);
+    fds[1] = root_folder();
+    for (size_t i = 2; i < CHANNEL_FDS_MAX; i++)
+        fds[i] = 0;
+    CHECK(channel_send(channel, &good_request, sizeof(good_request), fds, CHANNEL_FDS_MAX) == 0);
+    reply = reply_of(channel);
+    CHECK(reply.status == PROTOCOL_GRANTED);
+    for (int i = 0; i < 500 && n_descriptors(reply.pid) != N + 2; i++) /* "." and ".." */
+        usleep(10000);
+    CHECK(n_descriptors(reply.pid) == N + 2);
+    CHECK(kill(reply.pid, SIGKILL) == 0);
+}
+
+static void descriptors_come_as_they_may(void **state) {
+    (void)state;
+    assert_int_equal(as_client(send_descriptors_in_parts, NULL), 0);
+    assert_int_equal(as_client(send_the_connection_itself, NULL), 0);
+    assert_int_equal(as_client(inherit_as_many_as_possible, NULL), 0);
+    assert_as_before();
+}
+
+static int sealed(const char *bytes, size_t size) {
+    int fd = memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    CHECK(write(fd, bytes, size) == (ssize_t)size);
+    CHECK(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0);
+    return fd;
+}
+
+/* Where a description goes wrong is its author's gate; no status but these can come of it. */
+static void send_random_descriptions(void *context) {
+    static const uint32_t edges[] = {0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 253, 254, 1 << 20};
+    unsigned seed = 47;
+    char good[4096];
+    int fd = describe("true", 7, 1);
+    ssize_t size = pread(fd, good, sizeof(good) - 64, 0);
+    unsigned *n_of_status = context;
+
+    for (int i = 0; i < 400; i++) {
+        int channel = connected(), fds[3] = {-1, root_folder(), 0};
+        size_t length = (size_t)size - (i % 7 == 0 ? (size_t)rand_r(&seed) % 100 : 0);
+        char bytes[sizeof(good)];
+        unsigned status;
+
+        memcpy(bytes, good, sizeof(bytes));
+        for (int j = rand_r(&seed) % 3; j >= 0 && i % 2 == 0; j--)
+            bytes[rand_r(&seed) % size] = (char)rand_r(&seed);
+        if (i % 2 == 1) /* one of the header's fields, or a descriptor's number */
+            memcpy(bytes + 4 * (rand_r(&seed) % 47),
+                   &edges[(size_t)rand_r(&seed) % BASE_ARRAY_SIZE(edges)], 4);
+        fds[0] = sealed(bytes, length);
+        CHECK(channel_send(channel, &good_request, sizeof(good_request), fds, 3) == 0);
+        status = reply_of(channel).status;
+        CHECK(status == PROTOCOL_GRANTED || status == PROTOCOL_BAD_REQUEST ||
+              status == PROTOCOL_EXEC_FAILED || status == PROTOCOL_KERNEL_REFUSED);
+        n_of_status[status]++;
+        for (size_t j = 0; j < 2; j++)
+            close(fds[j]);
+        close(channel);
+    }
+}
+
+static void descriptions_of_any_content_hurt_only_their_gate(void **state) {
+    unsigned *n = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    (void)state;
+    assert_int_equal(as_client(send_random_descriptions, n), 0);
+    print_message("of 400: %u granted, %u no request, %u not executed, %u refused by the kernel\n",
+                  n[PROTOCOL_GRANTED], n[PROTOCOL_BAD_REQUEST], n[PROTOCOL_EXEC_FAILED],
+                  n[PROTOCOL_KERNEL_REFUSED]);
+    assert_true(n[PROTOCOL_GRANTED] > 10 && n[PROTOCOL_BAD_REQUEST] > 10);
+    munmap(n, 4096);
+    assert_as_before();
+}
+
+/* What a description says of the stack is the caller's to say only within their own limit. */
+static void ask_for_more_stack(void *context) {
+    const struct rlimit small = {4 << 20, 8 << 20};
+    rlim_t wanted = *(const rlim_t *)context;
+    int channel = connected(), fds[2] = {-1, root_folder()};
+    char bytes[4096];
+    ssize_t size = pread(describe("true", 0, 0), bytes, sizeof(bytes), 0);
+    struct protocol_reply reply;
+
+    CHECK(setrlimit(RLIMIT_STACK, &small) == 0);
+    memcpy(bytes + offsetof(struct launch_header, stack_limit), &wanted, sizeof(wanted));
+    fds[0] = sealed(bytes, (size_t)size);
+    CHECK(channel_send(channel, &good_request, sizeof(good_request), fds, 2) == 0);
+    reply = reply_of(channel);
+    if (wanted <= small.rlim_max)
+        CHECK(reply.status == PROTOCOL_GRANTED);
+    else
+        CHECK(reply.status == PROTOCOL_KERNEL_REFUSED && reply.error == EINVAL);
+}
+
+static void a_description_gives_nobody_a_higher_limit(void **state) {
+    rlim_t wanted[] = {4 << 20, 8 << 20, (8 << 20) + 1, 1UL << 40, RLIM_INFINITY};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(wanted); i++)
+        assert_int_equal(as_client(ask_for_more_stack, &wanted[i]), 0);
+    assert_as_before();
+}
+
+static struct protocol_reply ask_with(uint32_t flags, int cwd, int terminal) {
+    struct protocol_request request = good_request;
+    int channel = connected(), fds[3] = {describe("true", 0, 0), cwd, terminal};
+    struct protocol_reply reply;
+
+    request.flags |= flags;
+    CHECK(channel_send(channel, &request, sizeof(request), fds, terminal >= 0 ? 3 : 2) == 0);
+    reply = reply_of(channel);
+    close(channel);
+    close(fds[0]);
+    return reply;
+}
+
+static void offer_terminals(void *context) {
+    struct protocol_reply reply;
+    int master, slave, dead_master, dead_slave;
+    pid_t owner;
+
+    (void)context;
+    CHECK(openpty(&master, &slave, NULL, NULL, NULL) == 0);
+    CHECK(openpty(&dead_master, &dead_slave, NULL, NULL, NULL) == 0);
+    close(dead_master);
+    owner = fork();
+    if (owner == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        CHECK(setsid() > 0 && ioctl(slave, TIOCSCTTY, 0) == 0);
+        for (;;)
+            pause();
+    }
+    for (int i = 0; i < 500 && tcgetsid(master) != owner; i++)
+        usleep(10000);
+    /* Of another session, which keeps it; hung up; the wrong end. */
+    reply = ask_with(PROTOCOL_HAS_TERMINAL, root_folder(), slave);
+    CHECK(reply.status == PROTOCOL_KERNEL_REFUSED && reply.error == EPERM);
+    CHECK(tcgetsid(master) == owner);
+    reply = ask_with(PROTOCOL_HAS_TERMINAL, root_folder(), dead_slave);
+    CHECK(reply.status == PROTOCOL_KERNEL_REFUSED && reply.error == EIO);
+    CHECK(kill(owner, SIGKILL) == 0 && waitpid(owner, NULL, 0) == owner);
+}
+
+static void offer_folders(void *context) {
+    const char *folder = context;
+    char path[256];
+    int fd;
+    struct protocol_reply reply;
+
+    CHECK(chdir(folder) == 0 && mkdir("gone", 0700) == 0 && mkdir("closed", 0700) == 0);
+    fd = open("gone", O_PATH | O_CLOEXEC);
+    CHECK(rmdir("gone") == 0);
+    CHECK(ask_with(0, fd, -1).status == PROTOCOL_GRANTED); /* as fchdir(2) has it */
+    fd = open("closed", O_PATH | O_CLOEXEC);
+    CHECK(chmod("closed", 0) == 0);
+    reply = ask_with(0, fd, -1);
+    CHECK(reply.status == PROTOCOL_KERNEL_REFUSED && reply.error == EACCES);
+    snprintf(path, sizeof(path), "%s/closed", folder);
+    CHECK(rmdir(path) == 0);
+}
+
+static void places_that_cannot_be_taken_are_refused(void **state) {
+    char folder[] = "/tmp/test-misuse-XXXXXX";
+
+    (void)state;
+    assert_int_equal(as_client(offer_terminals, NULL), 0);
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(chown(folder, USER_WITHOUT_NAME->uid, USER_WITHOUT_NAME->gid), 0);
+    assert_int_equal(as_client(offer_folders, folder), 0);
+    assert_int_equal(rmdir(folder), 0);
+    assert_as_before();
+}
+
+/* The other way round: what is meant for the service is nothing for a broker of utsrun's. */
+static void speak_as_to_the_service(void *context) {
+    int ends[2], fds[2] = {describe("true", 0, 0), root_folder()};
+    pid_t pid;
+
+    (void)context;
+    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+    pid = fork();
+    if (pid == 0) {
+        char *const argv[] = {BROKER_PATH, "--session-fd", "200", NULL};
+
+        CHECK(dup2(ends[1], 200) == 200);
+        execv(argv[0], argv);
+        CHECK(false);
+    }
+    close(ends[1]);
+    CHECK(channel_send(ends[0], &good_request, sizeof(good_request), fds, 2) == 0);
+    CHECK(reply_of(ends[0]).status == PROTOCOL_BAD_REQUEST);
+    while (wait(NULL) > 0) /* the gate as well */
+        ;
+}
+
+static void a_request_of_the_one_way_is_none_of_the_other(void **state) {
+    (void)state;
+    assert_int_equal(as_client(speak_as_to_the_service, NULL), 0);
+    assert_as_before();
+}
+
+/* Connects, asks for a command that stays, and goes away; by @context, when. */
+enum hangup { BEFORE_ITS_SESSION_LOOKS, WITH_THE_REPLY_UNREAD };
+
+static void ask_and_go_away(void *context) {
+    int channel = connected();
+    struct pollfd ready = {.fd = channel, .events = POLLIN};
+
+    send_good(channel, "exec sleep 60");
+    if (*(const enum hangup *)context == WITH_THE_REPLY_UNREAD)
+        CHECK(poll(&ready, 1, 10000) == 1);
+    else
+        usleep(
+            20000); /* for the service to give it to the session; without, there is less to see */
+}
+
+static bool one_command_lives(void *context) {
+    pid_t children[4];
+    size_t n = children_of(service.pid, children, 4);
+
+    *(pid_t *)context = 0;
+    for (size_t i = 0; i < n; i++)
+        if (process_says(children[i], "comm", "sleep\n"))
+            *(pid_t *)context = children[i];
+    return n == 3 && *(pid_t *)context != 0;
+}
+
+static void who_hangs_up_has_a_command_only_if_they_could_know_of_it(void **state) {
+    enum hangup when;
+
+    (void)state;
+    sleep(3); /* a policy that has just changed is read each time, and each session made anew */
+    for (int i = 0; i < 20; i++) {
+        struct waiting waiting = next_session();
+
+        when = BEFORE_ITS_SESSION_LOOKS;
+        assert_int_equal(kill(waiting.session, SIGSTOP), 0);
+        assert_int_equal(as_client(ask_and_go_away, &when), 0);
+        assert_int_equal(kill(waiting.session, SIGCONT), 0);
+        assert_as_before();
+    }
+    for (int i = 0; i < 20; i++) {
+        pid_t command;
+
+        when = WITH_THE_REPLY_UNREAD;
+        assert_int_equal(as_client(ask_and_go_away, &when), 0);
+        assert_true(harness_wait_for(one_command_lives, &command));
+        if (i == 0)
+            assert_others_are_served();
+        assert_int_equal(kill(command, SIGTERM), 0);
+        assert_as_before();
+    }
+}
+
+static char state_of(pid_t pid) {
+    char path[64], text[512] = "";
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    file = fopen(path, "re");
+    if (file != NULL) {
+        (void)!fgets(text, sizeof(text), file);
+        fclose(file);
+    }
+    return strrchr(text, ')') != NULL ? strrchr(text, ')')[2] : '-';
+}
+
+static long memory_of_service(void) {
+    char path[64], line[256];
+    long kib = -1;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)service.pid);
+    file = fopen(path, "re");
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file) != NULL)
+        (void)sscanf(line, "VmRSS: %ld", &kib);
+    fclose(file);
+    return kib;
+}
+
+/* Reads nothing until its command has ended; then all there is, the reply first. */
+static void read_nothing_for_long(void *context) {
+    int channel = connected();
+    unsigned *n_stops = context;
+    struct protocol_notice record, notice;
+    struct channel_fds fds;
+    struct pollfd hangup = {.fd = channel, .events = 0};
+    size_t size;
+
+    send_good(channel, "exec sleep 60");
+    CHECK(poll(&hangup, 1, 40000) == 1); /* the service has told all and closed it */
+    CHECK(reply_of(channel).status == PROTOCOL_GRANTED);
+    while (channel_receive(channel, &record, sizeof(record), &size, &fds) == 0 && size > 0) {
+        CHECK(protocol_decode_notice(&record, size, fds.n_fds, &notice) == 0);
+        *n_stops += WIFSTOPPED(notice.wait_status);
+        CHECK(!WIFEXITED(notice.wait_status));
+    }
+}
+
+static void a_client_that_reads_no_notices_costs_nothing(void **state) {
+    unsigned *n = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    long memory = memory_of_service();
+    pid_t client = fork(), command;
+    int status;
+
+    (void)state;
+    if (client == 0)
+        _exit(as_client(read_nothing_for_long, n) == 0 ? 0 : 1);
+    assert_true(harness_wait_for(one_command_lives, &command));
+    for (int i = 0; i < 10000; i++) {
+        assert_int_equal(kill(command, SIGSTOP), 0);
+        for (int j = 0; j < 100000 && state_of(command) != 'T'; j++)
+            ;
+        assert_int_equal(kill(command, SIGCONT), 0);
+        if (i % 1000 == 999)
+            assert_others_are_served();
+    }
+    assert_int_equal(kill(command, SIGKILL), 0);
+    assert_int_equal(waitpid(client, &status, 0), client);
+    assert_int_equal(status, 0);
+    print_message("of 10000 stops the socket kept %u\n", *n);
+    assert_true(*n > 100 && *n < 5000);
+    munmap(n, 4096);
+    assert_true(memory_of_service() < memory + 256);
+    assert_as_before();
+}
+
+static unsigned long cpu_ticks(pid_t pid) {
+    char path[64], text[1024] = "";
+    unsigned long user = 0, kernel = 0;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    file = fopen(path, "re");
+    assert_non_null(file);
+    (void)!fgets(text, sizeof(text), file);
+    fclose(file);
+    (void)sscanf(strrchr(text, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+                 &user, &kernel);
+    return user + kernel;
+}
+
+struct wanted_limit {
+    __rlimit_resource_t resource;
+    rlim_t soft; /* RLIM_INFINITY: as the hard one */
+};
+
+/* As the user, who may do that to their own service. */
+static void set_limit(void *context) {
+    const struct wanted_limit *wanted = context;
+    struct rlimit limit;
+
+    CHECK(prlimit(service.pid, wanted->resource, NULL, &limit) == 0);
+    limit.rlim_cur = wanted->soft < limit.rlim_max ? wanted->soft : limit.rlim_max;
+    CHECK(prlimit(service.pid, wanted->resource, &limit, NULL) == 0);
+}
+
+static void limit_service(__rlimit_resource_t resource, rlim_t soft) {
+    struct wanted_limit wanted = {resource, soft};
+
+    assert_int_equal(as_client(set_limit, &wanted), 0);
+}
+
+/* A service that may have no process more says so, does not spin, and serves when it may again. */
+static void without_processes_it_says_so_and_does_not_spin(void **state) {
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "--via", "service", "-n", "x.test", "true"}};
+    unsigned long ticks;
+
+    (void)state;
+    limit_service(RLIMIT_NPROC, 1);
+    assert_int_equal(kill(next_session().session, SIGKILL), 0);
+    ticks = cpu_ticks(service.pid);
+    for (int i = 0; i < 4; i++) {
+        usleep(500000);
+        harness_run(&run, &result);
+        harness_assert_exit(&result, 125);
+        if (strstr(result.errors, "too many processes") == NULL)
+            fail_msg("%s", result.errors);
+    }
+    assert_true(cpu_ticks(service.pid) - ticks < 10); /* a tenth of a second, of two */
+    limit_service(RLIMIT_NPROC, RLIM_INFINITY);
+    assert_as_before();
+}
+
+/* Many at once; none waits for ever, and all are granted if nobody could even be accepted. */
+static void ask_sixteen_times(void *context) {
+    int channels[16];
+
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(channels); i++) {
+        channels[i] = connected();
+        send_good(channels[i], "true");
+    }
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(channels); i++) {
+        unsigned status = reply_of(channels[i]).status;
+
+        CHECK(*(const rlim_t *)context > 3 || status == PROTOCOL_GRANTED);
+    }
+}
+
+static void without_descriptors_it_does_not_spin_and_serves_again(void **state) {
+    static const rlim_t limits[] = {3, 6, 8, 9, 10, 11, 12, 14};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(limits); i++) {
+        rlim_t limit = limits[i];
+        unsigned long ticks;
+        int status;
+        pid_t client;
+
+        (void)next_session();
+        limit_service(RLIMIT_NOFILE, limit);
+        ticks = cpu_ticks(service.pid);
+        client = fork();
+        if (client == 0)
+            _exit(as_client(ask_sixteen_times, &limit) == 0 ? 0 : 1);
+        usleep(300000);
+        assert_true(cpu_ticks(service.pid) - ticks < 10);
+        limit_service(RLIMIT_NOFILE, RLIM_INFINITY);
+        assert_int_equal(waitpid(client, &status, 0), client);
+        if (status != 0)
+            fail_msg("at most %d descriptors: wait status 0x%x", (int)limit, status);
+        /* It was made when the limit held, which it has for ever. */
+        assert_int_equal(kill(next_session().session, SIGKILL), 0);
+        assert_as_before();
+    }
+}
+
+static bool somebody_is_served(void *context) {
+    (void)context;
+    return n_descriptors(service.pid) >= n_descriptors_before + 3;
+}
+
+/* A session that stands still hinders nobody, and is ended after fifteen seconds. */
+static void a_session_that_stands_still_is_ended(void **state) {
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "--via", "service", "-n", "x.test", "true"}};
+    struct waiting waiting = next_session();
+    double begin = now();
+    int output, errors, status;
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(kill(waiting.session, SIGSTOP), 0);
+    pid = harness_start(&run, &output, &errors);
+    assert_true(harness_wait_for(somebody_is_served, NULL));
+    for (int i = 0; i < 12 || now() < begin + 13; i++) {
+        assert_others_are_served();
+        assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
+        usleep(i < 12 ? 0 : 500000);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 125 << 8);
+    assert_true(now() > begin + 14 && now() < begin + 18);
+    assert_string_equal(
+        harness_read_line(errors),
+        "utsrun: the service ended before it answered; try again, or use --via direct");
+    close(output);
+    close(errors);
+    assert_as_before();
+}
+
+/*
+ * As long as a policy has just changed, as by its installation, it is read again for each client,
+ * and the session that waits with the old one is another for the next.
+ */
+static int set_up(void **state) {
+    struct stat status;
+
+    while (stat(POLICY_FOLDER_VENDOR, &status) == 0 && time(NULL) < status.st_ctime + 4)
+        usleep(100000);
+    return harness_set_up(state);
+}
+
+static int begin(void **state) {
+    char *const options[] = {"--idle-exit", "0", NULL};
+    char path[108];
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s/%u.sock", RUN_FOLDER, (unsigned)USER_WITHOUT_NAME->uid);
+    service_start(&service, USER_WITHOUT_NAME, path, options);
+    assert_others_are_served(); /* the first one has more to do */
+    (void)next_session();
+    usleep(100000);
+    n_descriptors_before = n_descriptors(service.pid);
+    return 0;
+}
+
+/* Told to stop, it does at once: nothing lives by now. */
+static int forget(void **state) {
+    int status = 0;
+    pid_t ended = 0;
+
+    (void)state;
+    (void)kill(service.pid, SIGTERM);
+    for (int i = 0; i < 500 && ended == 0; i++) {
+        usleep(10000);
+        ended = waitpid(service.pid, &status, WNOHANG);
+    }
+    if (ended == 0) {
+        (void)kill(service.pid, SIGKILL);
+        while (waitpid(-1, NULL, 0) > 0) /* and what it leaves, by the subreaper's right */
+            ;
+    }
+    close(service.listen_fd);
+    (void)unlink(service.path);
+    if (ended != service.pid || status != 0)
+        fail_msg("told to stop, the service did not within five seconds; wait status 0x%x", status);
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+    return 0;
+}
+
+#define OF_A_SERVICE(test) cmocka_unit_test_setup_teardown(test, begin, forget)
+
+static const struct CMUnitTest tests[] = {
+    OF_A_SERVICE(descriptors_come_as_they_may),
+    OF_A_SERVICE(descriptions_of_any_content_hurt_only_their_gate),
+    OF_A_SERVICE(a_description_gives_nobody_a_higher_limit),
+    OF_A_SERVICE(places_that_cannot_be_taken_are_refused),
+    OF_A_SERVICE(a_request_of_the_one_way_is_none_of_the_other),
+    OF_A_SERVICE(who_hangs_up_has_a_command_only_if_they_could_know_of_it),
+    OF_A_SERVICE(a_client_that_reads_no_notices_costs_nothing),
+    OF_A_SERVICE(without_processes_it_says_so_and_does_not_spin),
+    OF_A_SERVICE(without_descriptors_it_does_not_spin_and_serves_again),
+    OF_A_SERVICE(a_session_that_stands_still_is_ended),
+};
+
+TEST_MAIN_AS_ROOT(tests, set_up, harness_tear_down)
