@@ -146,10 +146,15 @@ static bool next_session_waits(void *context) {
 }
 
 static struct waiting next_session(void) {
-    struct waiting waiting = {0};
+    struct waiting waiting = {0}, before;
 
-    if (!harness_wait_for(next_session_waits, &waiting))
-        fail_msg("no session waits for the next client");
+    /* One that is about to end looks like one that waits. */
+    do {
+        before = waiting;
+        usleep(30000);
+        if (!harness_wait_for(next_session_waits, &waiting))
+            fail_msg("no session waits for the next client");
+    } while (waiting.session != before.session);
     return waiting;
 }
 
