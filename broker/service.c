@@ -314,6 +314,10 @@ static void service_wait(struct service *service) {
         signals_take(service);
         return;
     }
+    if (watch->kind == WATCH_SPARE) {
+        spawn_hear(service);
+        return;
+    }
     service->last_asked = service_now();
     if (watch->kind == WATCH_LISTENER)
         service_accept(service);

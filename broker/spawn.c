@@ -227,12 +227,12 @@ int spawn_take(struct service *service, int connection, bool is_late, struct spa
                 return r;
         }
         r = channel_send(service->spare.control, &client, sizeof(client), fds, log_fd >= 0 ? 2 : 1);
-        if (r == 0)
+        if (r != -EPIPE && r != -ECONNRESET)
             break;
         spawn_drop(service);
     }
     if (r < 0)
-        return r;
+        return r; /* the spare has heard nothing, and stays for who comes next */
     spawn_hear(service);
     spare_unwatch(service);
     service->spare_pause = 0;
