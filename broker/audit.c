@@ -122,7 +122,7 @@ static int log_connect(const char *path, int type) {
 
 /* No daemon, or one that has ended: what nobody who asks for a name can bring about. */
 static bool is_absence(int error) {
-    return error == -ENOENT || error == -ECONNREFUSED || error == -ENOTCONN || error == -EPIPE;
+    return error == -ENOENT || error == -ECONNREFUSED;
 }
 
 /*
@@ -143,12 +143,13 @@ int audit_open(struct audit *audit, const char *path) {
 
 /*
  * Sends @event's line to the log. One sendmsg(2), no memory. Returns 0 if the daemon has it or
- * there is none; a negative errno, -EAGAIN if it did not take it for two seconds.
+ * there was none; a negative errno, -EAGAIN if it did not take it for two seconds, -ECONNREFUSED
+ * or -EPIPE if it has ended since: then the next who asks finds none, or another.
  */
 int audit_write(const struct audit *audit, const struct audit_event *event) {
     char record[AUDIT_LINE_SIZE];
     size_t length;
-    int n, r;
+    int n;
 
     if (audit->fd < 0)
         return 0;
@@ -159,6 +160,5 @@ int audit_write(const struct audit *audit, const struct audit_event *event) {
     length = (size_t)n;
     length += audit_format(record + length, sizeof(record) - length, event);
     /* Over a stream the NUL is the record's end. */
-    r = channel_send(audit->fd, record, length + (audit->is_stream ? 1 : 0), NULL, 0);
-    return r == 0 || is_absence(r) ? 0 : r;
+    return channel_send(audit->fd, record, length + (audit->is_stream ? 1 : 0), NULL, 0);
 }

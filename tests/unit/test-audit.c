@@ -121,6 +121,29 @@ static void a_daemon_that_is_not_there_stops_nothing(void **state) {
     assert_int_equal(audit_write(&audit, &event), 0);
 }
 
+static void a_daemon_that_ends_before_it_has_the_line_is_an_error(void **state) {
+    static const struct {
+        int type, error;
+    } cases[] = {{SOCK_DGRAM, -ECONNREFUSED}, {SOCK_STREAM, -EPIPE}};
+    const struct audit_event event = {.mode = "direct"};
+    char path[64];
+
+    (void)state;
+    snprintf(path, sizeof(path), "/tmp/test-audit-%d", (int)getpid());
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        int daemon = listen_at(path, cases[i].type);
+        struct audit audit = AUDIT_NULL;
+
+        assert_int_equal(audit_open(&audit, path), 0);
+        if (cases[i].type == SOCK_STREAM)
+            close(accept(daemon, NULL, NULL));
+        close(daemon);
+        assert_int_equal(audit_write(&audit, &event), cases[i].error);
+        close(audit.fd);
+    }
+    unlink(path);
+}
+
 static void a_daemon_that_cannot_be_reached_is_an_error(void **state) {
     struct rlimit before;
     struct audit audit = AUDIT_NULL;
@@ -138,6 +161,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_line_that_is_too_long_is_cut),
     cmocka_unit_test(records_reach_daemons_of_both_kinds),
     cmocka_unit_test(a_daemon_that_is_not_there_stops_nothing),
+    cmocka_unit_test(a_daemon_that_ends_before_it_has_the_line_is_an_error),
     cmocka_unit_test(a_daemon_that_cannot_be_reached_is_an_error),
 };
 
