@@ -40,17 +40,30 @@ static int limits_take(const struct limits *limits) {
     return r;
 }
 
-/* Puts *@fdp above @highest, if it is not: what is at a number that the command wants is lost. */
-static int fd_move_above(int highest, int *fdp) {
-    int fd;
+/* One that the command wants, or keeps closed. */
+static bool number_is_taken(const struct launch *launch, int fd) {
+    for (size_t i = 0; i < launch->header.n_descriptors; i++)
+        if (launch->descriptors[i] == fd)
+            return true;
+    return fd <= 2;
+}
 
-    if (*fdp > highest)
+/* Gives *@fdp another number if its own is taken: what is there is lost. */
+static int fd_move_away(const struct launch *launch, int *fdp) {
+    int least = 3, fd;
+
+    if (!number_is_taken(launch, *fdp))
         return 0;
-    fd = fcntl(*fdp, F_DUPFD_CLOEXEC, highest + 1);
-    if (fd < 0)
-        return -errno;
-    *fdp = fd;
-    return 0;
+    /* Of the numbers above the highest there may be none, at the limit. */
+    while ((fd = fcntl(*fdp, F_DUPFD_CLOEXEC, least)) >= 0) {
+        if (!number_is_taken(launch, fd)) {
+            *fdp = fd;
+            return 0;
+        }
+        (void)close(fd); /* *@fdp has it, too */
+        least = fd + 1;
+    }
+    return -errno;
 }
 
 /*
@@ -59,14 +72,13 @@ static int fd_move_above(int highest, int *fdp) {
  */
 static int descriptors_take(const struct launch *launch, const int *fds, int *channelp) {
     size_t n = launch->header.n_descriptors;
-    int highest = n > 0 && launch->descriptors[n - 1] > 2 ? launch->descriptors[n - 1] : 2;
     int moved[CHANNEL_FDS_MAX];
     uint32_t taken = 0;
-    int r = fd_move_above(highest, channelp);
+    int r = fd_move_away(launch, channelp);
 
     for (size_t i = 0; i < n && r == 0; i++) {
         moved[i] = fds[i];
-        r = fd_move_above(highest, &moved[i]);
+        r = fd_move_away(launch, &moved[i]);
     }
     for (size_t i = 0; i < n && r == 0; i++) {
         if (dup2(moved[i], launch->descriptors[i]) < 0)

@@ -206,7 +206,7 @@ static void each_descriptor_gets_its_number(void **state) {
 
 static void play_too_high(const void *script) {
     const rlim_t limit = *(const rlim_t *)script;
-    const int32_t number = 5000;
+    const int32_t number = (int32_t)limit;
     struct player player;
 
     player_init(&player);
@@ -221,6 +221,36 @@ static void play_too_high(const void *script) {
 static void a_number_that_cannot_be_had_is_an_error(void **state) {
     (void)state;
     assert_true(in_child(play_too_high, &(const rlim_t){500}));
+}
+
+/* The highest number that there is, for one whose own number the other is to have. */
+static void play_highest(const void *script) {
+    const int32_t numbers[] = {3, 499};
+    struct player player;
+    ino_t inodes[2];
+
+    (void)script;
+    player_init(&player);
+    for (int i = 0; i < 2; i++) {
+        int fd = memfd_create("received", MFD_CLOEXEC);
+
+        if (i == 0)
+            fd = number_give(fd, 10);
+        CHECK(i == 0 || fd == 3);
+
+        inodes[i] = inode(fd);
+        player.fds.fds[player.fds.n_fds++] = fd;
+    }
+    CHECK(setrlimit(RLIMIT_NOFILE, &(struct rlimit){500, 500}) == 0);
+    player.launch.descriptors = numbers;
+    player.launch.header.n_descriptors = 2;
+    CHECK(player_take(&player) == 0);
+    CHECK(inode(3) == inodes[0] && inode(499) == inodes[1]);
+}
+
+static void the_highest_number_can_be_had(void **state) {
+    (void)state;
+    assert_true(in_child(play_highest, NULL));
 }
 
 struct count {
@@ -634,6 +664,7 @@ static void an_unknown_limit_is_an_error(void **state) {
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(each_descriptor_gets_its_number),
     cmocka_unit_test(a_number_that_cannot_be_had_is_an_error),
+    cmocka_unit_test(the_highest_number_can_be_had),
     cmocka_unit_test(what_does_not_fit_the_request_is_refused_untouched),
     cmocka_unit_test(the_umask_is_taken),
     cmocka_unit_test(the_nice_value_is_taken_but_never_lowered),
