@@ -89,9 +89,9 @@ static inline bool channel_take_fds(const struct cmsghdr *header, struct channel
  * are the caller's, also on error: to close(2) a stranger's can take for ever.
  *
  * Returns 0 with *@sizep and *@fdsp, *@sizep being 0 if the other end is closed; a negative errno,
- * with *@sizep 0; -EMSGSIZE if record or control data were truncated or too many
- * descriptors came; -EBADMSG for control data that is not descriptors (recvmsg(2): MSG_TRUNC,
- * MSG_CTRUNC).
+ * with *@sizep 0; -EMSGSIZE if the record was truncated or too many descriptors came; -EBADMSG for
+ * control data that is not descriptors; -EMFILE if the kernel could not hand all over: there is
+ * room for as many as one record carries (recvmsg(2): MSG_TRUNC, MSG_CTRUNC).
  */
 static inline int channel_receive_all(int channel, void *record, size_t capacity, size_t *sizep,
                                       struct channel_fds *fdsp) {
@@ -119,7 +119,9 @@ static inline int channel_receive_all(int channel, void *record, size_t capacity
         else if (!channel_take_fds(header, fdsp))
             error = -EMSGSIZE;
     }
-    if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
+    if ((message.msg_flags & MSG_CTRUNC) != 0)
+        error = -EMFILE;
+    if ((message.msg_flags & MSG_TRUNC) != 0)
         error = -EMSGSIZE;
     if (error != 0)
         return error;
