@@ -55,6 +55,12 @@ int listener_take(struct listener *listener) {
     return 0;
 }
 
+/* Closes a socket that was passed and is not wanted; who wants to hear of readiness still hears. */
+void listener_drop(struct listener *listener) {
+    base_close_fd(&listener->fd);
+    listener->is_managed = false;
+}
+
 /*
  * Returns 0 if a socket may be put at the address: nothing is there, or what a service that was
  * killed left behind, our own socket, at which nobody listens.
@@ -133,6 +139,7 @@ int listener_bind(struct listener *listener, const char *path) {
     CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     CLEANUP_FD int lock_fd = -1;
     size_t length = strlen(path);
+    struct stat status;
     int r;
 
     if (fd < 0)
@@ -151,6 +158,8 @@ int listener_bind(struct listener *listener, const char *path) {
         return r;
     listener->path = path;
     listener->fd = base_steal_fd(&fd);
+    if (lstat(path, &status) == 0)
+        listener->inode = status.st_ino;
     return 0;
 }
 
@@ -173,9 +182,12 @@ void listener_tell_ready(const struct listener *listener) {
                      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
 }
 
-/* Closes the socket, and removes it if this process has bound it. */
+/* Closes the socket, and removes it if this process has bound it: not what is there instead. */
 void listener_deinit(struct listener *listener) {
-    if (listener->path != NULL)
+    struct stat status;
+
+    if (listener->path != NULL && lstat(listener->path, &status) == 0 &&
+        status.st_ino == listener->inode)
         (void)unlink(listener->path);
     base_close_fd(&listener->fd);
     *listener = (struct listener)LISTENER_NULL;

@@ -155,8 +155,10 @@ static _Noreturn void run_service(const struct options *options, struct listener
 
     /* Before there is a socket: who cannot serve shall not seem to. */
     begin_privilege();
-    if (options->socket_path != NULL)
+    if (options->socket_path != NULL) {
+        listener_drop(listener);
         r = listener_bind(listener, options->socket_path);
+    }
     if (r == LISTENER_E_NONE)
         usage_fail(
             "--listen without a path takes its socket from the service manager (LISTEN_FDS), "

@@ -416,6 +416,21 @@ static void only_what_was_bound_is_removed(void **state) {
     listener_deinit(&first);
 }
 
+/* As when somebody has cleared the folder and another service has begun there. */
+static void what_is_there_instead_stays(void **state) {
+    struct listener first = LISTENER_NULL, second = LISTENER_NULL;
+
+    (void)state;
+    assert_int_equal(listener_bind(&first, "own"), 0);
+    assert_int_equal(rename("own", "away"), 0);
+    assert_int_equal(listener_bind(&second, "own"), 0);
+    listener_deinit(&first);
+    assert_listening("own");
+    listener_deinit(&second);
+    assert_false(exists("own"));
+    assert_int_equal(unlink("away"), 0);
+}
+
 static size_t n_names(void) {
     DIR *folder = opendir(".");
     size_t n = 0;
@@ -684,6 +699,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_is_in_the_way_stays),
     cmocka_unit_test(the_socket_of_somebody_else_stays),
     cmocka_unit_test(only_what_was_bound_is_removed),
+    cmocka_unit_test(what_is_there_instead_stays),
     cmocka_unit_test(nothing_else_stays_in_the_folder),
     cmocka_unit_test(what_cannot_be_put_at_its_place_is_put_nowhere),
     cmocka_unit_test(of_two_at_the_same_moment_one_listens),
