@@ -39,8 +39,8 @@ int64_t service_now(void) {
 }
 
 /*
- * Reads the policy again if any of its folders or files has changed. What could not be read for
- * want of something is tried again next time. Commands that live go on to count by the new rules.
+ * Reads the policy again if any of its folders or files has changed, or if there was an error.
+ * Commands that live go on to count by the new rules.
  */
 void service_refresh_policy(struct service *service) {
     const struct service_setup *setup = service->setup;
@@ -62,7 +62,8 @@ void service_refresh_policy(struct service *service) {
     service->policy_has_names = false;
     for (size_t i = 0; i < rulebook->policy.n_subjects; i++)
         service->policy_has_names |= !rulebook->policy.subjects[i].is_id;
-    if (rulebook->status == PROTOCOL_KERNEL_REFUSED)
+    /* What could not be read may be readable the next time, without having changed. */
+    if (rulebook->status != PROTOCOL_GRANTED)
         stamp_deinit(&service->stamp);
 }
 
