@@ -326,20 +326,18 @@ void client_retry(struct client *client) {
 static void connection_is_ready(struct client *client, uint32_t events) {
     bool is_silent = client->list == &client->service->silent;
 
-    if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
-        /* Before a session has it, nobody waits for an answer; later, a command lives without. */
-        if (is_silent)
-            client_free(client);
-        else
-            client_hang_up(client);
-    } else if (is_silent) {
+    /* Before a session has it, nobody waits for an answer; later, a command lives without. */
+    if ((events & (EPOLLHUP | EPOLLERR)) == 0 && is_silent)
         client_dispatch(client, false);
-    }
+    else if (is_silent)
+        client_free(client);
+    else if ((events & (EPOLLHUP | EPOLLERR)) != 0)
+        client_hang_up(client);
 }
 
 /* Does what is to be done about what epoll(7) says; @client may be gone afterwards. */
 void client_handle(struct client *client, enum watch_kind kind, uint32_t events) {
-    switch (kind) {
+    switch ((int)kind) {
     case WATCH_CONNECTION:
         connection_is_ready(client, events);
         break;
@@ -354,10 +352,6 @@ void client_handle(struct client *client, enum watch_kind kind, uint32_t events)
         child_has_ended(client, &client->command);
         client_settle(client);
         break;
-    case WATCH_LISTENER:
-    case WATCH_SIGNALS:
-    case WATCH_SPARE:
-    case WATCH_COUNT:
     default:
         break;
     }

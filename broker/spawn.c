@@ -111,6 +111,9 @@ void spawn_look(struct service *service) {
         spare->gate = 0;
     else
         return;
+    /* Once it has begun, somebody has killed it, and the next one can be had. */
+    if (spare->has_reported)
+        service->spare_pause = 0;
     spawn_drop(service);
     spare_pause(service);
 }
