@@ -49,5 +49,6 @@ static inline bool test_has_root(size_t n_tests, int *statusp) {
                                                                                                    \
         if (!test_has_root(BASE_ARRAY_SIZE(tests), &status))                                       \
             return status;                                                                         \
+        cmocka_set_test_filter(getenv("UTSBROKER_TEST_FILTER"));                                   \
         return cmocka_run_group_tests_name(__FILE__, tests, setup, teardown);                      \
     }

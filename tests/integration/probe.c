@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -80,6 +81,25 @@ static void print_limits(FILE *out) {
     }
 }
 
+static volatile sig_atomic_t n_signals;
+
+static void count_signal(int number) {
+    (void)number;
+    n_signals++;
+}
+
+/* Makes its parent its tracer, and is stopped at each signal until that lets it go on (ptrace(2)).
+ */
+static int have_me_traced(void) {
+    (void)signal(SIGUSR1, count_signal);
+    (void)alarm(10);
+    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
+        return 1;
+    for (int i = 0; i < 3; i++)
+        (void)raise(SIGUSR1);
+    return n_signals == 3 ? 0 : 2;
+}
+
 int main(int argc, char **argv, char **environment) {
     struct utsname names;
     char cwd[4096] = "";
@@ -91,6 +111,8 @@ int main(int argc, char **argv, char **environment) {
         return sethostname("other", 5) == 0 ? 0 : 1;
     if (strcmp(argv[1], "setdomainname") == 0)
         return setdomainname("other", 5) == 0 ? 0 : 1;
+    if (strcmp(argv[1], "have-me-traced") == 0)
+        return have_me_traced();
     out = strcmp(argv[1], "-") == 0 ? stdout : fopen(argv[1], "we");
     if (out == NULL)
         return 98;

@@ -192,6 +192,37 @@ static void a_stopped_command_stops_utsrun_and_both_continue(void **state) {
     end_recorder(&running);
 }
 
+static bool is_dead(void *context) {
+    char process = process_state(*(const pid_t *)context);
+
+    return process == 'Z' || process == '-';
+}
+
+/* While utsrun stands still, its command stops, goes on, and ends: utsrun does not stop for that. */
+static void of_what_happened_meanwhile_the_last_counts(void **state) {
+    struct running running = start_recorder(NULL);
+    int status;
+
+    (void)state;
+    assert_int_equal(kill(running.utsrun, SIGSTOP), 0);
+    assert_int_equal(waitpid(running.utsrun, &status, WUNTRACED), running.utsrun);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(kill(running.command, SIGSTOP), 0);
+        assert_true(harness_wait_for(is_stopped, &running.command));
+        usleep(20000);
+        assert_int_equal(kill(running.command, SIGCONT), 0);
+        assert_true(harness_wait_for(is_not_stopped, &running.command));
+    }
+    assert_int_equal(kill(running.command, SIGKILL), 0);
+    assert_true(harness_wait_for(is_dead, &running.command));
+    usleep(50000); /* for a service to tell of it */
+    assert_int_equal(kill(running.utsrun, SIGCONT), 0);
+    assert_int_equal(waitpid(running.utsrun, &status, WUNTRACED), running.utsrun);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    close(running.output);
+    close(running.errors);
+}
+
 /* On one processor, where the broker may well be the last to run. */
 static void lead_a_group(void *context) {
     cpu_set_t one;
@@ -581,6 +612,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(signals_sent_to_utsrun_reach_the_command_once),
     cmocka_unit_test(ignored_signals_stay_ignored),
     cmocka_unit_test(a_stopped_command_stops_utsrun_and_both_continue),
+    cmocka_unit_test(of_what_happened_meanwhile_the_last_counts),
     cmocka_unit_test(an_interrupt_of_the_group_is_the_commands_to_handle),
     cmocka_unit_test(an_interrupt_of_the_group_at_any_moment_ends_all),
     cmocka_unit_test(timeout_leaves_nothing_behind),

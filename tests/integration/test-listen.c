@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -364,6 +365,24 @@ static pid_t client_start(char *path, char *script) {
 }
 
 /* All at the same time, as each takes its seconds. */
+/* As its user may: no more of them for the service, and what it has made ahead ends. */
+static void forbid_processes(pid_t service) {
+    const struct rlimit none = {0, 0};
+    pid_t children[4], user = fork();
+    size_t n;
+    int status;
+
+    if (user == 0) {
+        harness_become(USER_WITHOUT_NAME);
+        _exit(prlimit(service, RLIMIT_NPROC, &none, NULL) == 0 ? 0 : 1);
+    }
+    assert_int_equal(waitpid(user, &status, 0), user);
+    assert_int_equal(status, 0);
+    n = children_of(service, children, 4);
+    for (size_t i = 0; i < n; i++)
+        (void)kill(children[i], SIGKILL);
+}
+
 static void without_anybody_and_anything_it_ends_by_itself(void **state) {
     static const struct {
         char *script; /* NULL: nobody asks */
@@ -375,6 +394,8 @@ static void without_anybody_and_anything_it_ends_by_itself(void **state) {
         {"exec true", 0.5, 2.9, 5},
         /* It ends at once, and what it leaves in the background does not. */
         {"sleep 2.5 & exit 0", 9, 2.4, 5},
+        /* It can make no session ahead, and goes on trying. */
+        {NULL, 9, 0.9, 2.2},
     };
     enum { N = BASE_ARRAY_SIZE(cases) };
     char *const options[] = {"--idle-exit", "1", NULL};
@@ -389,6 +410,8 @@ static void without_anybody_and_anything_it_ends_by_itself(void **state) {
         snprintf(path, sizeof(path), "%s/%zu.sock", FOLDER, i);
         service_start(&services[i], USER_WITHOUT_NAME, path, options);
         begins[i] = asks[i] = now();
+        if (i == N - 1)
+            forbid_processes(services[i].pid);
     }
     for (double begin = now(); n_left > 0 && now() < begin + 8; usleep(20000)) {
         for (size_t i = 0; i < N; i++) {

@@ -3,12 +3,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -448,6 +450,91 @@ static void places_that_cannot_be_taken_are_refused(void **state) {
     assert_as_before();
 }
 
+/* A socket that whoever closes it last waits for, twenty seconds long: nobody reads what it has. */
+static int slow_to_close(int listener) {
+    const struct linger linger = {.l_onoff = 1, .l_linger = 20};
+    static const char bytes[65536];
+    struct sockaddr_in address;
+    socklen_t size = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    CHECK(getsockname(listener, (struct sockaddr *)&address, &size) == 0);
+    CHECK(connect(fd, (const struct sockaddr *)&address, size) == 0);
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0);
+    while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+        ;
+    CHECK(errno == EAGAIN);
+    return fd;
+}
+
+/* Where the descriptor is that is slow to close. */
+enum slow {
+    BEHIND_A_REQUEST,
+    BEHIND_ONE_THAT_IS_DENIED,
+    IN_ONE_THAT_IS_TOO_LONG,
+    IN_ONE_THAT_IS_BAD,
+    IN_ONE_THAT_IS_DENIED,
+    IN_PLACE_OF_ITS_DESCRIPTION,
+    SLOW_COUNT
+};
+
+struct slow_client {
+    enum slow slow;
+    int listener;
+};
+
+static void send_slow(int channel, enum slow slow, int slow_fd) {
+    struct {
+        struct protocol_request request;
+        char more[8];
+    } record = {.request = good_request};
+    bool is_behind = slow == BEHIND_A_REQUEST || slow == BEHIND_ONE_THAT_IS_DENIED;
+    int fds[3] = {describe("sleep 0.2", 7, is_behind ? 0 : 1), root_folder(), slow_fd};
+
+    if (slow == BEHIND_ONE_THAT_IS_DENIED || slow == IN_ONE_THAT_IS_DENIED)
+        snprintf(record.request.hostname, sizeof(record.request.hostname), "not.permitted");
+    if (slow == IN_ONE_THAT_IS_BAD)
+        record.request.flags = ~0U;
+    if (slow == IN_PLACE_OF_ITS_DESCRIPTION)
+        fds[0] = slow_fd;
+    CHECK(channel_send(channel, &record,
+                       slow == IN_ONE_THAT_IS_TOO_LONG ? sizeof(record) : sizeof(record.request),
+                       fds, is_behind ? 2 : 3) == 0);
+    if (is_behind) /* the answer may have been quicker */
+        (void)channel_send(channel, "x", 1, &slow_fd, 1);
+}
+
+/* What is on its way is the last that there is of the descriptor, when this one has closed its own.
+ */
+static void send_what_is_slow_to_close(void *context) {
+    const struct slow_client *client = context;
+    int channel = connected(), slow_fd = slow_to_close(client->listener);
+    unsigned status;
+
+    send_slow(channel, client->slow, slow_fd);
+    close(slow_fd);
+    status = reply_of(channel).status;
+    CHECK((status == PROTOCOL_GRANTED) == (client->slow == BEHIND_A_REQUEST));
+}
+
+static void what_is_slow_to_close_hinders_nobody(void **state) {
+    const struct sockaddr_in loopback = {.sin_family = AF_INET,
+                                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    CLEANUP_FD int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    (void)state;
+    assert_int_equal(bind(listener, (const struct sockaddr *)&loopback, sizeof(loopback)), 0);
+    assert_int_equal(listen(listener, 100), 0);
+    for (int i = 0; i < 3 * SLOW_COUNT; i++) {
+        struct slow_client client = {(enum slow)(i % SLOW_COUNT), listener};
+
+        if (as_client(send_what_is_slow_to_close, &client) != 0)
+            fail_msg("case %d", i % SLOW_COUNT);
+        assert_others_are_served();
+    }
+    assert_as_before();
+}
+
 /* The other way round: what is meant for the service is nothing for a broker of utsrun's. */
 static void speak_as_to_the_service(void *context) {
     int ends[2], fds[2] = {describe("true", 0, 0), root_folder()};
@@ -616,6 +703,62 @@ static unsigned long cpu_ticks(pid_t pid) {
     (void)sscanf(strrchr(text, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
                  &user, &kernel);
     return user + kernel;
+}
+
+static void have_a_command(void *context) {
+    struct protocol_notice notice;
+    int channel = connected();
+
+    send_good(channel, context);
+    CHECK(reply_of(channel).status == PROTOCOL_GRANTED);
+    CHECK(recv(channel, &notice, sizeof(notice), 0) == sizeof(notice));
+    CHECK(WIFSIGNALED(notice.wait_status) && WTERMSIG(notice.wait_status) == SIGKILL);
+}
+
+static bool is_zombie(void *context) {
+    return state_of(*(const pid_t *)context) == 'Z';
+}
+
+/* A tracer has what it traces until it lets go, also when it is dead: nobody else can reap it. */
+static void a_dead_command_that_somebody_traces_costs_nothing(void **state) {
+    char script[] = "exec sleep 60";
+    pid_t client = fork(), command;
+    unsigned long ticks;
+    int status;
+
+    (void)state;
+    if (client == 0)
+        _exit(as_client(have_a_command, script) == 0 ? 0 : 1);
+    assert_true(harness_wait_for(one_command_lives, &command));
+    assert_int_equal(ptrace(PTRACE_SEIZE, command, NULL, NULL), 0);
+    assert_int_equal(kill(command, SIGKILL), 0);
+    assert_true(harness_wait_for(is_zombie, &command));
+    ticks = cpu_ticks(service.pid);
+    for (int i = 0; i < 10; i++) {
+        assert_others_are_served();
+        usleep(100000);
+    }
+    assert_true(cpu_ticks(service.pid) - ticks < 20); /* a fifth of a second, of more than one */
+    assert_int_equal(waitpid(client, &status, WNOHANG), 0);
+    assert_int_equal(waitpid(command, &status, __WALL), command);
+    assert_int_equal(waitpid(client, &status, 0), client);
+    assert_int_equal(status, 0);
+    assert_as_before();
+}
+
+/* Its parent is the service, which traces nobody, and shall not be kept from what it does. */
+static void a_command_that_has_its_parent_trace_it_runs_on(void **state) {
+    static struct result result;
+    const struct run run = {
+        .user = USER_WITHOUT_NAME,
+        .argv = {UTSRUN_PATH, "--via", "service", "-n", "x.test", PROBE_PATH, "have-me-traced"}};
+
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        harness_run(&run, &result);
+        harness_assert_exit(&result, 0);
+    }
+    assert_as_before();
 }
 
 struct wanted_limit {
@@ -797,8 +940,11 @@ static const struct CMUnitTest tests[] = {
     OF_A_SERVICE(a_description_gives_nobody_a_higher_limit),
     OF_A_SERVICE(places_that_cannot_be_taken_are_refused),
     OF_A_SERVICE(a_request_of_the_one_way_is_none_of_the_other),
+    OF_A_SERVICE(what_is_slow_to_close_hinders_nobody),
     OF_A_SERVICE(who_hangs_up_has_a_command_only_if_they_could_know_of_it),
     OF_A_SERVICE(a_client_that_reads_no_notices_costs_nothing),
+    OF_A_SERVICE(a_dead_command_that_somebody_traces_costs_nothing),
+    OF_A_SERVICE(a_command_that_has_its_parent_trace_it_runs_on),
     OF_A_SERVICE(without_processes_it_says_so_and_does_not_spin),
     OF_A_SERVICE(without_descriptors_it_does_not_spin_and_serves_again),
     OF_A_SERVICE(a_session_that_stands_still_is_ended),
