@@ -250,7 +250,7 @@ static void lower_limits(void *context) {
     static const struct {
         int resource;
         struct rlimit limit;
-    } all[] = {{RLIMIT_AS, {1 << 29, 1 << 30}},
+    } all[] = {{RLIMIT_FSIZE, {1 << 29, 1 << 30}},
                {RLIMIT_NPROC, {300, 400}},
                {RLIMIT_CPU, {50, 60}},
                {RLIMIT_STACK, {1 << 22, 1 << 23}}};
@@ -273,7 +273,7 @@ static void the_callers_limits_are_the_commands(void **state) {
     static struct result result;
     struct run run = {.user = USER_WITHOUT_NAME,
                       .argv = {UTSRUN_PATH, "--via", "service", "-n", "x.test", "bash", "-c",
-                               "for l in v u t s; do echo $(ulimit -S$l) $(ulimit -H$l); done"},
+                               "for l in f u t s; do echo $(ulimit -S$l) $(ulimit -H$l); done"},
                       .set_up = lower_limits};
 
     (void)state;
