@@ -140,30 +140,17 @@ static int peer_check_status(int folder, uid_t uid) {
     return r == 0 && missing != 0 ? PROTOCOL_UNREADABLE : r;
 }
 
-/* The caller is to be as limited with the service as without it; they may have lowered their own.
+/*
+ * The caller is to be as limited with the service as without it; they may have lowered their own.
+ * One call each takes less than the file that has them all.
  */
-static int peer_read_limits(int folder, struct limits *limits) {
-    FILE *file = file_open_at(folder, "limits");
-    CLEANUP_FREE char *line = NULL;
-    size_t size = 0;
-    int resource = -1; /* the first line is a heading; the kernel lists them by their numbers */
-
-    if (file == NULL)
-        return PROTOCOL_UNREADABLE;
-    while (getline(&line, &size, file) >= 0) {
-        char soft[24], hard[24];
-        struct rlimit *limit = &limits->all[resource < 0 ? 0 : resource];
-
-        if (resource++ < 0)
-            continue;
-        if (resource > RLIM_NLIMITS || strlen(line) < 27 ||
-            sscanf(line + 26, "%23s %23s", soft, hard) != 2)
-            break;
-        limit->rlim_cur = soft[0] == 'u' ? RLIM_INFINITY : strtoull(soft, NULL, 10);
-        limit->rlim_max = hard[0] == 'u' ? RLIM_INFINITY : strtoull(hard, NULL, 10);
-    }
-    (void)fclose(file);
-    return resource == RLIM_NLIMITS ? 0 : PROTOCOL_UNREADABLE;
+static int peer_read_limits(pid_t pid, struct limits *limits) {
+    for (int resource = 0; resource < RLIM_NLIMITS; resource++)
+        if (prlimit(pid, (__rlimit_resource_t)resource, NULL, &limits->all[resource]) < 0)
+            return PROTOCOL_UNREADABLE;
+    /* If it cannot be asked, the process is gone, which its caller looks at. */
+    limits->nice = getpriority(PRIO_PROCESS, (id_t)pid);
+    return 0;
 }
 
 static bool is_same_inode(const struct stat *a, const struct stat *b) {
@@ -280,9 +267,7 @@ int peer_examine(struct peer *peer, int connection, const struct subject *subjec
     if (r == 0)
         r = peer_check_root(folder, &ours->root);
     if (r == 0)
-        r = peer_read_limits(folder, &peer->limits);
-    /* If it cannot be asked, the process is gone, which is looked at below. */
-    peer->limits.nice = getpriority(PRIO_PROCESS, (id_t)credentials.pid);
+        r = peer_read_limits(credentials.pid, &peer->limits);
     /* Last: whatever was read, was read of this process only if it still lives. */
     return peer_is_gone(pidfd) ? PROTOCOL_GONE : r;
 }

@@ -7,14 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ptrace.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "broker/begin.h"
+#include "broker/children.h"
 #include "broker/client.h"
 #include "utsbroker/base.h"
 
@@ -23,6 +22,7 @@ enum {
     UNDECIDED_MAX = 32,
     ACCEPT_PAUSE_MS = 200,
     STOP_PATIENCE_MS = 10000,
+    NEWS_MS = 50, /* how long what has changed about children may wait */
 };
 
 static _Noreturn void service_die(const char *step, int error) {
@@ -101,85 +101,6 @@ static void service_accept(struct service *service) {
         service->accept_again = service_now() + ACCEPT_PAUSE_MS;
 }
 
-static void stop_note(struct service *service, pid_t pid, int signal_number) {
-    struct client_list *lists[] = {&service->undecided, &service->decided};
-
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(lists); i++)
-        for (struct client *client = lists[i]->first; client != NULL; client = client->behind)
-            if (client->command.pid == pid)
-                client_note_stop(client, signal_number);
-}
-
-/*
- * A pidfd does not tell of a child that has stopped. Those that have ended are not touched here. A
- * child can make its parent its tracer (PTRACE_TRACEME, ptrace(2)): this one traces nobody.
- */
-static void stops_note(struct service *service) {
-    siginfo_t info = {.si_pid = 0};
-
-    while (waitid(P_ALL, 0, &info, WSTOPPED | WNOHANG) == 0 && info.si_pid != 0) {
-        if (info.si_code == CLD_STOPPED)
-            stop_note(service, info.si_pid, info.si_status);
-        else
-            (void)ptrace(PTRACE_DETACH, info.si_pid, NULL, (void *)(intptr_t)info.si_status);
-        info.si_pid = 0;
-    }
-}
-
-/* Children that had ended and could not be had. */
-static void clients_retry(struct service *service) {
-    struct client_list *lists[] = {&service->undecided, &service->decided};
-
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(lists); i++)
-        for (struct client *client = lists[i]->first, *behind; client != NULL; client = behind) {
-            behind = client->behind;
-            client_retry(client);
-        }
-}
-
-static bool pid_is_known(const struct service *service, pid_t pid) {
-    const struct client_list *lists[] = {&service->undecided, &service->decided};
-
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(lists); i++)
-        for (struct client *client = lists[i]->first; client != NULL; client = client->behind)
-            if (client->session.pid == pid || client->command.pid == pid)
-                return true;
-    return service->spare.pid == pid || service->spare.gate == pid;
-}
-
-/*
- * Reaps what is nobody's: the orphans of commands that have ended, and a gate whose session was
- * killed before it could tell of it. Not while there is a session that could yet tell of one. Known
- * children are their clients' to reap, which is done by now if nothing else is ready.
- */
-static bool can_reap_orphans(struct service *service) {
-    spawn_hear(service);
-    return service->undecided.n == 0 && (service->spare.pid == 0 || service->spare.has_reported);
-}
-
-static void orphans_reap(struct service *service) {
-    siginfo_t info = {.si_pid = 0};
-
-    for (;;) {
-        info.si_pid = 0;
-        service->may_have_orphans =
-            waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
-        if (!service->may_have_orphans || pid_is_known(service, info.si_pid))
-            return;
-        (void)waitpid(info.si_pid, NULL, WNOHANG);
-    }
-}
-
-/* True if a child lives that no client knows: something that a command has left in the background.
- */
-static bool has_orphans(struct service *service) {
-    siginfo_t info = {.si_pid = 0};
-
-    spawn_drop(service);
-    orphans_reap(service);
-    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
-}
-
 static void service_end_all(struct service *service, int signal_number) {
     struct client_list *lists[] = {&service->silent, &service->undecided, &service->decided};
 
@@ -195,12 +116,9 @@ static void signals_take(struct service *service) {
 
     if (read(service->signals, &info, sizeof(info)) != sizeof(info))
         return;
-    if (info.ssi_signo == SIGCHLD) {
-        service->may_have_orphans = true;
-        stops_note(service);
-        if (service->n_held > 0)
-            clients_retry(service);
-        spawn_look(service);
+    if (info.ssi_signo == SIGCHLD && !service->has_news) {
+        service->has_news = true;
+        service->news_due = service_now() + NEWS_MS;
     }
     if (info.ssi_signo != SIGTERM && info.ssi_signo != SIGINT)
         return;
@@ -264,7 +182,7 @@ static bool is_finished(struct service *service) {
         return true;
     if (idle_ms == 0 || service_now() < service->last_asked + idle_ms)
         return false;
-    if (!has_orphans(service))
+    if (!children_are_left(service))
         return true;
     service->last_asked = service_now();
     return false;
@@ -283,8 +201,10 @@ static int64_t idle_time_left(const struct service *service) {
 /* With nothing else to do. At a limit of processes there is no hurry: one is made when it is
  * needed. */
 static void chores_do(struct service *service, bool has_spare) {
-    if (can_reap_orphans(service))
-        orphans_reap(service);
+    if (service->has_news)
+        children_look(service);
+    if (children_can_be_reaped(service))
+        children_reap(service);
     if (!has_spare)
         spawn_ahead(service);
 }
@@ -298,9 +218,12 @@ static void service_wait(struct service *service) {
     /* Not while a session works: both would want a processor, and a client waits for the one. */
     bool has_spare =
         service->spare.pid != 0 || service->kill_at != 0 || spare_due(service) > service_now();
-    bool has_chore = !has_spare || (service->may_have_orphans && can_reap_orphans(service));
+    bool has_chore = !has_spare || service->has_news ||
+                     (service->may_have_orphans && children_can_be_reaped(service));
     int n;
 
+    if (service->has_news && service->news_due <= service_now())
+        children_look(service); /* something else has been ready all the time */
     if (service->kill_at == 0)
         listener_watch(service, service->accept_again == 0 && service->undecided.n < UNDECIDED_MAX);
     n = epoll_wait(service->epoll, &event, 1, has_chore ? 0 : (int)timeout);

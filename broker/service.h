@@ -48,7 +48,9 @@ struct service {
     int64_t last_asked;
     int64_t kill_at; /* what still lives then, while the service stops */
     int64_t no_spare_before;
-    int64_t spare_pause;   /* grows with each failure to have one */
+    int64_t spare_pause; /* grows with each failure to have one */
+    bool has_news;       /* some child has stopped or ended, and nobody has looked which */
+    int64_t news_due;
     bool may_have_orphans; /* something has ended that may be no client's */
 };
 
