@@ -1,13 +1,15 @@
 #include "launcher/diagnose.h"
 
 #include <errno.h>
-#include <linux/capability.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/statvfs.h>
 #include <sys/xattr.h>
+
+/* Of <linux/capability.h>, which is not where every C library looks. */
+enum { SYS_ADMIN = 21 };
 
 /* Looks in /proc for a line that begins with @key and whose number is not 0. */
 static bool status_is_set(const char *key) {
@@ -69,7 +71,7 @@ const char *diagnose_missing_capability(void) {
     if (status_is_set("TracerPid"))
         return "utsrun is being traced (strace, gdb), so the kernel ignores the file capability "
                "of " BROKER_PATH "; run it untraced";
-    if (prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN, 0, 0, 0) == 0)
+    if (prctl(PR_CAPBSET_READ, SYS_ADMIN, 0, 0, 0) == 0)
         return "the bounding set has no CAP_SYS_ADMIN (a container?), so the kernel ignores the "
                "file capability of " BROKER_PATH "; run utsrun outside of it";
     return BROKER_PATH " got no CAP_SYS_ADMIN; run: sudo setcap cap_sys_admin=p " BROKER_PATH;

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "launcher/signals.h"
 #include "utsbroker/base.h"
 
 /*
@@ -48,7 +49,7 @@ static int broker_spawn(pid_t *pidp, int session_fd, const sigset_t *mask) {
     if (pid < 0)
         return -errno;
     if (pid == 0) {
-        if (fcntl(session_fd, F_SETFD, 0) == 0 && sigprocmask(SIG_SETMASK, mask, NULL) == 0)
+        if (fcntl(session_fd, F_SETFD, 0) == 0 && signals_set_mask(mask, NULL) == 0)
             (void)execve(BROKER_PATH, arguments, environment);
         error = errno;
         _exit(127);

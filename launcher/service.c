@@ -17,6 +17,7 @@
 #include "launcher/message.h"
 #include "launcher/pidfd.h"
 #include "launcher/request.h"
+#include "launcher/signals.h"
 #include "launcher/supervise.h"
 #include "launcher/terminal.h"
 #include "utsbroker/base.h"
@@ -149,13 +150,14 @@ static int reply_await(struct command *command) {
 
     if (r != 0)
         return r < 0 ? -errno : 0;
-    (void)sigfillset(&all);
-    if (sigprocmask(SIG_SETMASK, &command->supervisor.original_mask, NULL) < 0)
-        return -errno;
+    signals_fill(&all);
+    r = signals_set_mask(&command->supervisor.original_mask, NULL);
+    if (r < 0)
+        return r;
     do {
         r = poll(&ready, 1, -1);
     } while (r < 0 && errno == EINTR);
-    return r < 0 || sigprocmask(SIG_SETMASK, &all, NULL) < 0 ? -errno : 0;
+    return r < 0 ? -errno : signals_set_mask(&all, NULL);
 }
 
 /* Returns 0 with *@replyp, and the pidfd in @command; -EPIPE if there is none; -EBADMSG. */

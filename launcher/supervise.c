@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "launcher/signals.h"
 #include "utsbroker/base.h"
 
 /*
@@ -17,8 +18,8 @@ int supervise_block(struct supervisor *supervisor) {
 
     /* Also those of faults: a real one gets through a blocked mask, one that is sent is passed on.
      */
-    (void)sigfillset(&set);
-    return sigprocmask(SIG_BLOCK, &set, &supervisor->original_mask) < 0 ? -errno : 0;
+    signals_fill(&set);
+    return signals_set_mask(&set, &supervisor->original_mask);
 }
 
 static int signal_fd_set(struct supervisor *supervisor, const sigset_t *set) {
@@ -54,7 +55,7 @@ int supervise_forward(struct supervisor *supervisor) {
     sigset_t set;
 
     supervisor->is_forwarding = true;
-    (void)sigfillset(&set);
+    signals_fill(&set);
     return signal_fd_set(supervisor, &set);
 }
 

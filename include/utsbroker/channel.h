@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { CHANNEL_FDS_MAX = 253 }; /* SCM_MAX_FD, unix(7): what one record carries at the most */
@@ -57,8 +58,9 @@ static inline int channel_send(int channel, const void *record, size_t size, con
         header->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
         memcpy(CMSG_DATA(header), fds, sizeof(int) * n_fds);
     }
+    /* The call itself: musl's function takes no more control data than a kibibyte. */
     do {
-        sent = sendmsg(channel, &message, MSG_NOSIGNAL);
+        sent = syscall(SYS_sendmsg, channel, &message, MSG_NOSIGNAL);
     } while (sent < 0 && errno == EINTR);
     if (sent < 0)
         return -errno;
