@@ -93,8 +93,8 @@ bool children_are_left(struct service *service) {
 }
 
 /*
- * Some child has changed. To find out which takes the longer the more of them live, and nobody
- * waits for it: a command's end is known by its pidfd.
+ * Some child has changed. To find out which takes the longer the more of them live, so it is done
+ * once for all news of a while. Nobody waits for it: a command's end is known by its pidfd.
  */
 void children_look(struct service *service) {
     service->has_news = false;

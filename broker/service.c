@@ -22,7 +22,7 @@ enum {
     UNDECIDED_MAX = 32,
     ACCEPT_PAUSE_MS = 200,
     STOP_PATIENCE_MS = 10000,
-    NEWS_MS = 50, /* how long what has changed about children may wait */
+    NEWS_MS = 10, /* so long may other children's news come in before they are looked at */
 };
 
 static _Noreturn void service_die(const char *step, int error) {
@@ -166,6 +166,10 @@ static int64_t deadlines_meet(struct service *service) {
     }
     if (service->kill_at != 0 && service->kill_at < next)
         next = service->kill_at;
+    if (service->has_news && service->news_due <= now)
+        children_look(service);
+    else if (service->has_news && service->news_due < next)
+        next = service->news_due;
     return next == INT64_MAX ? -1 : next - now;
 }
 
@@ -201,8 +205,6 @@ static int64_t idle_time_left(const struct service *service) {
 /* With nothing else to do. At a limit of processes there is no hurry: one is made when it is
  * needed. */
 static void chores_do(struct service *service, bool has_spare) {
-    if (service->has_news)
-        children_look(service);
     if (children_can_be_reaped(service))
         children_reap(service);
     if (!has_spare)
@@ -218,12 +220,9 @@ static void service_wait(struct service *service) {
     /* Not while a session works: both would want a processor, and a client waits for the one. */
     bool has_spare =
         service->spare.pid != 0 || service->kill_at != 0 || spare_due(service) > service_now();
-    bool has_chore = !has_spare || service->has_news ||
-                     (service->may_have_orphans && children_can_be_reaped(service));
+    bool has_chore = !has_spare || (service->may_have_orphans && children_can_be_reaped(service));
     int n;
 
-    if (service->has_news && service->news_due <= service_now())
-        children_look(service); /* something else has been ready all the time */
     if (service->kill_at == 0)
         listener_watch(service, service->accept_again == 0 && service->undecided.n < UNDECIDED_MAX);
     n = epoll_wait(service->epoll, &event, 1, has_chore ? 0 : (int)timeout);
