@@ -27,7 +27,7 @@ enum {
     LAUNCH_VERSION = 2,
     /* More than execve(2) takes for arguments and environment together (6 MiB, Linux 4.13). */
     LAUNCH_SIZE_MAX = 16 << 20,
-    LAUNCH_DESCRIPTOR_MAX = 1 << 20, /* no number is as high: the kernel's default limit, nr_open */
+    LAUNCH_DESCRIPTOR_MAX = 1 << 20, /* as the kernel has it (nr_open) unless root has raised it */
     LAUNCH_PROCESSORS_MAX = 1024,
 };
 
