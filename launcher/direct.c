@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -29,34 +30,45 @@ static int fd_move_up(int *fdp) {
     return 0;
 }
 
-/*
- * vfork(2) and not posix_spawn(3): glibc's leaves the signals 32 and 33 ignored in what it
- * executes, and the command would inherit that. The child borrows this memory until it executes: it
- * calls nothing but what is async-signal-safe, and no signal has a handler here. The session's
- * descriptor is the only one that it lets through, and it gives the broker the caller's signal
- * mask.
- */
-static int broker_spawn(pid_t *pidp, int session_fd, const sigset_t *mask) {
+/* What the broker's process needs until it executes. */
+struct broker_start {
+    int session_fd;
+    const sigset_t *mask;
+    int error;
+};
+
+/* Async-signal-safe: it borrows its parent's memory. */
+static int broker_execute(void *context) {
+    struct broker_start *start = context;
     char name[] = "utsbroker", option[] = "--session-fd", number[16];
     char *const arguments[] = {name, option, number, NULL};
     /* The broker needs nothing from it, and the command's travels in the launch description. */
     char *const environment[] = {NULL};
-    volatile int error = 0;
-    pid_t pid;
 
-    (void)snprintf(number, sizeof(number), "%d", session_fd);
-    pid = vfork();
+    (void)snprintf(number, sizeof(number), "%d", start->session_fd);
+    if (fcntl(start->session_fd, F_SETFD, 0) == 0 && signals_set_mask(start->mask, NULL) == 0)
+        (void)execve(BROKER_PATH, arguments, environment);
+    start->error = errno;
+    return 127;
+}
+
+/*
+ * As vfork(2), which musl has on some processors only. Not posix_spawn(3): glibc's leaves the
+ * signals 32 and 33 ignored in what it executes, and the command would inherit that. The child
+ * borrows this memory until it executes, and no signal has a handler here. The session's descriptor
+ * is the only one that it lets through, and it gives the broker the caller's signal mask.
+ */
+static int broker_spawn(pid_t *pidp, int session_fd, const sigset_t *mask) {
+    static char stack[32768] __attribute__((aligned(16)));
+    struct broker_start start = {.session_fd = session_fd, .mask = mask};
+    pid_t pid =
+        clone(broker_execute, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
+
     if (pid < 0)
         return -errno;
-    if (pid == 0) {
-        if (fcntl(session_fd, F_SETFD, 0) == 0 && signals_set_mask(mask, NULL) == 0)
-            (void)execve(BROKER_PATH, arguments, environment);
-        error = errno;
-        _exit(127);
-    }
-    if (error != 0) {
+    if (start.error != 0) {
         (void)waitpid(pid, NULL, 0);
-        return -error;
+        return -start.error;
     }
     *pidp = pid;
     return 0;

@@ -14,6 +14,14 @@ void signals_fill(sigset_t *set) {
     memset(set, 0xff, KERNEL_SET_SIZE);
 }
 
+/* Takes the signal @number, from 1 up, out of @set. */
+void signals_remove(sigset_t *set, int number) {
+    unsigned long *words = (unsigned long *)(void *)set;
+    const unsigned bit = (unsigned)number - 1, width = 8 * sizeof(*words);
+
+    words[bit / width] &= ~(1UL << (bit % width));
+}
+
 /*
  * Blocks the signals of @set and no others; those that were blocked come to *@before, unless it is
  * NULL. Only for a program without threads. Returns 0 or a negative errno.

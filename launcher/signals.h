@@ -9,4 +9,5 @@
 #include <signal.h>
 
 void signals_fill(sigset_t *set);
+void signals_remove(sigset_t *set, int number);
 int signals_set_mask(const sigset_t *set, sigset_t *before);

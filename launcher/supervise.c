@@ -220,9 +220,9 @@ _Noreturn void supervise_end_like(int wait_status) {
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     (void)sigaction(signal_number, &action, NULL);
     (void)kill(getpid(), signal_number);
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, signal_number);
-    (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+    signals_fill(&set);
+    signals_remove(&set, signal_number);
+    (void)signals_set_mask(&set, NULL);
     /* Only the first process of a pid namespace gets here: no signal ends it by default. */
     _exit(128 + signal_number);
 }

@@ -1,5 +1,6 @@
 /* What the command is: the caller's own process in every respect but the name and no_new_privs. */
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/personality.h>
@@ -587,11 +588,70 @@ static void redirections_reach_the_command(void **state) {
     }
 }
 
+/* The address, from the program's beginning, of what is read-only once it is relocated. */
+static unsigned long relro_offset(const char *path) {
+    FILE *file = fopen(path, "re");
+    Elf64_Ehdr header;
+    unsigned long offset = 0;
+
+    assert_non_null(file);
+    assert_int_equal(fread(&header, sizeof(header), 1, file), 1);
+    for (int i = 0; i < header.e_phnum; i++) {
+        Elf64_Phdr segment;
+
+        assert_int_equal(fseek(file, (long)header.e_phoff + i * (long)sizeof(segment), SEEK_SET),
+                         0);
+        assert_int_equal(fread(&segment, sizeof(segment), 1, file), 1);
+        if (segment.p_type == PT_GNU_RELRO)
+            offset = segment.p_vaddr;
+    }
+    fclose(file);
+    assert_true(offset != 0);
+    return offset;
+}
+
+/* The loader's work, or that of the C library that it is linked with. */
+static void what_is_relocated_is_read_only_while_it_runs(void **state) {
+    const struct run run = {
+        .user = USER_WITHOUT_NAME,
+        .argv = {UTSRUN_PATH, "-n", "node1.test", "sh", "-c", "echo ready; exec sleep 60"}};
+    unsigned long begin, end, base = 0, address = 0;
+    char path[64], line[512], rights[8], right = '-';
+    int output, errors;
+    pid_t pid = harness_start(&run, &output, &errors);
+    FILE *maps;
+
+    (void)state;
+    assert_string_equal(harness_read_line(output), "ready");
+    snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+    maps = fopen(path, "re");
+    assert_non_null(maps);
+    while (fgets(line, sizeof(line), maps) != NULL) {
+        if (sscanf(line, "%lx-%lx %4s", &begin, &end, rights) != 3)
+            continue;
+        if (base == 0 && strstr(line, "/utsrun") != NULL) {
+            base = begin;
+            address = base + relro_offset(UTSRUN_PATH);
+        }
+        if (base != 0 && address >= begin && address < end)
+            right = rights[1];
+    }
+    fclose(maps);
+    assert_true(base != 0);
+    assert_int_equal(right, '-');
+    assert_int_equal(kill(pid, SIGTERM), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    close(output);
+    close(errors);
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_command_differs_in_nothing_but_the_name),
     cmocka_unit_test(host_variables_are_brought_up_to_date_if_set),
     cmocka_unit_test(names_are_set_and_only_those_asked_for),
     cmocka_unit_test(two_at_once_do_not_see_each_other),
+    cmocka_unit_test(what_is_relocated_is_read_only_while_it_runs),
     cmocka_unit_test(inside_the_name_cannot_be_changed),
     cmocka_unit_test(a_megabyte_of_arguments_arrives),
     cmocka_unit_test(input_and_output_are_the_callers),
