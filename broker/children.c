@@ -12,12 +12,17 @@
 #include "broker/spawn.h"
 #include "utsbroker/base.h"
 
+enum {
+    ROUNDS_MAX = 64, /* what commands do all the time shall not keep the service from the rest */
+    NEWS_MS = 10,    /* so long may other children's news come in before they are looked at */
+};
+
 static void stop_note(struct service *service, pid_t pid, int signal_number) {
     struct client_list *lists[] = {&service->undecided, &service->decided};
 
     for (size_t i = 0; i < BASE_ARRAY_SIZE(lists); i++)
         for (struct client *client = lists[i]->first; client != NULL; client = client->behind)
-            if (client->command.pid == pid)
+            if (client->command.pid == pid && !client->command.has_ended)
                 client_note_stop(client, signal_number);
 }
 
@@ -28,13 +33,16 @@ static void stop_note(struct service *service, pid_t pid, int signal_number) {
 static void stops_note(struct service *service) {
     siginfo_t info = {.si_pid = 0};
 
-    while (waitid(P_ALL, 0, &info, WSTOPPED | WNOHANG) == 0 && info.si_pid != 0) {
+    for (int i = 0; i < ROUNDS_MAX; i++) {
+        if (waitid(P_ALL, 0, &info, WSTOPPED | WNOHANG) < 0 || info.si_pid == 0)
+            return;
         if (info.si_code == CLD_STOPPED)
             stop_note(service, info.si_pid, info.si_status);
         else
             (void)ptrace(PTRACE_DETACH, info.si_pid, NULL, (void *)(intptr_t)info.si_status);
         info.si_pid = 0;
     }
+    children_have_news(service);
 }
 
 /* Children that had ended and could not be had. */
@@ -53,7 +61,8 @@ static bool pid_is_known(const struct service *service, pid_t pid) {
 
     for (size_t i = 0; i < BASE_ARRAY_SIZE(lists); i++)
         for (struct client *client = lists[i]->first; client != NULL; client = client->behind)
-            if (client->session.pid == pid || client->command.pid == pid)
+            if ((client->session.pid == pid && !client->session.has_ended) ||
+                (client->command.pid == pid && !client->command.has_ended))
                 return true;
     return service->spare.pid == pid || service->spare.gate == pid;
 }
@@ -61,7 +70,12 @@ static bool pid_is_known(const struct service *service, pid_t pid) {
 /* False while there is a session that could yet tell of a gate: it would be taken for nobody's. */
 bool children_can_be_reaped(struct service *service) {
     spawn_hear(service);
-    return service->undecided.n == 0 && (service->spare.pid == 0 || service->spare.has_reported);
+    if (service->spare.pid != 0 && !service->spare.has_reported)
+        return false;
+    for (struct client *client = service->undecided.first; client != NULL; client = client->behind)
+        if (!client->has_reported && client->control >= 0)
+            return false;
+    return true;
 }
 
 /*
@@ -72,7 +86,7 @@ bool children_can_be_reaped(struct service *service) {
 void children_reap(struct service *service) {
     siginfo_t info = {.si_pid = 0};
 
-    for (;;) {
+    for (int i = 0; i < ROUNDS_MAX; i++) {
         info.si_pid = 0;
         service->may_have_orphans =
             waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
@@ -92,9 +106,17 @@ bool children_are_left(struct service *service) {
     return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
+/* Some child has changed: children_look() is due soon, for all news that come until then. */
+void children_have_news(struct service *service) {
+    if (service->has_news)
+        return;
+    service->has_news = true;
+    service->news_due = service_now() + NEWS_MS;
+}
+
 /*
  * Some child has changed. To find out which takes the longer the more of them live, so it is done
- * once for all news of a while. Nobody waits for it: a command's end is known by its pidfd.
+ * once for all news of a while. What waits for it is a stop; an end is known by the pidfd.
  */
 void children_look(struct service *service) {
     service->has_news = false;

@@ -9,6 +9,7 @@
 
 struct service;
 
+void children_have_news(struct service *service);
 void children_look(struct service *service);
 bool children_can_be_reaped(struct service *service);
 void children_reap(struct service *service);

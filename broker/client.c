@@ -24,26 +24,9 @@ enum {
     BUSY_MS = 50, /* a session that takes longer than this waits for something else */
 };
 
-static void list_remove(struct client *client) {
-    struct client_list *list = client->list;
-
-    *(client->before != NULL ? &client->before->behind : &list->first) = client->behind;
-    *(client->behind != NULL ? &client->behind->before : &list->last) = client->before;
-    list->n--;
-}
-
-static void list_append(struct client *client, struct client_list *list) {
-    client->list = list;
-    client->before = list->last;
-    client->behind = NULL;
-    *(list->last != NULL ? &list->last->behind : &list->first) = client;
-    list->last = client;
-    list->n++;
-}
-
 static void client_move(struct client *client, struct client_list *list) {
-    list_remove(client);
-    list_append(client, list);
+    client_list_remove(client);
+    client_list_append(client, list);
 }
 
 static int client_watch(struct client *client, enum watch_kind kind, int fd, uint32_t events) {
@@ -88,7 +71,7 @@ static void client_free(struct client *client) {
     client_forget(client, &client->command.pidfd);
     if (client->is_counted)
         counters_give_back(&client->service->counters, client->counter);
-    list_remove(client);
+    client_list_remove(client);
     free(client);
 }
 
@@ -110,7 +93,7 @@ int client_new(struct service *service, int connection) {
                               .session.pidfd = -1,
                               .command.pidfd = -1,
                               .deadline = service_now() + SILENCE_MS};
-    list_append(client, &service->silent);
+    client_list_append(client, &service->silent);
     r = client_watch(client, WATCH_CONNECTION, connection, EPOLLIN);
     if (r < 0)
         client_free(client);
@@ -188,9 +171,11 @@ static int session_start(struct client *client, bool is_late) {
         r = client_take_command(client, (uint32_t)session.gate);
     if (r == 0)
         r = client_watch(client, WATCH_CONTROL, client->control, EPOLLIN);
-    /* Not reaped yet, so the pid is its own; it is reaped as nobody's. Its gate sees it end. */
+    /* Not reaped yet, so the pids are their own; both are reaped as nobody's. */
     if (r < 0)
         (void)kill(session.pid, SIGKILL);
+    if (r < 0 && session.gate != 0)
+        (void)kill(session.gate, SIGKILL);
     return r;
 }
 
@@ -357,14 +342,19 @@ void client_handle(struct client *client, enum watch_kind kind, uint32_t events)
     }
 }
 
-/* The deadline of a client that is silent or undecided has passed. */
+/*
+ * The deadline of a client that is silent or undecided has passed; it may be gone afterwards. A
+ * session that is killed says nothing more, and may take for ever to end: as long as a stranger's
+ * descriptor takes to be closed.
+ */
 void client_expire(struct client *client) {
     if (client->list == &client->service->silent) {
         client_dispatch(client, true);
         return;
     }
     child_signal(&client->session, SIGKILL);
-    client->deadline = service_now() + UNDECIDED_MS;
+    control_is_closed(client);
+    client_settle(client);
 }
 
 /* The command was stopped by @signal_number: the launcher is told, behind the reply. */
@@ -389,6 +379,10 @@ void client_end(struct client *client, int signal_number) {
     if (client->control >= 0) {
         if (signal_number == SIGKILL)
             child_signal(&client->session, SIGKILL);
+        return;
+    }
+    if (client->command.is_held && signal_number == SIGKILL) {
+        client_free(client); /* dead, and somebody's who traces it */
         return;
     }
     if (client->command.pid == 0 || client->command.has_ended)

@@ -58,6 +58,9 @@ struct client {
     struct watch watches[WATCH_COUNT];
 };
 
+void client_list_remove(struct client *client);
+void client_list_append(struct client *client, struct client_list *list);
+
 int client_new(struct service *service, int connection);
 void client_dispatch(struct client *client, bool is_late);
 void client_handle(struct client *client, enum watch_kind kind, uint32_t events);

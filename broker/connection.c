@@ -33,7 +33,10 @@ static bool queue_is_empty(int connection) {
     return n == 0 && message.msg_controllen == 0;
 }
 
-/* A process that has @connection and nothing else of the service, and stands still. 0: none. */
+/*
+ * A process that has @connection and nothing else of the service, and stands still, whoever lets it
+ * go on. 0: it could not be made, or was killed.
+ */
 static pid_t holder_make(int connection) {
     pid_t pid = fork();
     int status;
@@ -42,8 +45,8 @@ static pid_t holder_make(int connection) {
         if ((connection > 3 && syscall(SYS_close_range, 3, (unsigned)connection - 1, 0) < 0) ||
             syscall(SYS_close_range, (unsigned)connection + 1, ~0U, 0) < 0)
             _exit(1);
-        (void)raise(SIGSTOP);
-        _exit(0);
+        for (;;)
+            (void)raise(SIGSTOP);
     }
     return pid > 0 && waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status) ? pid : 0;
 }
@@ -51,7 +54,8 @@ static pid_t holder_make(int connection) {
 /*
  * Closes *@connectionp for good. The last close(2) closes what is queued as well, and a stranger's
  * descriptor can take for ever to be closed (SO_LINGER, a file system that does not answer). So if
- * anything is queued, a process that is killed has the last one; it is left to be reaped.
+ * anything is queued, a process that is killed has the last one; it is left to be reaped. Where there
+ * can be no such process, its user has left their own service none, and waits for their own file.
  */
 void connection_close(int *connectionp) {
     pid_t holder = queue_is_empty(*connectionp) ? 0 : holder_make(*connectionp);

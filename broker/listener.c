@@ -10,10 +10,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "utsbroker/base.h"
 
+enum { LOCK_TRIES = 500 };
 enum { PASSED_FD = 3, BACKLOG = 4096 /* the kernel caps it at net.core.somaxconn */ };
 
 /* The value of a variable that must be a decimal number and no more; -1: it is not. */
@@ -91,17 +93,24 @@ static char *lock_name(const char *path) {
 }
 
 /*
- * Waits until no other process binds at the same path, and keeps others waiting until *@fdp is
- * closed. Whoever was before us has removed the file that we may have waited for: then it is no
- * lock any more.
+ * Waits until no other process binds at the same path, for five seconds, and keeps others waiting
+ * until *@fdp is closed. Whoever was before us has removed the file that we may have waited for:
+ * then it is no lock any more.
  */
 static int lock_take(const char *name, int *fdp) {
+    const struct timespec pause = {.tv_nsec = 10000000};
+    int n_tries = 0;
+
     for (;;) {
         CLEANUP_FD int fd = open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
         struct stat ours, there;
 
-        if (fd < 0 || flock(fd, LOCK_EX) < 0 || fstat(fd, &ours) < 0)
-            return -errno;
+        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &ours) < 0) {
+            if (fd < 0 || errno != EWOULDBLOCK || ++n_tries > LOCK_TRIES)
+                return -errno;
+            (void)nanosleep(&pause, NULL);
+            continue;
+        }
         if (lstat(name, &there) < 0 || there.st_ino != ours.st_ino || there.st_dev != ours.st_dev)
             continue;
         *fdp = base_steal_fd(&fd);
@@ -131,7 +140,8 @@ static int bind_and_listen(int fd, const struct sockaddr_un *address) {
 
 /*
  * Binds a socket of mode 0600 at @path, which must live as long as @listener. Its folder must be
- * one in which nobody else can rename or remove. Returns 0, LISTENER_E_IN_USE or a negative errno.
+ * one in which nobody else can make, rename or remove. Returns 0, LISTENER_E_IN_USE or a negative
+ * errno.
  */
 int listener_bind(struct listener *listener, const char *path) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

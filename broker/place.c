@@ -63,7 +63,7 @@ static int fd_move_away(const struct launch *launch, int *fdp) {
         (void)close(fd); /* *@fdp has it, too */
         least = fd + 1;
     }
-    return -errno;
+    return errno == EINVAL ? -EMFILE : -errno; /* behind the last one that there can be */
 }
 
 /*

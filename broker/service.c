@@ -22,7 +22,6 @@ enum {
     UNDECIDED_MAX = 32,
     ACCEPT_PAUSE_MS = 200,
     STOP_PATIENCE_MS = 10000,
-    NEWS_MS = 10, /* so long may other children's news come in before they are looked at */
 };
 
 static _Noreturn void service_die(const char *step, int error) {
@@ -96,7 +95,8 @@ static void service_accept(struct service *service) {
         client_handle(service->silent.last, WATCH_CONNECTION, EPOLLIN);
     else if (r == 0 && service->silent.n > SILENT_MAX)
         client_expire(service->silent.first);
-    /* Out of descriptors or memory: the client waits, and nobody spins. */
+    /* Out of descriptors or memory: clients wait, but for one that was accepted, and nobody spins.
+     */
     if (r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM || r == -ENOSPC)
         service->accept_again = service_now() + ACCEPT_PAUSE_MS;
 }
@@ -116,10 +116,8 @@ static void signals_take(struct service *service) {
 
     if (read(service->signals, &info, sizeof(info)) != sizeof(info))
         return;
-    if (info.ssi_signo == SIGCHLD && !service->has_news) {
-        service->has_news = true;
-        service->news_due = service_now() + NEWS_MS;
-    }
+    if (info.ssi_signo == SIGCHLD)
+        children_have_news(service);
     if (info.ssi_signo != SIGTERM && info.ssi_signo != SIGINT)
         return;
     listener_watch(service, false);
@@ -139,6 +137,15 @@ static int64_t spare_due(const struct service *service) {
     return busy_until > service->no_spare_before ? busy_until : service->no_spare_before;
 }
 
+static bool lacks_spare(const struct service *service) {
+    return service->spare.pid == 0 && service->kill_at == 0;
+}
+
+/* A time of 0 is never. */
+static int64_t earlier(int64_t a, int64_t b) {
+    return b != 0 && b < a ? b : a;
+}
+
 /* Does what is due; returns the milliseconds until the next thing is, or -1 for nothing. */
 static int64_t deadlines_meet(struct service *service) {
     struct client_list *lists[] = {&service->silent, &service->undecided};
@@ -147,30 +154,24 @@ static int64_t deadlines_meet(struct service *service) {
     for (size_t i = 0; i < BASE_ARRAY_SIZE(lists); i++) {
         for (struct client *client = lists[i]->first, *behind; client != NULL; client = behind) {
             behind = client->behind;
+            next = earlier(next, client->deadline);
             if (client->deadline <= now)
                 client_expire(client);
-            else if (client->deadline < next)
-                next = client->deadline;
         }
     }
     if (service->accept_again != 0 && service->accept_again <= now)
         service->accept_again = 0;
-    if (service->accept_again != 0 && service->accept_again < next)
-        next = service->accept_again;
-    if (service->spare.pid == 0 && service->no_spare_before > now &&
-        service->no_spare_before < next)
-        next = service->no_spare_before;
     if (service->kill_at != 0 && service->kill_at <= now) {
         service->kill_at = now + STOP_PATIENCE_MS;
         service_end_all(service, SIGKILL);
     }
-    if (service->kill_at != 0 && service->kill_at < next)
-        next = service->kill_at;
     if (service->has_news && service->news_due <= now)
         children_look(service);
-    else if (service->has_news && service->news_due < next)
-        next = service->news_due;
-    return next == INT64_MAX ? -1 : next - now;
+    next = earlier(next, service->accept_again);
+    next = earlier(next, service->kill_at);
+    next = earlier(next, service->has_news ? service->news_due : 0);
+    next = earlier(next, lacks_spare(service) && spare_due(service) > now ? spare_due(service) : 0);
+    return next == INT64_MAX ? -1 : next > now ? next - now : 0;
 }
 
 /*
@@ -218,8 +219,7 @@ static void service_wait(struct service *service) {
     int64_t due = deadlines_meet(service), idle = idle_time_left(service);
     int64_t timeout = due < 0 ? idle : idle < 0 ? due : due < idle ? due : idle;
     /* Not while a session works: both would want a processor, and a client waits for the one. */
-    bool has_spare =
-        service->spare.pid != 0 || service->kill_at != 0 || spare_due(service) > service_now();
+    bool has_spare = !lacks_spare(service) || spare_due(service) > service_now();
     bool has_chore = !has_spare || (service->may_have_orphans && children_can_be_reaped(service));
     int n;
 

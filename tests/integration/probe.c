@@ -18,6 +18,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void print_file(FILE *out, const char *key, const char *path) {
@@ -100,6 +101,27 @@ static int have_me_traced(void) {
     return n_signals == 3 ? 0 : 2;
 }
 
+/* At SIGUSR1: a child has a child, and ends before it. Ends at the next. */
+static int leave_an_orphan(void) {
+    sigset_t set;
+    int number;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGUSR1);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    (void)printf("ready %d\n", (int)getpid());
+    (void)fflush(stdout);
+    (void)sigwait(&set, &number);
+    if (fork() == 0) {
+        if (fork() == 0)
+            (void)usleep(100000);
+        _exit(0);
+    }
+    (void)wait(NULL);
+    (void)sigwait(&set, &number);
+    return 0;
+}
+
 int main(int argc, char **argv, char **environment) {
     struct utsname names;
     char cwd[4096] = "";
@@ -113,6 +135,8 @@ int main(int argc, char **argv, char **environment) {
         return setdomainname("other", 5) == 0 ? 0 : 1;
     if (strcmp(argv[1], "have-me-traced") == 0)
         return have_me_traced();
+    if (strcmp(argv[1], "leave-an-orphan") == 0)
+        return leave_an_orphan();
     out = strcmp(argv[1], "-") == 0 ? stdout : fopen(argv[1], "we");
     if (out == NULL)
         return 98;

@@ -517,14 +517,20 @@ static void send_what_is_slow_to_close(void *context) {
     CHECK((status == PROTOCOL_GRANTED) == (client->slow == BEHIND_A_REQUEST));
 }
 
-static void what_is_slow_to_close_hinders_nobody(void **state) {
+static int loopback_listen(void) {
     const struct sockaddr_in loopback = {.sin_family = AF_INET,
                                          .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    CLEANUP_FD int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(fd, (const struct sockaddr *)&loopback, sizeof(loopback)), 0);
+    assert_int_equal(listen(fd, 100), 0);
+    return fd;
+}
+
+static void what_is_slow_to_close_hinders_nobody(void **state) {
+    CLEANUP_FD int listener = loopback_listen();
 
     (void)state;
-    assert_int_equal(bind(listener, (const struct sockaddr *)&loopback, sizeof(loopback)), 0);
-    assert_int_equal(listen(listener, 100), 0);
     for (int i = 0; i < 3 * SLOW_COUNT; i++) {
         struct slow_client client = {(enum slow)(i % SLOW_COUNT), listener};
 
@@ -760,6 +766,51 @@ static void a_command_that_has_its_parent_trace_it_runs_on(void **state) {
     assert_as_before();
 }
 
+/* The next process will be number @pid, or one above if that is taken (pid_namespaces(7)). */
+static void set_next_pid(pid_t pid) {
+    FILE *file = fopen("/proc/sys/kernel/ns_last_pid", "we");
+
+    assert_non_null(file);
+    assert_true(fprintf(file, "%d", (int)pid - 1) > 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static bool is_gone(void *context) {
+    return state_of(*(const pid_t *)context) == '-';
+}
+
+/* The session of a command that lives has ended long since, and an orphan gets its number. */
+static void an_orphan_with_the_number_of_a_session_is_reaped(void **state) {
+    const struct run run = {
+        .user = USER_WITHOUT_NAME,
+        .argv = {UTSRUN_PATH, "--via", "service", "-n", "x.test", PROBE_PATH, "leave-an-orphan"}};
+    pid_t session = next_session().session, pid, command;
+    unsigned long ticks;
+    int output, errors, status;
+
+    (void)state;
+    pid = harness_start(&run, &output, &errors);
+    assert_int_equal(sscanf(harness_read_line(output), "ready %d", &command), 1);
+    (void)usleep(200000); /* until the next session is there */
+    assert_true(is_gone(&session));
+    set_next_pid(session - 1);
+    assert_int_equal(kill(command, SIGUSR1), 0);
+    (void)usleep(50000);
+    if (is_gone(&session))
+        print_message("the orphan has another number: the one before was taken\n");
+    (void)usleep(200000);
+    ticks = cpu_ticks(service.pid);
+    assert_true(harness_wait_for(is_gone, &session));
+    (void)usleep(300000);
+    assert_true(cpu_ticks(service.pid) - ticks < 10);
+    assert_int_equal(kill(command, SIGUSR1), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    close(output);
+    close(errors);
+    assert_as_before();
+}
+
 struct wanted_limit {
     __rlimit_resource_t resource;
     rlim_t soft; /* RLIM_INFINITY: as the hard one */
@@ -944,6 +995,7 @@ static const struct CMUnitTest tests[] = {
     OF_A_SERVICE(a_client_that_reads_no_notices_costs_nothing),
     OF_A_SERVICE(a_dead_command_that_somebody_traces_costs_nothing),
     OF_A_SERVICE(a_command_that_has_its_parent_trace_it_runs_on),
+    OF_A_SERVICE(an_orphan_with_the_number_of_a_session_is_reaped),
     OF_A_SERVICE(without_processes_it_says_so_and_does_not_spin),
     OF_A_SERVICE(without_descriptors_it_does_not_spin_and_serves_again),
     OF_A_SERVICE(a_session_that_stands_still_is_ended),
