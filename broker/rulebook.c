@@ -43,7 +43,7 @@ void rulebook_load(struct rulebook *rulebook, const char *const *folders, size_t
     int r;
 
     *rulebook = (struct rulebook){.status = PROTOCOL_GRANTED};
-    r = policy_load(&rulebook->policy, folders, n_folders, note_error, &errors);
+    r = policy_load(&rulebook->policy, folders, n_folders, 0, note_error, &errors);
     if (r == 0)
         return;
     rulebook->status = PROTOCOL_POLICY_INVALID;

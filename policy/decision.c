@@ -7,12 +7,13 @@
 #include "utsbroker/base.h"
 
 /*
- * A name that nobody knows makes a deny rule one for everybody: if it is only a database that is
- * away, those whom the rule means must not slip through. A permit rule just does not mean anybody
- * by it.
+ * Says in *@is_forp whether @rule is for @subject. A name that nobody knows makes a deny rule one
+ * for everybody, with *@is_in_doubtp: if it is only a database that is away, those whom the rule
+ * means must not slip through. A permit rule just does not mean anybody by it. Returns 0 or a
+ * negative errno if a database did not answer.
  */
-static int rule_is_for(const struct policy *policy, const struct policy_rule *rule,
-                       struct subject *subject, bool *is_forp, bool *is_in_doubtp) {
+int rule_is_for(const struct policy *policy, const struct policy_rule *rule,
+                struct subject *subject, bool *is_forp, bool *is_in_doubtp) {
     bool has_unknown = false;
 
     *is_forp = rule->is_any;
@@ -29,7 +30,8 @@ static int rule_is_for(const struct policy *policy, const struct policy_rule *ru
     return 0;
 }
 
-static bool rule_denies_everything(const struct policy_rule *rule) {
+/* True if nothing behind @rule is ever tried for those whom it is for. */
+bool rule_denies_everything(const struct policy_rule *rule) {
     return rule->action == POLICY_DENY && rule->n_patterns == 0;
 }
 
@@ -78,12 +80,13 @@ void selection_deinit(struct selection *selection) {
 }
 
 /*
+ * True if a pattern of @rule for names of @kind matches @name.
  * A wildcard of a permit rule never matches a name that is not RFC 1123: such a name must be
  * spelled out to be given. A wildcard of a deny rule matches every name: what is in doubt is
  * refused.
  */
-static bool rule_matches_name(const struct policy *policy, const struct policy_rule *rule,
-                              enum policy_name_kind kind, const char *name) {
+bool rule_matches_name(const struct policy *policy, const struct policy_rule *rule,
+                       enum policy_name_kind kind, const char *name) {
     bool wildcards_count = rule->action == POLICY_DENY || name_is_rfc1123(name);
 
     for (size_t i = 0; i < rule->n_patterns; i++) {
@@ -96,9 +99,10 @@ static bool rule_matches_name(const struct policy *policy, const struct policy_r
     return false;
 }
 
-/* A permit rule must match every name that is asked for; a deny rule, any. */
-static bool rule_matches(const struct policy *policy, const struct policy_rule *rule,
-                         const char *hostname, const char *domainname) {
+/* True if @rule decides. A permit rule must match every name that is asked for; a deny rule, any.
+ */
+bool rule_matches(const struct policy *policy, const struct policy_rule *rule, const char *hostname,
+                  const char *domainname) {
     bool host = hostname != NULL && rule_matches_name(policy, rule, POLICY_HOSTNAME, hostname);
     bool domain =
         domainname != NULL && rule_matches_name(policy, rule, POLICY_DOMAINNAME, domainname);

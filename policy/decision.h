@@ -39,6 +39,14 @@ struct decision {
     unsigned names;                 /* not permitted: which of the names it is about */
 };
 
+int rule_is_for(const struct policy *policy, const struct policy_rule *rule,
+                struct subject *subject, bool *is_forp, bool *is_in_doubtp);
+bool rule_denies_everything(const struct policy_rule *rule);
+bool rule_matches_name(const struct policy *policy, const struct policy_rule *rule,
+                       enum policy_name_kind kind, const char *name);
+bool rule_matches(const struct policy *policy, const struct policy_rule *rule, const char *hostname,
+                  const char *domainname);
+
 int selection_init(struct selection *selection, const struct policy *policy,
                    struct subject *subject, const struct policy_rule **failedp);
 void selection_deinit(struct selection *selection);

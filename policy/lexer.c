@@ -51,9 +51,11 @@ static void lexer_skip_blanks(struct lexer *lexer) {
             break;
         }
     }
-    if (lexer_is_at(lexer, '#'))
-        while (lexer->at < lexer->end && *lexer->at != '\n')
-            lexer->at++;
+    if (!lexer_is_at(lexer, '#'))
+        return;
+    lexer->comment = lexer->at;
+    while (lexer->at < lexer->end && *lexer->at != '\n')
+        lexer->at++;
 }
 
 /* Reports the byte at which no word can go on, and steps over it, so that parsing always ends. */
@@ -85,6 +87,15 @@ static enum word_kind lexer_reject_byte(struct lexer *lexer) {
 
 static bool char_can_stand_bare(char c) {
     return c > ' ' && c <= '~' && c != '"' && c != '#' && c != '\\';
+}
+
+/* True if @word needs no quotes; it may be a keyword then. */
+bool lexer_can_stand_bare(const char *word) {
+    size_t length = 0;
+
+    while (char_can_stand_bare(word[length]))
+        length++;
+    return length > 0 && word[length] == '\0';
 }
 
 static enum word_kind lexer_bare_word(struct lexer *lexer) {

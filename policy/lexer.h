@@ -24,7 +24,8 @@ struct lexer {
     const char *at, *end;
     const char *line_start;
     unsigned line;
-    char *words; /* where the next word is put: no word is longer than what it came from */
+    const char *comment; /* of the logical line, from its # to the line's end; NULL: none seen */
+    char *words;         /* where the next word is put: no word is longer than what it came from */
     policy_report report;
     void *context;
     bool has_failed;      /* in any line */
@@ -34,4 +35,5 @@ struct lexer {
 __attribute__((format(printf, 4, 5))) void lexer_fail(struct lexer *lexer, unsigned line,
                                                       unsigned column, const char *format, ...);
 struct word lexer_next_word(struct lexer *lexer);
+bool lexer_can_stand_bare(const char *word);
 void lexer_next_line(struct lexer *lexer);

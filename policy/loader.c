@@ -27,6 +27,7 @@ struct loader {
     struct entry *entries;
     size_t n_entries;
     size_t n_files; /* that count: loaded, refused, or masked on purpose */
+    unsigned flags;
     bool has_failed;
     policy_report report;
     void *context;
@@ -56,6 +57,20 @@ loader_fail(struct loader *loader, const char *file, const char *format, ...) {
     loader->has_failed = true;
 }
 
+__attribute__((format(printf, 4, 5))) static void loader_warn(const struct loader *loader,
+                                                              const char *kind, const char *file,
+                                                              const char *format, ...) {
+    struct policy_error warning = {.severity = POLICY_WARNING, .kind = kind, .file = file};
+    va_list arguments;
+
+    if ((loader->flags & LOADER_WARNS) == 0)
+        return;
+    va_start(arguments, format);
+    (void)vsnprintf(warning.message, sizeof(warning.message), format, arguments);
+    va_end(arguments);
+    loader->report(loader->context, &warning);
+}
+
 /*
  * What is wrong with the owner or mode of something that must be root's alone, or NULL. It is asked
  * of an open descriptor, so nobody can put something else in its place afterwards.
@@ -66,6 +81,19 @@ static const char *trust_find_error(const struct stat *status) {
     if ((status->st_mode & (S_IWGRP | S_IWOTH)) != 0)
         return "is writable by others than root: run chmod go-w";
     return NULL;
+}
+
+/* False, and reported, if @status is not root's alone, which the broker would not use. */
+static bool loader_trusts(struct loader *loader, const char *file, const struct stat *status) {
+    const char *wrong = trust_find_error(status);
+
+    if (wrong != NULL && (loader->flags & LOADER_TRUSTS_ANYBODY) == 0) {
+        loader_fail(loader, file, "%s", wrong);
+        return false;
+    }
+    if (wrong != NULL)
+        loader_warn(loader, "untrusted", file, "%s, or the broker refuses everybody", wrong);
+    return true;
 }
 
 static int loader_add_entry(struct loader *loader, const char *name, size_t folder) {
@@ -89,6 +117,17 @@ bool loader_is_policy_file(const char *name) {
            strcmp(name + length - strlen(".conf"), ".conf") == 0;
 }
 
+static void loader_warn_ignored(const struct loader *loader, size_t folder, const char *name) {
+    CLEANUP_FREE char *path = NULL;
+
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return;
+    if (asprintf(&path, "%s/%s", loader->folders[folder], name) < 0)
+        path = NULL;
+    loader_warn(loader, "ignored", path != NULL ? path : name,
+                "is not read: a policy file's name ends in .conf and begins with no dot");
+}
+
 static int loader_list_folder(struct loader *loader, size_t folder) {
     const char *path = loader->folders[folder];
 
@@ -103,8 +142,10 @@ static int loader_list_folder(struct loader *loader, size_t folder) {
                 loader_fail(loader, path, "could not be read: %s", strerror(errno));
             return 0;
         }
-        if (!loader_is_policy_file(item->d_name))
+        if (!loader_is_policy_file(item->d_name)) {
+            loader_warn_ignored(loader, folder, item->d_name);
             continue;
+        }
         r = loader_add_entry(loader, item->d_name, folder);
         if (r < 0)
             return r;
@@ -121,7 +162,6 @@ static int loader_open_folder(struct loader *loader, size_t folder) {
     const char *path = loader->folders[folder];
     CLEANUP_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct stat status;
-    const char *wrong;
 
     if (fd < 0 && errno == ENOENT)
         return 0;
@@ -131,11 +171,8 @@ static int loader_open_folder(struct loader *loader, size_t folder) {
         loader_fail(loader, path, "could not be opened: %s", strerror(errno));
         return 0;
     }
-    wrong = trust_find_error(&status);
-    if (wrong != NULL) {
-        loader_fail(loader, path, "%s", wrong);
+    if (!loader_trusts(loader, path, &status))
         return 0;
-    }
     loader->open_folders[folder] = fdopendir(fd);
     if (loader->open_folders[folder] == NULL)
         return -errno;
@@ -164,7 +201,7 @@ static const char *file_find_error(const struct stat *status) {
         return "is not a regular file";
     if (status->st_size > LOADER_FILE_SIZE_MAX)
         return "is larger than 4 MiB";
-    return trust_find_error(status);
+    return NULL;
 }
 
 static bool file_is_same(const struct stat *before, const struct stat *after) {
@@ -204,6 +241,8 @@ static int loader_parse_fd(struct loader *loader, int fd, const char *path) {
         loader_fail(loader, path, "%s", wrong);
         return 0;
     }
+    if (!loader_trusts(loader, path, &before))
+        return 0;
     text = malloc((size_t)before.st_size + 1);
     if (text == NULL)
         return -ENOMEM;
@@ -255,8 +294,19 @@ static int loader_load_entry(struct loader *loader, const struct entry *entry) {
     return loader_parse_fd(loader, fd, name);
 }
 
+static void loader_warn_masked(const struct loader *loader, const struct entry *masked,
+                               const struct entry *by) {
+    CLEANUP_FREE char *path = NULL;
+
+    if (asprintf(&path, "%s/%s", loader->folders[masked->folder], masked->name) < 0)
+        path = NULL;
+    loader_warn(loader, "masked", path != NULL ? path : masked->name,
+                "does not count: a file of the same name in %s takes its place",
+                loader->folders[by->folder]);
+}
+
 static int loader_load_entries(struct loader *loader) {
-    const char *previous = "";
+    const struct entry *previous = NULL;
 
     if (loader->n_entries > 0)
         qsort(loader->entries, loader->n_entries, sizeof(*loader->entries), entry_compare);
@@ -265,9 +315,11 @@ static int loader_load_entries(struct loader *loader) {
         int r;
 
         /* The same name in a later folder: the earlier folder's file masks it. */
-        if (strcmp(entry->name, previous) == 0)
+        if (previous != NULL && strcmp(entry->name, previous->name) == 0) {
+            loader_warn_masked(loader, entry, previous);
             continue;
-        previous = entry->name;
+        }
+        previous = entry;
         r = loader_load_entry(loader, entry);
         if (r < 0)
             return r;
@@ -279,17 +331,19 @@ static int loader_load_entries(struct loader *loader) {
  * Loads every *.conf of @folders into @policy: one list sorted by file name, whatever the folder. A
  * file of an earlier folder masks the file of the same name in a later one, and a link to /dev/null
  * masks it with nothing (the UAPI group's configuration files specification). Files and folders
- * must be owned by root and writable by nobody else; files must be regular.
+ * must be owned by root and writable by nobody else; files must be regular. @flags is 0, or what
+ * somebody wants who only looks at a policy: LOADER_WARNS, LOADER_TRUSTS_ANYBODY.
  *
  * Returns 0; POLICY_E_INVALID if an error was reported, or if there is no file at all (that is
  * reported too): the policy must not be used then; -ENOMEM, -EMFILE, -ENFILE. In every case
  * policy_deinit() frees.
  */
-int policy_load(struct policy *policy, const char *const *folders, size_t n_folders,
+int policy_load(struct policy *policy, const char *const *folders, size_t n_folders, unsigned flags,
                 policy_report report, void *context) {
     CLEANUP_LOADER struct loader loader = {.policy = policy,
                                            .folders = folders,
                                            .n_folders = n_folders,
+                                           .flags = flags,
                                            .report = report,
                                            .context = context};
     int r;

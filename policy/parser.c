@@ -89,10 +89,16 @@ static void clause_keyword(struct parser *parser, struct draft *draft, const str
         word_fail(parser, word, "%s has no meaning in a deny rule");
     else if (is_limit ? draft->rule.limit != 0 : is_setuid ? draft->rule.is_setuid : *has_patterns)
         word_fail(parser, word, "%s stands twice in this rule");
-    if (is_setuid)
+    if (is_setuid) {
         draft->rule.is_setuid = true;
-    else if (!is_limit)
+        draft->rule.setuid_line = word->line;
+        draft->rule.setuid_column = word->column;
+    } else if (is_limit) {
+        draft->rule.limit_line = word->line;
+        draft->rule.limit_column = word->column;
+    } else {
         *has_patterns = true;
+    }
 }
 
 static bool word_is_subject_keyword(const struct word *word) {
@@ -104,9 +110,19 @@ static bool word_is_clause_keyword(const struct word *word) {
            word_is(word, "setuid");
 }
 
+/* True for a word that means something by itself inside of a rule, unless it is quoted. */
+bool parser_is_keyword(const char *word) {
+    const struct word bare = {.text = word};
+
+    return word_is_subject_keyword(&bare) || word_is_clause_keyword(&bare);
+}
+
 static int add_subject(struct parser *parser, struct draft *draft, const struct word *word) {
-    struct policy_subject subject = {
-        .kind = word_is(&draft->keyword, "user") ? POLICY_USER : POLICY_GROUP, .name = word->text};
+    struct policy_subject subject = {.kind = word_is(&draft->keyword, "user") ? POLICY_USER
+                                                                              : POLICY_GROUP,
+                                     .name = word->text,
+                                     .line = word->line,
+                                     .column = word->column};
 
     if (word->text[0] == '\0')
         word_fail(parser, word, "an empty name%s");
@@ -125,7 +141,9 @@ static int add_pattern(struct parser *parser, struct draft *draft, const struct 
     struct policy_pattern pattern = {
         .kind = word_is(&draft->keyword, "hostname") ? POLICY_HOSTNAME : POLICY_DOMAINNAME,
         .is_wildcard = pattern_is_wildcard(word->text),
-        .text = word->text};
+        .text = word->text,
+        .line = word->line,
+        .column = word->column};
     size_t offset;
     const char *wrong = pattern_find_error(word->text, &offset);
 
@@ -203,6 +221,7 @@ static int parse_line(struct parser *parser) {
     if (word.kind == WORD_LINE_END)
         return 0;
     draft.rule.line = word.line;
+    draft.rule.column = word.column;
     if (word_is(&word, "permit"))
         draft.rule.action = POLICY_PERMIT;
     else if (!word_is(&word, "deny"))

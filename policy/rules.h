@@ -16,6 +16,7 @@ struct policy_subject {
     bool is_id;
     uint32_t id;
     const char *name;
+    unsigned line, column;
 };
 
 enum policy_name_kind { POLICY_HOSTNAME, POLICY_DOMAINNAME };
@@ -24,6 +25,7 @@ struct policy_pattern {
     enum policy_name_kind kind;
     bool is_wildcard;
     const char *text;
+    unsigned line, column;
 };
 
 /*
@@ -38,7 +40,8 @@ struct policy_rule {
     size_t first_subject, n_subjects;
     size_t first_pattern, n_patterns;
     const char *file;
-    unsigned line;
+    unsigned line, column;
+    unsigned limit_line, limit_column, setuid_line, setuid_column; /* where that keyword stands */
 };
 
 struct policy {
@@ -55,12 +58,17 @@ struct policy {
 #define POLICY_NULL                                                                                \
     { 0 }
 
+/* An error refuses everybody everything; of a warning only those hear who ask for it. */
+enum policy_severity { POLICY_ERROR, POLICY_WARNING };
+
 /* Where in which file something is wrong, and what; @line and @column count from 1, in bytes. */
 struct policy_error {
+    enum policy_severity severity;
+    const char *kind; /* of a warning: one word that stays the same, for programs */
     const char *file;
     unsigned line; /* 0: the file as a whole */
     unsigned column;
-    char message[160];
+    char message[256];
 };
 
 /* Called for each error that is found; @error is valid only during the call. */

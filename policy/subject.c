@@ -138,6 +138,44 @@ static int subject_look_up(struct subject *subject, const struct policy_subject 
     return 0;
 }
 
+/*
+ * Finds the id of a user or group of this name, as the rules' names are found. Returns 0,
+ * SUBJECT_E_UNKNOWN, or a negative errno. @name must live as long as @subject.
+ */
+int subject_find_id(struct subject *subject, enum policy_subject_kind kind, const char *name,
+                    uint32_t *idp) {
+    const struct policy_subject meant = {.kind = kind, .name = name};
+    const struct lookup *lookup;
+    int r = subject_look_up(subject, &meant, &lookup);
+
+    if (r < 0)
+        return r;
+    *idp = lookup->id;
+    return lookup->exists ? 0 : SUBJECT_E_UNKNOWN;
+}
+
+/*
+ * From now on @name, which was not asked for yet or is not known, is a user or group with this id.
+ * Returns 0 or a negative errno. @name must live as long as @subject.
+ */
+int subject_assume(struct subject *subject, enum policy_subject_kind kind, const char *name,
+                   uint32_t id) {
+    CLEANUP_FREE struct lookup *lookup = calloc(1, sizeof(*lookup));
+    struct lookup **node;
+
+    if (lookup == NULL)
+        return -ENOMEM;
+    *lookup = (struct lookup){.kind = kind, .name = name};
+    node = tsearch(lookup, &subject->lookups, lookup_compare);
+    if (node == NULL)
+        return -ENOMEM;
+    (*node)->exists = true;
+    (*node)->id = id;
+    if (*node == lookup)
+        lookup = NULL;
+    return 0;
+}
+
 static bool subject_has_id(const struct subject *subject, enum policy_subject_kind kind,
                            uint32_t id) {
     gid_t gid = id;

@@ -25,6 +25,10 @@ enum {
 
 int subject_init_self(struct subject *subject);
 void subject_deinit(struct subject *subject);
+int subject_find_id(struct subject *subject, enum policy_subject_kind kind, const char *name,
+                    uint32_t *idp);
+int subject_assume(struct subject *subject, enum policy_subject_kind kind, const char *name,
+                   uint32_t id);
 int subject_is_meant(struct subject *subject, const struct policy_subject *meant, bool *is_meantp);
 
 #define CLEANUP_SUBJECT __attribute__((cleanup(subject_deinit)))

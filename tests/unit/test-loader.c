@@ -53,7 +53,7 @@ static int load(struct policy *policy, struct errors *errors) {
     static const char *const folders[] = {"admin", "vendor"};
 
     *errors = (struct errors){.n = 0};
-    return policy_load(policy, folders, 2, errors_collect, errors);
+    return policy_load(policy, folders, 2, 0, errors_collect, errors);
 }
 
 static void files_are_one_list_sorted_by_name(void **state) {
