@@ -1,0 +1,12 @@
+#pragma once
+
+/* Which rule decides before another can: what one matches, an earlier one matches, too. */
+
+#include <stdbool.h>
+
+#include "policy/rules.h"
+
+bool cover_pattern(const char *wide, const char *narrow);
+bool cover_rule(const struct policy *policy, const struct policy_rule *earlier,
+                const struct policy_rule *later);
+int cover_find_all(const struct policy *policy, const struct policy_rule **hidden_by);

@@ -1,0 +1,12 @@
+#pragma once
+
+/* Rules as text, in the words of the policy language. */
+
+#include <stdio.h>
+
+#include "policy/rules.h"
+
+void print_operand(FILE *out, const char *word);
+void print_subjects(FILE *out, const struct policy *policy, const struct policy_rule *rule);
+void print_clauses(FILE *out, const struct policy *policy, const struct policy_rule *rule);
+void print_rule(FILE *out, const struct policy *policy, const struct policy_rule *rule);

@@ -1,0 +1,388 @@
+/* Rules as text and back, the usual layout, and which rule hides which: properties, on random
+ * rules. */
+
+#include <errno.h>
+
+#include "policy/cover.h"
+#include "policy/decision.h"
+#include "policy/format.h"
+#include "policy/names.h"
+#include "policy/parser.h"
+#include "policy/print.h"
+#include "policy/suggest.h"
+#include "tests/test.h"
+
+enum { UID = 1000, GID = 2000 };
+
+static void fail_on_error(void *context, const struct policy_error *error) {
+    fail_msg("%s:%u:%u: %s in:\n%s", error->file, error->line, error->column, error->message,
+             (const char *)context);
+}
+
+static void parse(struct policy *policy, const char *text) {
+    assert_int_equal(
+        policy_parse(policy, "x.conf", text, strlen(text), fail_on_error, (void *)(uintptr_t)text),
+        0);
+}
+
+static char *format(const char *text) {
+    char *formatted = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&formatted, &size);
+
+    assert_non_null(out);
+    assert_int_equal(
+        format_text(out, "x.conf", text, strlen(text), fail_on_error, (void *)(uintptr_t)text), 0);
+    assert_int_equal(fclose(out), 0);
+    return formatted;
+}
+
+static unsigned random_below(unsigned *seed, unsigned n) {
+    return (unsigned)rand_r(seed) % n;
+}
+
+/* Few words, so that rules often meet. */
+static const char *random_pattern(unsigned *seed) {
+    static const char *const patterns[] = {
+        "a",         "b",      "ab",      "a*",           "*b",
+        "*",         "?",      "??",      "[ab]",         "[!a]b",
+        "a?b",       "*a*",    "ab-1",    "AB",           "a.b",
+        "*.b",       "[a-c]*", "\"a b\"", "\"hostname\"", "\"x\\\"y\\\\z\"",
+        "\"a*b c\"", "any1",   "\"#\"",   "a[b-d]",       "b*a"};
+
+    return patterns[random_below(seed, BASE_ARRAY_SIZE(patterns))];
+}
+
+static const char *random_name(unsigned *seed) {
+    static const char *const names[] = {"a",        "b",       "ab",  "aab", "bb",    "cb", "a.b",
+                                        "b.a",      "ab-1",    "acb", "abb", "ba",    "c",  "a b",
+                                        "hostname", "x\"y\\z", "ad",  "AB",  "aXb c", "#",  "any1"};
+
+    return names[random_below(seed, BASE_ARRAY_SIZE(names))];
+}
+
+static void random_rule(FILE *out, unsigned *seed) {
+    static const char *const subjects[] = {"any",
+                                           "user 1000",
+                                           "user 1001",
+                                           "group 2000",
+                                           "user 1001 1000",
+                                           "group 2001 2000",
+                                           "user 1001 group 2000",
+                                           "group 2000 user 1000"};
+    bool is_permit = random_below(seed, 2) == 0, has_hostname = random_below(seed, 4) != 0;
+
+    fprintf(out, "%s%s %s", random_below(seed, 9) == 0 ? "   " : "", is_permit ? "permit" : "deny",
+            subjects[random_below(seed, BASE_ARRAY_SIZE(subjects))]);
+    for (int kind = 0; kind < 2; kind++) {
+        bool is_there =
+            kind == 0 ? has_hostname : random_below(seed, 3) == 0 || (is_permit && !has_hostname);
+
+        if (!is_there)
+            continue;
+        fprintf(out, "%s %s", random_below(seed, 9) == 0 ? " \\\n\t" : " ",
+                kind == 0 ? "hostname" : "domainname");
+        for (unsigned n = random_below(seed, 3) + 1; n > 0; n--)
+            fprintf(out, " %s", random_pattern(seed));
+    }
+    if (is_permit && random_below(seed, 5) == 0)
+        fprintf(out, " limit %u", random_below(seed, 100) + 1);
+    if (is_permit && random_below(seed, 5) == 0)
+        fprintf(out, "   setuid");
+    if (random_below(seed, 5) == 0)
+        fprintf(out, "  # a remark, \"quoted\" \\ ");
+    fprintf(out, "\n");
+}
+
+static char *random_policy(unsigned *seed, unsigned n_rules) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    assert_non_null(out);
+    for (unsigned i = 0; i < n_rules; i++) {
+        if (random_below(seed, 6) == 0)
+            fprintf(out, "\n\n");
+        if (random_below(seed, 6) == 0)
+            fprintf(out, " # about what follows  \n");
+        random_rule(out, seed);
+    }
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+/* The names, ids or patterns of one kind, in order, as text. */
+static void describe_rule(char *text, size_t size, const struct policy *policy,
+                          const struct policy_rule *rule) {
+    size_t n = (size_t)snprintf(text, size, "%d %d %d %u:", rule->action, rule->is_any,
+                                rule->is_setuid, (unsigned)rule->limit);
+
+    for (int kind = 0; kind < 2; kind++)
+        for (size_t i = 0; i < rule->n_subjects; i++) {
+            const struct policy_subject *subject = &policy->subjects[rule->first_subject + i];
+
+            if ((int)subject->kind == kind)
+                n += (size_t)snprintf(text + n, size - n, " %d/%u/%s", kind, (unsigned)subject->id,
+                                      subject->is_id ? "-" : subject->name);
+        }
+    for (int kind = 0; kind < 2; kind++)
+        for (size_t i = 0; i < rule->n_patterns; i++) {
+            const struct policy_pattern *pattern = &policy->patterns[rule->first_pattern + i];
+
+            if ((int)pattern->kind == kind)
+                n += (size_t)snprintf(text + n, size - n, " %d=%s", kind, pattern->text);
+        }
+}
+
+static void assert_same_rules(const struct policy *a, const struct policy *b, const char *text) {
+    if (a->n_rules != b->n_rules)
+        fail_msg("%zu rules and %zu of:\n%s", a->n_rules, b->n_rules, text);
+    for (size_t i = 0; i < a->n_rules; i++) {
+        char left[2048], right[2048];
+
+        describe_rule(left, sizeof(left), a, &a->rules[i]);
+        describe_rule(right, sizeof(right), b, &b->rules[i]);
+        if (strcmp(left, right) != 0)
+            fail_msg("rule %zu: '%s' and '%s' of:\n%s", i, left, right, text);
+    }
+}
+
+static void what_is_printed_is_the_same_when_parsed(void **state) {
+    unsigned seed = 11;
+
+    (void)state;
+    for (int i = 0; i < 2000; i++) {
+        CLEANUP_FREE char *text = random_policy(&seed, 8);
+        CLEANUP_FREE char *printed = NULL;
+        CLEANUP_POLICY struct policy policy = POLICY_NULL;
+        CLEANUP_POLICY struct policy again = POLICY_NULL;
+        size_t size = 0;
+        FILE *out = open_memstream(&printed, &size);
+
+        parse(&policy, text);
+        for (size_t j = 0; j < policy.n_rules; j++) {
+            print_rule(out, &policy, &policy.rules[j]);
+            fputc('\n', out);
+        }
+        assert_int_equal(fclose(out), 0);
+        parse(&again, printed);
+        assert_same_rules(&policy, &again, text);
+    }
+}
+
+static size_t count(const char *text, const char *word) {
+    size_t n = 0;
+
+    for (; (text = strstr(text, word)) != NULL; text++)
+        n++;
+    return n;
+}
+
+static void the_usual_layout_means_the_same_and_stays(void **state) {
+    unsigned seed = 12;
+
+    (void)state;
+    for (int i = 0; i < 2000; i++) {
+        CLEANUP_FREE char *text = random_policy(&seed, 8);
+        CLEANUP_FREE char *formatted = format(text);
+        CLEANUP_FREE char *twice = format(formatted);
+        CLEANUP_POLICY struct policy policy = POLICY_NULL;
+        CLEANUP_POLICY struct policy again = POLICY_NULL;
+
+        parse(&policy, text);
+        parse(&again, formatted);
+        assert_same_rules(&policy, &again, text);
+        assert_string_equal(formatted, twice);
+        assert_int_equal(count(formatted, "# a remark, \"quoted\" \\"), count(text, "# a remark"));
+        assert_int_equal(count(formatted, "# about what follows"), count(text, "# about"));
+        assert_int_equal(count(formatted, "\n\n\n"), 0);
+        assert_int_equal(count(formatted, " \n"), 0);
+    }
+}
+
+static void the_usual_layout(void **state) {
+    static const struct {
+        const char *text, *formatted;
+    } cases[] = {
+        {"", ""},
+        {"\n\n \n", ""},
+        {"#x", "#x\n"},
+        {"deny any", "deny    any\n"},
+        {"\n\n  # one \n\n\n\ndeny   user 5 hostname a\npermit group staff user bob  hostname b "
+         "#why\n",
+         "# one\n\ndeny    user 5                hostname a\n"
+         "permit  user bob group staff  hostname b  #why\n"},
+        {"permit any domainname d setuid limit 3 hostname \"h\" \"user\" \"a b\"",
+         "permit  any  hostname h \"user\" \"a b\"  domainname d  limit 3  setuid\n"},
+        {"permit user alice bob carol dave erin frank hostname node1.lab.example node2.lab.example "
+         "\"a  b\" domainname lab.example",
+         "permit  user alice bob carol dave erin frank \\\n"
+         "        hostname node1.lab.example node2.lab.example \"a  b\" \\\n"
+         "        domainname lab.example\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        CLEANUP_FREE char *formatted = format(cases[i].text);
+
+        assert_string_equal(formatted, cases[i].formatted);
+    }
+}
+
+static struct decision decide(const struct policy *policy, const char *hostname,
+                              const char *domainname) {
+    gid_t gids[] = {GID};
+    struct subject subject = {.uid = UID, .gids = gids, .n_gids = 1};
+    CLEANUP_SELECTION struct selection selection = SELECTION_NULL;
+    const struct policy_rule *failed;
+
+    assert_int_equal(selection_init(&selection, policy, &subject, &failed), 0);
+    return selection_decide(&selection, hostname, domainname);
+}
+
+static void a_deny_rule_in_front_never_permits_more(void **state) {
+    unsigned seed = 13;
+
+    (void)state;
+    for (int i = 0; i < 3000; i++) {
+        CLEANUP_FREE char *text = random_policy(&seed, 6);
+        CLEANUP_FREE char *longer = NULL;
+        CLEANUP_POLICY struct policy policy = POLICY_NULL;
+        CLEANUP_POLICY struct policy denying = POLICY_NULL;
+
+        parse(&policy, text);
+        assert_true(asprintf(&longer, "deny any hostname %s\n%s", random_pattern(&seed), text) > 0);
+        parse(&denying, longer);
+        for (int j = 0; j < 20; j++) {
+            const char *host = random_below(&seed, 4) != 0 ? random_name(&seed) : NULL;
+            const char *domain =
+                host == NULL || random_below(&seed, 3) == 0 ? random_name(&seed) : NULL;
+
+            if (decide(&denying, host, domain).verdict == DECISION_PERMITTED)
+                assert_int_equal(decide(&policy, host, domain).verdict, DECISION_PERMITTED);
+        }
+    }
+}
+
+/* No request is decided by a rule that is said to be hidden. */
+static void a_hidden_rule_decides_nothing(void **state) {
+    unsigned seed = 14, n_hidden = 0, n_decided = 0;
+
+    (void)state;
+    for (int i = 0; i < 4000; i++) {
+        CLEANUP_FREE char *text = random_policy(&seed, 10);
+        CLEANUP_POLICY struct policy policy = POLICY_NULL;
+        const struct policy_rule *hidden_by[10];
+
+        parse(&policy, text);
+        assert_int_equal(cover_find_all(&policy, hidden_by), 0);
+        for (size_t j = 0; j < policy.n_rules; j++)
+            n_hidden += hidden_by[j] != NULL;
+        for (int j = 0; j < 60; j++) {
+            const char *host = random_below(&seed, 4) != 0 ? random_name(&seed) : NULL;
+            const char *domain =
+                host == NULL || random_below(&seed, 3) == 0 ? random_name(&seed) : NULL;
+            struct decision decision = decide(&policy, host, domain);
+
+            n_decided += decision.rule != NULL;
+            if (decision.rule != NULL && hidden_by[decision.rule - policy.rules] != NULL)
+                fail_msg("'%s' '%s' is decided by line %u, hidden by %u, of:\n%s",
+                         host != NULL ? host : "-", domain != NULL ? domain : "-",
+                         decision.rule->line, hidden_by[decision.rule - policy.rules]->line, text);
+        }
+    }
+    print_message("%u rules hidden, %u requests decided\n", n_hidden, n_decided);
+    assert_true(n_hidden > 1000 && n_decided > 10000);
+}
+
+/* The index finds what trying each with each finds. */
+static void every_hidden_rule_is_found(void **state) {
+    unsigned seed = 15;
+
+    (void)state;
+    for (int i = 0; i < 3000; i++) {
+        CLEANUP_FREE char *text = random_policy(&seed, 10);
+        CLEANUP_POLICY struct policy policy = POLICY_NULL;
+        const struct policy_rule *hidden_by[10];
+
+        parse(&policy, text);
+        assert_int_equal(cover_find_all(&policy, hidden_by), 0);
+        for (size_t later = 0; later < policy.n_rules; later++) {
+            const struct policy_rule *first = NULL;
+
+            for (size_t earlier = 0; earlier < later && first == NULL; earlier++)
+                if (cover_rule(&policy, &policy.rules[earlier], &policy.rules[later]))
+                    first = &policy.rules[earlier];
+            if (first != hidden_by[later])
+                fail_msg("line %u of:\n%s", policy.rules[later].line, text);
+        }
+    }
+}
+
+static void a_pattern_covers_what_it_says(void **state) {
+    static const struct {
+        const char *wide, *narrow;
+        bool covers;
+    } cases[] = {
+        {"*", "", true},          {"*", "*", true},          {"*", "a*b?", true},
+        {"a", "A", true},         {"a", "b", false},         {"a*", "a", true},
+        {"a*", "ab*", true},      {"a*", "*a", false},       {"*a", "*ba", true},
+        {"?", "[ab]", true},      {"?", "*", false},         {"[ab]", "a", true},
+        {"[ab]", "?", false},     {"[ab]", "[ab]", true},    {"[a-z]", "[ab]", false},
+        {"*b*", "*b", true},      {"*.lab", "n?.lab", true}, {"n[0-9]*", "n5", true},
+        {"n[0-9]*", "nx", false}, {"a*b*c", "a*b*c", true},  {"a*b*c", "abc", true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
+        if (cover_pattern(cases[i].wide, cases[i].narrow) != cases[i].covers)
+            fail_msg("%s and %s", cases[i].wide, cases[i].narrow);
+}
+
+static void the_nearest_is_suggested(void **state) {
+    static const char text[] = "deny any hostname secret\n"
+                               "permit user 1001 hostname nodx\n"
+                               "permit user 1000 hostname lab-?? node[0-9] secret\n"
+                               "permit any hostname *.test \"In Namespace\"  domainname d1 d2\n";
+    static const struct {
+        const char *name;
+        enum policy_name_kind kind;
+        const char *nearest;
+    } cases[] = {
+        {"nodx", POLICY_HOSTNAME, "node[0-9]"}, {"lab-x", POLICY_HOSTNAME, "lab-??"},
+        {"a.tst", POLICY_HOSTNAME, "*.test"},   {"in namespace!", POLICY_HOSTNAME, "In Namespace"},
+        {"d3", POLICY_DOMAINNAME, "d1"},        {"secret", POLICY_HOSTNAME, "lab-??"},
+    };
+    CLEANUP_POLICY struct policy policy = POLICY_NULL;
+    CLEANUP_SELECTION struct selection selection = SELECTION_NULL;
+    gid_t gids[] = {GID};
+    struct subject subject = {.uid = UID, .gids = gids, .n_gids = 1};
+    const struct policy_rule *failed;
+
+    (void)state;
+    parse(&policy, text);
+    assert_int_equal(selection_init(&selection, &policy, &subject, &failed), 0);
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        const char *patterns[3];
+
+        assert_true(suggest_patterns(&selection, cases[i].kind, cases[i].name, patterns, 3) > 0);
+        if (i < 5)
+            assert_string_equal(patterns[0], cases[i].nearest);
+        for (size_t j = 0; j < 2; j++)
+            assert_string_not_equal(patterns[j], "secret");
+    }
+    assert_int_equal(suggest_patterns(&selection, POLICY_HOSTNAME, "x", NULL, 0), 0);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(what_is_printed_is_the_same_when_parsed),
+    cmocka_unit_test(the_usual_layout_means_the_same_and_stays),
+    cmocka_unit_test(the_usual_layout),
+    cmocka_unit_test(a_deny_rule_in_front_never_permits_more),
+    cmocka_unit_test(a_hidden_rule_decides_nothing),
+    cmocka_unit_test(every_hidden_rule_is_found),
+    cmocka_unit_test(a_pattern_covers_what_it_says),
+    cmocka_unit_test(the_nearest_is_suggested),
+};
+
+TEST_MAIN(tests)
