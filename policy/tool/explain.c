@@ -1,0 +1,259 @@
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/decision.h"
+#include "policy/names.h"
+#include "policy/print.h"
+#include "policy/suggest.h"
+#include "policy/tool/findings.h"
+#include "policy/tool/json.h"
+#include "policy/tool/options.h"
+#include "policy/tool/somebody.h"
+#include "utsbroker/base.h"
+
+enum { NEAREST_MAX = 3 };
+
+/* A rule that did not decide, and why, though one of two things was so. */
+struct miss {
+    const struct policy_rule *rule;
+    char why[256];
+};
+
+struct explanation {
+    const struct tool_options *options;
+    const struct policy *policy;
+    struct subject subject;
+    struct selection selection;
+    struct decision decision;
+    char reason[256];
+    struct miss *misses;
+    size_t n_misses;
+    const char *nearest[NEAREST_MAX];
+    size_t n_nearest;
+};
+
+static void explanation_deinit(struct explanation *explanation) {
+    selection_deinit(&explanation->selection);
+    subject_deinit(&explanation->subject);
+    free(explanation->misses);
+}
+
+#define CLEANUP_EXPLANATION __attribute__((cleanup(explanation_deinit)))
+
+static const char *user_of(const struct explanation *explanation) {
+    return explanation->options->is_self ? "you" : explanation->options->user;
+}
+
+/* Why the rule's patterns of @kind do not give @name, or NULL if they do or it is not asked for. */
+static const char *name_find_miss(const struct explanation *explanation,
+                                  const struct policy_rule *rule, enum policy_name_kind kind,
+                                  const char *name) {
+    bool is_host = kind == POLICY_HOSTNAME, has_pattern = false, would_match = false;
+
+    if (name == NULL || rule_matches_name(explanation->policy, rule, kind, name))
+        return NULL;
+    for (size_t i = 0; i < rule->n_patterns; i++) {
+        const struct policy_pattern *pattern =
+            &explanation->policy->patterns[rule->first_pattern + i];
+
+        has_pattern |= pattern->kind == kind;
+        would_match |= pattern->kind == kind && pattern_matches(pattern->text, name);
+    }
+    if (would_match)
+        return "a wildcard gives names of RFC 1123 only; spell this one out";
+    if (!has_pattern)
+        return is_host ? "it gives no host name" : "it gives no domain name";
+    return is_host ? "no hostname pattern matches" : "no domainname pattern matches";
+}
+
+static void miss_add(struct explanation *explanation, const struct policy_rule *rule,
+                     const char *why) {
+    struct miss *miss = &explanation->misses[explanation->n_misses++];
+
+    miss->rule = rule;
+    (void)snprintf(miss->why, sizeof(miss->why), "%s", why);
+}
+
+/* Returns 1 if the rule decides, 0 if not, a negative errno. */
+static int rule_look_at(struct explanation *explanation, const struct policy_rule *rule) {
+    const struct tool_options *options = explanation->options;
+    const char *why;
+    bool is_for, is_in_doubt, matches;
+    int r = rule_is_for(explanation->policy, rule, &explanation->subject, &is_for, &is_in_doubt);
+
+    if (r < 0)
+        return r;
+    matches = rule_matches(explanation->policy, rule, options->hostname, options->domainname);
+    if (is_for && matches)
+        return 1;
+    if (matches) {
+        miss_add(explanation, rule,
+                 rule->action == POLICY_PERMIT ? "it gives the name, to others"
+                                               : "it denies the name, to others");
+    } else if (is_for && rule->action == POLICY_PERMIT) {
+        why = name_find_miss(explanation, rule, POLICY_HOSTNAME, options->hostname);
+        if (why == NULL)
+            why = name_find_miss(explanation, rule, POLICY_DOMAINNAME, options->domainname);
+        miss_add(explanation, rule, why != NULL ? why : "it gives not both names");
+    }
+    return 0;
+}
+
+static int misses_find(struct explanation *explanation) {
+    const struct policy *policy = explanation->policy;
+    int r = 0;
+
+    explanation->misses = calloc(policy->n_rules + 1, sizeof(*explanation->misses));
+    if (explanation->misses == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < policy->n_rules && r == 0; i++)
+        r = rule_look_at(explanation, &policy->rules[i]);
+    return r < 0 ? r : 0;
+}
+
+static void reason_give(struct explanation *explanation) {
+    const struct policy_rule *rule = explanation->decision.rule;
+    const char *why;
+
+    switch (explanation->decision.verdict) {
+    case DECISION_PERMITTED:
+        why = rule->limit != 0 && rule->is_setuid
+                  ? "in no way: only the service counts, and it gives no setuid"
+              : rule->limit != 0 ? "by the service only, which counts"
+              : rule->is_setuid  ? "directly only: the service gives no setuid"
+                                 : "";
+        break;
+    case DECISION_BAD_NAME:
+        why = "no rule spells it out, and it is no name of RFC 1123";
+        break;
+    case DECISION_DENIED:
+    default:
+        why = rule == NULL                        ? "no rule permits it"
+              : explanation->decision.is_in_doubt ? "to everybody, as nobody here knows its user "
+                                                    "or group"
+                                                  : "";
+    }
+    (void)snprintf(explanation->reason, sizeof(explanation->reason), "%s", why);
+}
+
+static int explanation_init(struct explanation *explanation, const struct policy *policy,
+                            const struct tool_options *options) {
+    const struct policy_rule *failed;
+    unsigned blamed;
+    bool is_host;
+    int r;
+
+    *explanation = (struct explanation){.options = options, .policy = policy};
+    r = somebody_init(&explanation->subject, policy, options);
+    if (r < 0)
+        return r;
+    r = selection_init(&explanation->selection, policy, &explanation->subject, &failed);
+    if (r == 0)
+        r = misses_find(explanation);
+    if (r < 0) {
+        (void)fprintf(stderr, "utspolicy: looking at the rules: %s\n", strerror(-r));
+        return r;
+    }
+    explanation->decision =
+        selection_decide(&explanation->selection, options->hostname, options->domainname);
+    reason_give(explanation);
+    if (explanation->decision.verdict == DECISION_PERMITTED)
+        return 0;
+    blamed = explanation->decision.names;
+    is_host = options->hostname != NULL && (blamed & DECISION_HOSTNAME) != 0;
+    explanation->n_nearest = suggest_patterns(
+        &explanation->selection, is_host ? POLICY_HOSTNAME : POLICY_DOMAINNAME,
+        is_host ? options->hostname : options->domainname, explanation->nearest, NEAREST_MAX);
+    return 0;
+}
+
+static const char *verdict_word(enum decision_verdict verdict) {
+    return verdict == DECISION_PERMITTED ? "permitted"
+           : verdict == DECISION_DENIED  ? "denied"
+                                         : "bad-name";
+}
+
+/* "permitted: alice, host name 'a', by FILE:LINE (...)": all that matters in one line. */
+static void answer_show(const struct explanation *explanation) {
+    const struct tool_options *options = explanation->options;
+    const struct decision *decision = &explanation->decision;
+
+    (void)printf("%s: %s", decision->verdict == DECISION_PERMITTED ? "permitted" : "denied",
+                 user_of(explanation));
+    if (options->hostname != NULL)
+        (void)printf(", host name '%s'", options->hostname);
+    if (options->domainname != NULL)
+        (void)printf(", domain name '%s'", options->domainname);
+    if (decision->rule != NULL)
+        (void)printf(", by %s:%u", decision->rule->file, decision->rule->line);
+    if (explanation->reason[0] != '\0')
+        (void)printf(decision->rule != NULL ? " (%s)" : ": %s", explanation->reason);
+    for (size_t i = 0; i < explanation->n_nearest; i++)
+        (void)printf("%s%s", i == 0 ? "; nearest that may be had: " : ", ",
+                     explanation->nearest[i]);
+    (void)putchar('\n');
+}
+
+static void explanation_show(const struct explanation *explanation) {
+    answer_show(explanation);
+    if (explanation->options->is_brief)
+        return;
+    if (explanation->decision.rule != NULL) {
+        (void)fputs("    ", stdout);
+        print_rule(stdout, explanation->policy, explanation->decision.rule);
+        (void)putchar('\n');
+    }
+    for (size_t i = 0; i < explanation->n_misses; i++) {
+        const struct miss *miss = &explanation->misses[i];
+
+        (void)printf("not by %s:%u: %s\n    ", miss->rule->file, miss->rule->line, miss->why);
+        print_rule(stdout, explanation->policy, miss->rule);
+        (void)putchar('\n');
+    }
+}
+
+static int explanation_show_json(const struct explanation *explanation) {
+    const struct tool_options *options = explanation->options;
+    const struct decision *decision = &explanation->decision;
+    json_t *misses = json_array(), *nearest = json_array();
+
+    for (size_t i = 0; i < explanation->n_misses; i++)
+        (void)json_array_append_new(
+            misses, json_pack("{so so}", "rule",
+                              json_of_rule(explanation->policy, explanation->misses[i].rule), "why",
+                              json_of_text(explanation->misses[i].why)));
+    for (size_t i = 0; i < explanation->n_nearest; i++)
+        (void)json_array_append_new(nearest, json_of_text(explanation->nearest[i]));
+    return json_show(
+        json_pack("{ss so so so so so so so}", "verdict", verdict_word(decision->verdict), "user",
+                  json_of_text(options->user), "hostname", json_of_text(options->hostname),
+                  "domainname", json_of_text(options->domainname), "rule",
+                  json_of_rule(explanation->policy, decision->rule), "reason",
+                  json_of_text(explanation->reason[0] != '\0' ? explanation->reason : NULL),
+                  "missed", misses, "nearest", nearest));
+}
+
+int explain_run(const struct tool_options *options) {
+    CLEANUP_POLICY struct policy policy = POLICY_NULL;
+    CLEANUP_FINDINGS struct findings findings = {.n = 0};
+    CLEANUP_EXPLANATION struct explanation explanation = {.n_misses = 0};
+    int r = policy_load_for(&policy, options, 0, &findings);
+
+    if (r != 0) {
+        findings_print(&findings, stderr);
+        if (r > 0)
+            (void)fputs("utspolicy: with an error in it the policy gives nobody anything\n",
+                        stderr);
+        return TOOL_FAILED;
+    }
+    if (explanation_init(&explanation, &policy, options) < 0)
+        return TOOL_FAILED;
+    if (!options->is_json)
+        explanation_show(&explanation);
+    else if (explanation_show_json(&explanation) != 0)
+        return TOOL_FAILED;
+    return explanation.decision.verdict == DECISION_PERMITTED ? TOOL_YES : TOOL_NO;
+}

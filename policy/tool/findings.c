@@ -1,0 +1,156 @@
+#include "policy/tool/findings.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "policy/loader.h"
+#include "utsbroker/base.h"
+
+/* A policy_report: @context is a struct findings. */
+void findings_add(void *context, const struct policy_error *found) {
+    struct findings *findings = context;
+
+    if (findings->n == findings->room) {
+        size_t room = findings->room == 0 ? 16 : findings->room * 2;
+        struct policy_error *list = reallocarray(findings->list, room, sizeof(*list));
+
+        if (list == NULL) {
+            findings->is_out_of_memory = true;
+            return;
+        }
+        findings->list = list;
+        findings->room = room;
+    }
+    findings->list[findings->n] = *found;
+    /* Of a loader's report only the text is sure to stay. */
+    findings->list[findings->n].file = strdup(found->file);
+    if (findings->list[findings->n].file == NULL) {
+        findings->is_out_of_memory = true;
+        return;
+    }
+    findings->n++;
+    findings->n_errors += found->severity == POLICY_ERROR;
+}
+
+static int finding_compare(const void *a, const void *b) {
+    const struct policy_error *left = a, *right = b;
+    const char *left_name = strrchr(left->file, '/'), *right_name = strrchr(right->file, '/');
+    int order = (int)left->severity - (int)right->severity;
+
+    if (order == 0)
+        order = strcmp(left_name != NULL ? left_name : left->file,
+                       right_name != NULL ? right_name : right->file);
+    if (order == 0)
+        order = strcmp(left->file, right->file);
+    if (order == 0)
+        order = (left->line > right->line) - (left->line < right->line);
+    if (order == 0)
+        order = (left->column > right->column) - (left->column < right->column);
+    return order != 0 ? order : strcmp(left->message, right->message);
+}
+
+/* Errors first, then as the files are tried, from their beginning. */
+void findings_sort(struct findings *findings) {
+    if (findings->n > 0)
+        qsort(findings->list, findings->n, sizeof(*findings->list), finding_compare);
+}
+
+/* A file that is read forward: what was found in it is shown in the order of its lines. */
+struct reader {
+    const char *path;
+    FILE *file;
+    unsigned line; /* that @text is */
+    char *text;
+    size_t size;
+    ssize_t length; /* negative: there is no such line */
+};
+
+static void reader_close(struct reader *reader) {
+    if (reader->file != NULL)
+        (void)fclose(reader->file);
+    free(reader->text);
+    *reader = (struct reader){.path = NULL};
+}
+
+static void reader_go_to(struct reader *reader, const struct policy_error *found) {
+    if (reader->path == NULL || strcmp(reader->path, found->file) != 0 ||
+        reader->line > found->line) {
+        reader_close(reader);
+        reader->path = found->file;
+        reader->file = fopen(found->file, "re");
+    }
+    for (; reader->file != NULL && reader->line < found->line; reader->line++) {
+        reader->length = getline(&reader->text, &reader->size, reader->file);
+        if (reader->length < 0)
+            return;
+    }
+}
+
+/* The line itself and a caret below the column, if the file still has it. */
+static void line_print(FILE *out, struct reader *reader, const struct policy_error *found) {
+    size_t length;
+
+    reader_go_to(reader, found);
+    if (reader->file == NULL || reader->length < 0)
+        return;
+    length = strcspn(reader->text, "\r\n");
+    (void)fputs("    ", out);
+    for (size_t i = 0; i < length; i++) {
+        char c = reader->text[i];
+
+        (void)fputc(c == '\t' || (c >= ' ' && c <= '~') ? c : '?', out);
+    }
+    (void)fputs("\n    ", out);
+    for (size_t i = 0; i + 1 < found->column; i++)
+        (void)fputc(i < length && reader->text[i] == '\t' ? '\t' : ' ', out);
+    (void)fputs("^\n", out);
+}
+
+/* file:line:column: message, as compilers have it, so that editors know it. */
+void findings_print(const struct findings *findings, FILE *out) {
+    struct reader reader = {.path = NULL};
+
+    (void)setvbuf(out, NULL, _IOFBF, 1 << 16); /* standard error has none */
+    for (size_t i = 0; i < findings->n; i++) {
+        const struct policy_error *found = &findings->list[i];
+        const char *severity = found->severity == POLICY_WARNING ? "warning: " : "";
+
+        if (found->line == 0) {
+            (void)fprintf(out, "%s: %s%s\n", found->file, severity, found->message);
+            continue;
+        }
+        (void)fprintf(out, "%s:%u:%u: %s%s\n", found->file, found->line, found->column, severity,
+                      found->message);
+        line_print(out, &reader, found);
+    }
+    reader_close(&reader);
+    (void)fflush(out);
+}
+
+void findings_deinit(struct findings *findings) {
+    for (size_t i = 0; i < findings->n; i++)
+        free((void *)(uintptr_t)findings->list[i].file);
+    free(findings->list);
+    *findings = (struct findings){.n = 0};
+}
+
+/*
+ * Loads the policy of @options' folders, with what is found in @findings. Returns 0,
+ * POLICY_E_INVALID, or a negative errno, which was reported on standard error.
+ */
+int policy_load_for(struct policy *policy, const struct tool_options *options, unsigned flags,
+                    struct findings *findings) {
+    int r;
+
+    /* Whoever names the folder wants to know of what will be a policy when it is installed. */
+    if (options->has_own_folders)
+        flags |= LOADER_TRUSTS_ANYBODY;
+    r = policy_load(policy, options->folders, options->n_folders, flags, findings_add, findings);
+    if (r == 0 && findings->is_out_of_memory)
+        r = -ENOMEM;
+    if (r < 0)
+        (void)fprintf(stderr, "utspolicy: loading the policy: %s\n", strerror(-r));
+    return r;
+}

@@ -1,0 +1,27 @@
+#pragma once
+
+/* What was found in a policy: collected, and shown with the lines that it is about. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "policy/rules.h"
+#include "policy/tool/options.h"
+
+struct findings {
+    struct policy_error *list; /* the files' names and kinds live as long as their policy */
+    size_t n, room;
+    size_t n_errors;
+    bool is_out_of_memory;
+};
+
+void findings_add(void *context, const struct policy_error *found);
+void findings_sort(struct findings *findings);
+void findings_print(const struct findings *findings, FILE *out);
+void findings_deinit(struct findings *findings);
+
+int policy_load_for(struct policy *policy, const struct tool_options *options, unsigned flags,
+                    struct findings *findings);
+
+#define CLEANUP_FINDINGS __attribute__((cleanup(findings_deinit)))

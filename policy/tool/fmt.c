@@ -1,0 +1,109 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "policy/format.h"
+#include "policy/tool/findings.h"
+#include "policy/tool/options.h"
+#include "utsbroker/base.h"
+
+static int fail(const char *file, int error) {
+    (void)fprintf(stderr, "utspolicy: %s: %s\n", file, strerror(-error));
+    return TOOL_FAILED;
+}
+
+/* Reads all of @file. Returns 0 with *@textp the caller's, or a negative errno. */
+static int text_read(const char *file, char **textp, size_t *sizep) {
+    bool is_stdin = strcmp(file, "-") == 0;
+    FILE *in = is_stdin ? stdin : fopen(file, "re");
+    FILE *copy = in != NULL ? open_memstream(textp, sizep) : NULL;
+    char buffer[4096];
+    size_t n;
+    int r = 0;
+
+    if (copy == NULL) {
+        r = -errno;
+        if (in != NULL && !is_stdin)
+            (void)fclose(in);
+        return r;
+    }
+    while ((n = fread(buffer, 1, sizeof(buffer), in)) > 0)
+        (void)fwrite(buffer, 1, n, copy);
+    if (ferror(in) != 0)
+        r = -EIO;
+    if (!is_stdin)
+        (void)fclose(in);
+    return fclose(copy) != 0 && r == 0 ? -ENOMEM : r;
+}
+
+/*
+ * Puts @text in the file's place at once, so that nobody ever reads half of it: a new file of the
+ * same owner and mode, renamed. A name that does not end in .conf is none that the broker reads.
+ */
+static int text_replace(const char *file, const char *text, size_t size) {
+    CLEANUP_FREE char *name = NULL;
+    CLEANUP_FD int fd = -1;
+    struct stat status;
+    int r = 0;
+
+    if (lstat(file, &status) < 0)
+        return -errno;
+    if (!S_ISREG(status.st_mode))
+        return -EINVAL;
+    if (asprintf(&name, "%s.XXXXXX", file) < 0) {
+        name = NULL;
+        return -ENOMEM;
+    }
+    fd = mkostemp(name, O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    for (size_t done = 0; done < size && r == 0;) {
+        ssize_t n = write(fd, text + done, size - done);
+
+        if (n < 0)
+            r = -errno;
+        else
+            done += (size_t)n;
+    }
+    if (r == 0 &&
+        ((geteuid() == 0 && fchown(fd, status.st_uid, status.st_gid) < 0) ||
+         fchmod(fd, status.st_mode & 07777) < 0 || fsync(fd) < 0 || rename(name, file) < 0))
+        r = -errno;
+    if (r < 0)
+        (void)unlink(name);
+    return r;
+}
+
+int format_run(const struct tool_options *options) {
+    CLEANUP_FINDINGS struct findings findings = {.n = 0};
+    CLEANUP_FREE char *text = NULL;
+    CLEANUP_FREE char *formatted = NULL;
+    size_t size = 0, formatted_size = 0;
+    FILE *out;
+    int r = text_read(options->file, &text, &size);
+
+    if (r < 0)
+        return fail(options->file, r);
+    out = open_memstream(&formatted, &formatted_size);
+    if (out == NULL)
+        return fail(options->file, -errno);
+    r = format_text(out, options->file, text, size, findings_add, &findings);
+    if (fclose(out) != 0 && r == 0)
+        r = -ENOMEM;
+    if (r < 0)
+        return fail(options->file, r);
+    if (r > 0) {
+        findings_print(&findings, stderr);
+        return TOOL_FAILED;
+    }
+    if (options->is_in_place && (formatted_size != size || memcmp(formatted, text, size) != 0))
+        r = text_replace(options->file, formatted, formatted_size);
+    if (!options->is_in_place &&
+        (fwrite(formatted, 1, formatted_size, stdout) != formatted_size || fflush(stdout) != 0))
+        r = -EIO;
+    return r < 0 ? fail(options->file, r) : TOOL_YES;
+}

@@ -1,0 +1,71 @@
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/decision.h"
+#include "policy/print.h"
+#include "policy/tool/findings.h"
+#include "policy/tool/json.h"
+#include "policy/tool/options.h"
+#include "policy/tool/somebody.h"
+
+static void rule_show(const struct policy *policy, const struct policy_rule *rule) {
+    (void)printf("%s:%u: ", rule->file, rule->line);
+    print_rule(stdout, policy, rule);
+    (void)putchar('\n');
+}
+
+/* Shows @rule, or puts it to @list if there is one. */
+static void list_add(json_t *list, const struct policy *policy, const struct policy_rule *rule) {
+    if (list == NULL)
+        rule_show(policy, rule);
+    else
+        (void)json_array_append_new(list, json_of_rule(policy, rule));
+}
+
+static int list_of_somebody(json_t *list, const struct policy *policy,
+                            const struct tool_options *options) {
+    CLEANUP_SUBJECT struct subject subject = SUBJECT_NULL;
+    CLEANUP_SELECTION struct selection selection = SELECTION_NULL;
+    const struct policy_rule *failed;
+    int r = somebody_init(&subject, policy, options);
+
+    if (r < 0)
+        return r;
+    r = selection_init(&selection, policy, &subject, &failed);
+    if (r < 0) {
+        (void)fprintf(stderr, "utspolicy: looking up a rule's users and groups: %s\n",
+                      strerror(-r));
+        return r;
+    }
+    for (size_t i = 0; i < selection.n_rules; i++)
+        list_add(list, policy, selection.rules[i].rule);
+    return 0;
+}
+
+int list_run(const struct tool_options *options) {
+    CLEANUP_POLICY struct policy policy = POLICY_NULL;
+    CLEANUP_FINDINGS struct findings findings = {.n = 0};
+    json_t *list = NULL;
+    int r = policy_load_for(&policy, options, 0, &findings);
+
+    if (r != 0) {
+        findings_print(&findings, stderr);
+        return TOOL_FAILED;
+    }
+    if (options->is_json) {
+        list = json_array();
+        if (list == NULL)
+            return TOOL_FAILED;
+    }
+    if (options->user != NULL || options->is_self)
+        r = list_of_somebody(list, &policy, options);
+    else
+        for (size_t i = 0; i < policy.n_rules; i++)
+            list_add(list, &policy, &policy.rules[i]);
+    if (r < 0) {
+        json_decref(list);
+        return TOOL_FAILED;
+    }
+    return list != NULL ? json_show(json_pack("{so}", "rules", list)) : TOOL_YES;
+}

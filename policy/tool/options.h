@@ -1,0 +1,33 @@
+#pragma once
+
+/* The command line of utspolicy. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum tool_exit {
+    TOOL_YES = 0,    /* clean, permitted */
+    TOOL_NO = 1,     /* warnings with --strict, denied */
+    TOOL_FAILED = 2, /* errors in the policy or on the command line */
+};
+
+enum { TOOL_FOLDERS_MAX = 16, TOOL_GROUPS_MAX = 256 };
+
+struct tool_options {
+    const char *folders[TOOL_FOLDERS_MAX];
+    size_t n_folders;
+    bool has_own_folders; /* by --policy-dir */
+    bool is_json, is_strict, is_brief, is_in_place;
+    bool is_self;     /* the user and groups of this process */
+    const char *user; /* NULL: nobody was named */
+    const char *groups[TOOL_GROUPS_MAX];
+    size_t n_groups;
+    const char *hostname, *domainname;
+    const char *file;
+};
+
+/* Each does what its name says with what the command line has, and returns an enum tool_exit. */
+int check_run(const struct tool_options *options);
+int explain_run(const struct tool_options *options);
+int list_run(const struct tool_options *options);
+int format_run(const struct tool_options *options);
