@@ -68,7 +68,7 @@ struct policy_error {
     const char *file;
     unsigned line; /* 0: the file as a whole */
     unsigned column;
-    char message[256];
+    char message[224];
 };
 
 /* Called for each error that is found; @error is valid only during the call. */

@@ -10,7 +10,7 @@ static char root[] = "/tmp/test-loader-XXXXXX";
 struct errors {
     size_t n;
     char file[128];
-    char message[160];
+    char message[sizeof(((struct policy_error *)NULL)->message)];
 };
 
 static void errors_collect(void *context, const struct policy_error *error) {
