@@ -322,7 +322,7 @@ static void connection_is_ready(struct client *client, uint32_t events) {
 
 /* Does what is to be done about what epoll(7) says; @client may be gone afterwards. */
 void client_handle(struct client *client, enum watch_kind kind, uint32_t events) {
-    switch ((int)kind) {
+    switch (kind) {
     case WATCH_CONNECTION:
         connection_is_ready(client, events);
         break;

@@ -63,11 +63,16 @@ int subject_init_self(struct subject *subject) {
     if (n < 0)
         return -errno;
     gids[n] = rgid;
-    qsort(gids, (size_t)n + 1, sizeof(*gids), gid_compare);
-
     *subject = (struct subject){.uid = ruid, .gids = gids, .n_gids = (size_t)n + 1};
     gids = NULL;
+    subject_sort_groups(subject);
     return 0;
+}
+
+/* To be called by whoever has filled in the groups: they are searched as a sorted list. */
+void subject_sort_groups(struct subject *subject) {
+    if (subject->n_gids > 0)
+        qsort(subject->gids, subject->n_gids, sizeof(*subject->gids), gid_compare);
 }
 
 /* Frees what @subject holds; it is empty afterwards. */

@@ -24,6 +24,7 @@ enum {
 };
 
 int subject_init_self(struct subject *subject);
+void subject_sort_groups(struct subject *subject);
 void subject_deinit(struct subject *subject);
 int subject_find_id(struct subject *subject, enum policy_subject_kind kind, const char *name,
                     uint32_t *idp);

@@ -40,12 +40,6 @@ static int id_find(struct subject *subject, enum policy_subject_kind kind, const
     return subject_assume(subject, kind, name, made_up_id);
 }
 
-static int gid_compare(const void *a, const void *b) {
-    gid_t left = *(const gid_t *)a, right = *(const gid_t *)b;
-
-    return (left > right) - (left < right);
-}
-
 /* The groups that a login of the user would have, as the database knows them. */
 static int groups_of_database(struct subject *subject) {
     const struct passwd *entry = getpwuid(subject->uid);
@@ -121,8 +115,7 @@ int somebody_init(struct subject *subject, const struct policy *policy,
                                       : groups_of_database(subject);
         if (r == 0 && options->has_own_folders)
             r = names_assume(subject, policy);
-        if (subject->n_gids > 0)
-            qsort(subject->gids, subject->n_gids, sizeof(*subject->gids), gid_compare);
+        subject_sort_groups(subject);
     }
     if (r < 0)
         (void)fprintf(stderr, "utspolicy: looking up who asks: %s\n", strerror(-r));
