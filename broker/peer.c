@@ -93,51 +93,62 @@ static int peer_check_groups(struct peer *peer, int connection, gid_t gid,
     return 0;
 }
 
-static FILE *file_open_at(int folder, const char *name) {
+/* The whole file, which the list of groups can make long; *@textp is the caller's. */
+static int text_read_at(int folder, const char *name, char **textp) {
     CLEANUP_FD int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
-    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+    CLEANUP_FREE char *text = NULL;
+    size_t size = 0, room = 4096;
+    ssize_t n = 1;
 
-    if (file != NULL)
-        fd = -1;
-    return file;
-}
+    if (fd < 0)
+        return -errno;
+    for (; n > 0; size += (size_t)n, room *= 2) {
+        char *longer = realloc(text, size + room);
 
-/* What one line of /proc/PID/status says; what has been seen is removed from *@missingp. */
-static int status_check_line(const char *line, uid_t uid, unsigned *missingp) {
-    unsigned ids[4], number;
-
-    if (sscanf(line, "Uid: %u %u %u %u", &ids[0], &ids[1], &ids[2], &ids[3]) == 4) {
-        *missingp &= ~1U;
-        for (size_t i = 0; i < BASE_ARRAY_SIZE(ids); i++)
-            if (ids[i] != uid)
-                return PROTOCOL_OTHER_USER;
+        if (longer == NULL)
+            return -ENOMEM;
+        text = longer;
+        n = read(fd, text + size, room - 1);
+        if (n < 0)
+            return -errno;
     }
-    if (sscanf(line, "NoNewPrivs: %u", &number) == 1) {
-        *missingp &= ~2U;
-        return number == 0 ? 0 : PROTOCOL_NO_NEW_PRIVS;
-    }
-    if (sscanf(line, "Seccomp: %u", &number) == 1) {
-        *missingp &= ~4U;
-        return number == 0 ? 0 : PROTOCOL_FILTERED;
-    }
+    text[size] = '\0';
+    *textp = text;
+    text = NULL;
     return 0;
 }
 
-/* No process can put a line of its own there: the kernel escapes a newline in its name (proc(5)).
+/*
+ * True if the line that begins with @key, which begins with the newline before it, says @n times
+ * @expected. No process can put a line of its own there: the kernel escapes a newline in its name
+ * (proc(5)).
  */
-static int peer_check_status(int folder, uid_t uid) {
-    FILE *status = file_open_at(folder, "status");
-    CLEANUP_FREE char *line = NULL;
-    size_t size = 0;
-    unsigned missing = 7;
-    int r = 0;
+static bool line_says(const char *text, const char *key, size_t n, unsigned long expected) {
+    const char *line = strstr(text, key);
+    char *end;
 
-    if (status == NULL)
+    if (line == NULL)
+        return false;
+    line += strlen(key);
+    for (size_t i = 0; i < n; i++, line = end)
+        if (strtoul(line, &end, 10) != expected || end == line)
+            return false;
+    return *line == '\n';
+}
+
+/* What has no line is refused as well. */
+static int peer_check_status(int folder, uid_t uid) {
+    CLEANUP_FREE char *status = NULL;
+
+    if (text_read_at(folder, "status", &status) < 0)
         return PROTOCOL_UNREADABLE;
-    while (r == 0 && getline(&line, &size, status) >= 0)
-        r = status_check_line(line, uid, &missing);
-    (void)fclose(status);
-    return r == 0 && missing != 0 ? PROTOCOL_UNREADABLE : r;
+    if (!line_says(status, "\nUid:", 4, uid))
+        return PROTOCOL_OTHER_USER;
+    if (!line_says(status, "\nNoNewPrivs:", 1, 0))
+        return PROTOCOL_NO_NEW_PRIVS;
+    if (!line_says(status, "\nSeccomp:", 1, 0))
+        return PROTOCOL_FILTERED;
+    return 0;
 }
 
 /*

@@ -1,52 +1,65 @@
 #include "launcher/inherit.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <sched.h>
 #include <stdbool.h>
-#include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "launcher/signals.h"
+
+enum {
+    NUMBERS_MAX = 1 << 30
+}; /* no more than RLIMIT_NOFILE ever is: fs.nr_open (proc_sys_fs(5)) */
+
 /*
- * What the kernel says of this process, in one file (proc(5)): to ask for each signal and to list
- * /proc/self/fd costs ten times as much, and all of a launch waits for it.
+ * How many descriptors are open: a stat(2) tells since Linux 6.2, before that they are listed,
+ * which takes several times as long. To open a file for that is no loss: it is close-on-exec.
  */
-struct status {
-    unsigned n_numbers; /* descriptors have numbers below this */
-    unsigned umask;
-    uint64_t ignored_signals;
-};
+static int descriptors_count(size_t *np) {
+    struct stat status;
+    DIR *folder;
+    size_t n = 0;
 
-static int status_read(struct status *status) {
-    FILE *file = fopen("/proc/self/status", "re");
-    char line[256];
-    unsigned n_found = 0;
-
-    if (file == NULL)
+    if (stat("/proc/self/fd", &status) < 0)
         return -errno;
-    /* A line may be longer, as that of the groups is: what follows is not taken for another. */
-    while (n_found < 3 && fgets(line, sizeof(line), file) != NULL)
-        n_found += (unsigned)(sscanf(line, "Umask: %o", &status->umask) == 1 ||
-                              sscanf(line, "FDSize: %u", &status->n_numbers) == 1 ||
-                              sscanf(line, "SigIgn: %" SCNx64, &status->ignored_signals) == 1);
-    (void)fclose(file);
-    return n_found == 3 ? 0 : -ENODATA;
+    if (status.st_size > 0) {
+        *np = (size_t)status.st_size;
+        return 0;
+    }
+    folder = opendir("/proc/self/fd");
+    if (folder == NULL)
+        return -errno;
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
+        n += entry->d_name[0] != '.';
+    (void)closedir(folder);
+    *np = n - 1; /* but for the folder's own */
+    return 0;
 }
 
-/* Of the numbers below @n_numbers, lists those that execve(2) would let through: not close-on-exec.
- */
-static void numbers_list(struct inheritance *inheritance, int n_numbers, size_t max) {
+/* Of @n_open descriptors lists those that execve(2) would let through: not close-on-exec. */
+static void numbers_list(struct inheritance *inheritance, size_t n_open, size_t max) {
     inheritance->n_fds = 0;
-    for (int fd = 0; fd < n_numbers; fd++) {
+    for (int fd = 0; n_open > 0 && fd < NUMBERS_MAX; fd++) {
         int flags = fcntl(fd, F_GETFD);
 
+        n_open -= flags >= 0;
         if (flags < 0 || (flags & FD_CLOEXEC) != 0)
             continue;
         if (inheritance->n_fds < max)
             inheritance->numbers[inheritance->n_fds] = fd;
         inheritance->n_fds++;
     }
+}
+
+/* For a program without threads: nothing is made while the mask is another. */
+static mode_t umask_read(void) {
+    mode_t mask = umask(0);
+
+    (void)umask(mask);
+    return mask;
 }
 
 /*
@@ -58,15 +71,16 @@ int inherit_collect(struct inheritance *inheritance, const struct terminal *term
                     const sigset_t *mask) {
     /* Before them go the launch description, the working directory, and a terminal. */
     const size_t max = CHANNEL_FDS_MAX - (terminal->slave >= 0 ? 3 : 2);
-    struct status status = {.n_numbers = 0};
-    int r = status_read(&status);
+    size_t n_open = 0;
+    int r = descriptors_count(&n_open);
 
+    if (r == 0)
+        r = signals_read_ignored(&inheritance->ignored_signals);
     if (r < 0)
         return r;
-    inheritance->umask = status.umask;
-    inheritance->ignored_signals = status.ignored_signals;
+    inheritance->umask = umask_read();
     inheritance->mask = mask;
-    numbers_list(inheritance, (int)status.n_numbers, max);
+    numbers_list(inheritance, n_open, max);
     if (inheritance->n_fds > max)
         return INHERIT_E_TOO_MANY;
     for (size_t i = 0; i < inheritance->n_fds; i++) {

@@ -127,7 +127,8 @@ static int header_init(struct launch_header *header, const struct request_place 
  */
 int request_write_launch(int *launch_fdp, const struct options *options, char **environment,
                          const struct request_place *place) {
-    CLEANUP_FREE char *bytes = NULL;
+    char small[8192]; /* most are; memory of the heap would cost system calls */
+    CLEANUP_FREE char *large = NULL;
     CLEANUP_FD int fd = -1;
     struct launch_header header;
     struct writer writer = {.bytes = NULL};
@@ -138,17 +139,18 @@ int request_write_launch(int *launch_fdp, const struct options *options, char **
     writer_add_all(&writer, &header, options, environment, place->inheritance);
     if (writer.size > LAUNCH_SIZE_MAX)
         return -E2BIG;
-    bytes = malloc(writer.size);
-    if (bytes == NULL)
+    if (writer.size > sizeof(small))
+        large = malloc(writer.size);
+    if (writer.size > sizeof(small) && large == NULL)
         return -ENOMEM;
-    writer = (struct writer){.bytes = bytes};
+    writer = (struct writer){.bytes = large != NULL ? large : small};
     writer_add_all(&writer, &header, options, environment, place->inheritance);
-    memcpy(bytes, &header, sizeof(header)); /* the counts are known now */
+    memcpy(writer.bytes, &header, sizeof(header)); /* the counts are known now */
 
     fd = memfd_open();
     if (fd < 0)
         return fd;
-    r = write_all(fd, bytes, writer.size);
+    r = write_all(fd, writer.bytes, writer.size);
     if (r < 0)
         return r;
     if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)

@@ -8,6 +8,13 @@
 /* The first bytes of every C library's sigset_t; 8 but for MIPS (rt_sigprocmask(2)). */
 enum { KERNEL_SET_SIZE = _NSIG / 8 };
 
+/* Which word of the kernel's struct sigaction the handler is; the C library's is another struct. */
+#ifdef __mips__
+enum { HANDLER_WORD = 1 };
+#else
+enum { HANDLER_WORD = 0 };
+#endif
+
 /* Puts every signal into @set. */
 void signals_fill(sigset_t *set) {
     (void)sigemptyset(set);
@@ -30,4 +37,23 @@ int signals_set_mask(const sigset_t *set, sigset_t *before) {
     if (before != NULL)
         (void)sigemptyset(before);
     return syscall(SYS_rt_sigprocmask, SIG_SETMASK, set, before, KERNEL_SET_SIZE) < 0 ? -errno : 0;
+}
+
+/*
+ * Bit N - 1 of *@ignoredp: signal N is ignored. To ask for each takes as long as to have /proc make
+ * its file of them, and that file would have to be read. Returns 0 or a negative errno.
+ */
+int signals_read_ignored(uint64_t *ignoredp) {
+    const uintptr_t ignore = (uintptr_t)SIG_IGN; /* NOLINT(performance-no-int-to-ptr) */
+    uintptr_t action[32];                        /* more than the kernel's on any architecture */
+    uint64_t ignored = 0;
+
+    for (unsigned number = 1; number <= 64; number++) {
+        if (syscall(SYS_rt_sigaction, number, NULL, action, KERNEL_SET_SIZE) < 0)
+            return -errno;
+        if (action[HANDLER_WORD] == ignore)
+            ignored |= UINT64_C(1) << (number - 1);
+    }
+    *ignoredp = ignored;
+    return 0;
 }

@@ -403,17 +403,20 @@ static void many_groups_are_in_nobodys_way(void **state) {
     assert_true(in_child(play_groups, NULL));
 }
 
-static void play_no_descriptor_left(const void *script) {
+static void play_low_limit(const void *script) {
     struct inheritance inheritance;
 
     (void)script;
+    close_all();
+    number_open(700, true);
     CHECK(setrlimit(RLIMIT_NOFILE, &(struct rlimit){0, 0}) == 0);
-    CHECK(collect(&inheritance, NULL) == -EMFILE);
+    CHECK(collect(&inheritance, NULL) == 0);
+    CHECK(inheritance.n_fds == 1 && inheritance.numbers[0] == 700);
 }
 
-static void without_a_descriptor_it_is_an_error(void **state) {
+static void what_is_open_beyond_the_limit_is_inherited_too(void **state) {
     (void)state;
-    assert_true(in_child(play_no_descriptor_left, NULL));
+    assert_true(in_child(play_low_limit, NULL));
 }
 
 static const struct CMUnitTest tests[] = {
@@ -426,7 +429,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_rest_of_the_description_stays),
     cmocka_unit_test(a_name_of_the_process_is_taken_for_nothing_else),
     cmocka_unit_test(many_groups_are_in_nobodys_way),
-    cmocka_unit_test(without_a_descriptor_it_is_an_error),
+    cmocka_unit_test(what_is_open_beyond_the_limit_is_inherited_too),
 };
 
 TEST_MAIN(tests)
