@@ -13,8 +13,9 @@
 #include "utsbroker/base.h"
 
 enum {
-    ROUNDS_MAX = 64, /* what commands do all the time shall not keep the service from the rest */
-    NEWS_MS = 10,    /* so long may other children's news come in before they are looked at */
+    ROUNDS_MAX = 64,    /* what commands do all the time shall not keep the service from the rest */
+    NEWS_MS = 10,       /* so long may other children's news come in before they are looked at, */
+    COMMANDS_A_MS = 10, /* and the longer, the more there are to be gone through */
 };
 
 static void stop_note(struct service *service, pid_t pid, int signal_number) {
@@ -64,13 +65,13 @@ static bool pid_is_known(const struct service *service, pid_t pid) {
             if ((client->session.pid == pid && !client->session.has_ended) ||
                 (client->command.pid == pid && !client->command.has_ended))
                 return true;
-    return service->spare.pid == pid || service->spare.gate == pid;
+    return service->spare.pid == pid || service->spare.gate == pid || service->nursery.pid == pid;
 }
 
 /* False while there is a session that could yet tell of a gate: it would be taken for nobody's. */
 bool children_can_be_reaped(struct service *service) {
     spawn_hear(service);
-    if (service->spare.pid != 0 && !service->spare.has_reported)
+    if (service->spare.control >= 0 && !service->spare.has_reported)
         return false;
     for (struct client *client = service->undecided.first; client != NULL; client = client->behind)
         if (!client->has_reported && client->control >= 0)
@@ -102,6 +103,7 @@ bool children_are_left(struct service *service) {
     siginfo_t info = {.si_pid = 0};
 
     spawn_drop(service);
+    nursery_drop(&service->nursery);
     children_reap(service);
     return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
@@ -111,7 +113,7 @@ void children_have_news(struct service *service) {
     if (service->has_news)
         return;
     service->has_news = true;
-    service->news_due = service_now() + NEWS_MS;
+    service->news_due = service_now() + NEWS_MS + (int64_t)service->decided.n / COMMANDS_A_MS;
 }
 
 /*

@@ -138,7 +138,14 @@ static int64_t spare_due(const struct service *service) {
 }
 
 static bool lacks_spare(const struct service *service) {
-    return service->spare.pid == 0 && service->kill_at == 0;
+    return service->spare.control < 0 && service->kill_at == 0;
+}
+
+/* When the next session is given up if it has not reported by then. */
+static int64_t spare_expires(const struct service *service) {
+    const struct spare *spare = &service->spare;
+
+    return spare->control < 0 || spare->has_reported ? 0 : spare->made_at + SPARE_PATIENCE_MS;
 }
 
 /* A time of 0 is never. */
@@ -167,8 +174,11 @@ static int64_t deadlines_meet(struct service *service) {
     }
     if (service->has_news && service->news_due <= now)
         children_look(service);
+    if (spare_expires(service) != 0 && spare_expires(service) <= now)
+        spawn_expire(service);
     next = earlier(next, service->accept_again);
     next = earlier(next, service->kill_at);
+    next = earlier(next, spare_expires(service));
     next = earlier(next, service->has_news ? service->news_due : 0);
     next = earlier(next, lacks_spare(service) && spare_due(service) > now ? spare_due(service) : 0);
     return next == INT64_MAX ? -1 : next > now ? next - now : 0;
@@ -298,6 +308,7 @@ static void service_begin(struct service *service) {
 _Noreturn void service_run(const struct service_setup *setup) {
     struct service service = {.setup = setup,
                               .rulebook = RULEBOOK_NULL,
+                              .nursery = NURSERY_NULL,
                               .spare = SPARE_NULL,
                               .stamp = STAMP_NULL,
                               .counters = COUNTERS_NULL};
@@ -307,6 +318,7 @@ _Noreturn void service_run(const struct service_setup *setup) {
     while (!is_finished(&service))
         service_wait(&service);
     spawn_drop(&service);
+    nursery_drop(&service.nursery);
     listener_deinit(&listener);
     subject_deinit(&service.subject);
     stamp_deinit(&service.stamp);

@@ -12,6 +12,7 @@
 #include "broker/client.h"
 #include "broker/counters.h"
 #include "broker/listener.h"
+#include "broker/nursery.h"
 #include "broker/peer.h"
 #include "broker/rulebook.h"
 #include "broker/spawn.h"
@@ -36,6 +37,7 @@ struct service {
     bool policy_has_names;      /* of users or groups, that are looked up */
     struct stamp stamp;         /* of the policy, as the rulebook has it */
     struct counters counters;
+    struct nursery nursery;       /* forks the spare sessions */
     struct spare spare;           /* a session that has no client yet */
     size_t n_held;                /* children that have ended and that a tracer holds */
     size_t n_talking;             /* clients whose session has not said all */

@@ -127,7 +127,8 @@ static int session_make_gate(struct session *session) {
 /* The service must know its child, or that there is none, before anybody can release it. */
 static void session_report_gate(struct session *session) {
     const struct session_message message = {.word = SESSION_HAS_GATE,
-                                            .value = (uint32_t)session->gate.pid};
+                                            .value = (uint32_t)session->gate.pid,
+                                            .session = (uint32_t)getpid()};
     int r = channel_send(session->setup->service->control, &message, sizeof(message), NULL, 0);
 
     if (r < 0)

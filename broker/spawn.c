@@ -12,6 +12,7 @@
 
 #include "broker/audit.h"
 #include "broker/gate.h"
+#include "broker/nursery.h"
 #include "broker/peer.h"
 #include "broker/service.h"
 #include "broker/session.h"
@@ -25,68 +26,15 @@ enum {
     SILENCE_SECONDS = 5,   /* how long a client may say nothing */
 };
 
-/*
- * What the child of fork(2) is: a session and no more of the service. It holds the channels of no
- * client, so that nobody's end is hidden from them.
- */
-static _Noreturn void be_session(const struct service *service, int control, bool is_ahead) {
-    const struct session_service of_service = {.control = control,
-                                               .is_ahead = is_ahead,
-                                               .rulebook = &service->rulebook,
-                                               .counters = service->counters.of_rule};
-    const struct session_setup setup = {.channel = -1, .service = &of_service};
-
-    /* 0, 1 and 2 are /dev/null, but 2 may be the service manager's log. */
-    if (dup2(0, 2) < 0 ||
-        (control > 3 && syscall(SYS_close_range, 3, (unsigned)control - 1, 0) < 0) ||
-        syscall(SYS_close_range, (unsigned)control + 1, ~0U, 0) < 0)
-        _exit(SESSION_EXIT_REFUSED);
-    session_run(&setup);
-}
-
 /* Its first word is all that it says before it has a client. */
 static void spare_unwatch(struct service *service) {
     (void)epoll_ctl(service->epoll, EPOLL_CTL_DEL, service->spare.control, NULL);
 }
 
-/* Learns what the spare session's gate is, as soon as it says so: no child may be taken for
- * another. */
-void spawn_hear(struct service *service) {
-    struct spare *spare = &service->spare;
-    struct session_message message;
-    ssize_t n;
-
-    if (spare->pid == 0 || spare->has_reported)
-        return;
-    n = recv(spare->control, &message, sizeof(message), MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
+static void spare_forget(struct service *service) {
     spare_unwatch(service);
-    /* Else it has died, of which spawn_look() hears. */
-    if (n == sizeof(message) && message.word == SESSION_HAS_GATE) {
-        spare->gate = (pid_t)message.value;
-        spare->has_reported = true;
-    }
-}
-
-/* Ends the spare session, which has had no client, if there is one, and its gate. */
-void spawn_drop(struct service *service) {
-    struct spare *spare = &service->spare;
-    pid_t pids[2];
-
-    spawn_hear(service);
-    pids[0] = spare->pid;
-    pids[1] = spare->gate;
-    /* Neither is reaped by anybody else, so each pid is its own. */
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(pids); i++) {
-        if (pids[i] != 0) {
-            (void)kill(pids[i], SIGKILL);
-            (void)waitpid(pids[i], NULL, 0);
-        }
-    }
-    spare_unwatch(service);
-    base_close_fd(&spare->control);
-    *spare = (struct spare)SPARE_NULL;
+    base_close_fd(&service->spare.control);
+    service->spare = (struct spare)SPARE_NULL;
 }
 
 /* There is no hurry: one is made when it is needed. The next failure makes it wait for twice as
@@ -100,10 +48,55 @@ static void spare_pause(struct service *service) {
     service->no_spare_before = service_now() + service->spare_pause;
 }
 
+/* Learns what the spare session and its gate are, as soon as it says so: no child may be taken for
+ * another. */
+void spawn_hear(struct service *service) {
+    struct spare *spare = &service->spare;
+    struct session_message message;
+    ssize_t n;
+
+    if (spare->control < 0 || spare->has_reported)
+        return;
+    n = recv(spare->control, &message, sizeof(message), MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    spare_unwatch(service);
+    if (n == sizeof(message) && message.word == SESSION_HAS_GATE) {
+        spare->pid = (pid_t)message.session;
+        spare->gate = (pid_t)message.value;
+        spare->has_reported = true;
+    } else if (spare->pid == 0) { /* else it has died, of which spawn_look() hears */
+        spare_forget(service);
+        spare_pause(service);
+    }
+}
+
+/*
+ * Ends the spare session, which has had no client, if there is one, and its gate. One that has not
+ * reported yet finds its channel closed, and ends; so does its gate.
+ */
+void spawn_drop(struct service *service) {
+    pid_t pids[2];
+
+    spawn_hear(service);
+    pids[0] = service->spare.pid;
+    pids[1] = service->spare.gate;
+    /* Neither is reaped by anybody else, so each pid is its own. */
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(pids); i++) {
+        if (pids[i] != 0) {
+            (void)kill(pids[i], SIGKILL);
+            (void)waitpid(pids[i], NULL, 0);
+        }
+    }
+    if (service->spare.control >= 0)
+        spare_forget(service);
+}
+
 /* Some child has ended: forgets the spare session if it, or its gate, is that one. */
 void spawn_look(struct service *service) {
     struct spare *spare = &service->spare;
 
+    nursery_look(&service->nursery);
     spawn_hear(service);
     if (spare->pid != 0 && waitpid(spare->pid, NULL, WNOHANG) == spare->pid)
         spare->pid = 0;
@@ -118,43 +111,73 @@ void spawn_look(struct service *service) {
     spare_pause(service);
 }
 
-static int spare_make(struct service *service, bool is_ahead) {
+/* The spare session's channel: the session's end is @theirs, and the caller's. */
+static int spare_open(struct service *service, int *theirsp) {
     static struct watch watch = {.kind = WATCH_SPARE};
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &watch};
     int ends[2];
-    pid_t pid;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return -errno;
-    pid = fork();
-    if (pid == 0)
-        be_session(service, ends[1], is_ahead);
-    if (pid < 0) {
-        int error = errno;
-
-        (void)close(ends[0]);
-        (void)close(ends[1]);
-        return -error;
-    }
-    (void)close(ends[1]);
-    service->spare = (struct spare){.pid = pid,
-                                    .control = ends[0],
-                                    .policy = service->policy_generation,
-                                    .made_at = service_now()};
+    service->spare = (struct spare){
+        .control = ends[0], .policy = service->policy_generation, .made_at = service_now()};
     if (epoll_ctl(service->epoll, EPOLL_CTL_ADD, ends[0], &event) < 0) {
         int error = errno;
 
-        spawn_drop(service);
+        spare_forget(service);
+        (void)close(ends[1]);
         return -error;
     }
+    *theirsp = ends[1];
     return 0;
 }
 
-/* Makes a session ahead, unless that has just failed: then one is made when it is needed. */
+/* For a client that waits: not by way of the nursery, which would take longer. */
+static int spare_fork(struct service *service) {
+    CLEANUP_FD int theirs = -1;
+    int r = spare_open(service, &theirs);
+    pid_t pid;
+
+    if (r < 0)
+        return r;
+    pid = fork();
+    if (pid == 0)
+        nursery_be_session(service, theirs, false);
+    if (pid < 0) {
+        int error = errno;
+
+        spare_forget(service);
+        return -error;
+    }
+    service->spare.pid = pid;
+    return 0;
+}
+
+/* Has a session made ahead, unless that has just failed: then one is made when it is needed. */
 void spawn_ahead(struct service *service) {
-    if (service->spare.pid == 0 && service->no_spare_before <= service_now() &&
-        spare_make(service, true) < 0)
+    CLEANUP_FD int theirs = -1;
+    int r;
+
+    if (service->spare.control >= 0 || service->no_spare_before > service_now())
+        return;
+    r = spare_open(service, &theirs);
+    if (r < 0) {
         spare_pause(service);
+        return;
+    }
+    r = nursery_ask(service, theirs);
+    if (r < 0) {
+        nursery_drop(&service->nursery);
+        spare_forget(service);
+        spare_pause(service);
+    }
+}
+
+/* Too late to report: whoever has stopped it, or the nursery, is not waited for. */
+void spawn_expire(struct service *service) {
+    nursery_drop(&service->nursery);
+    spawn_drop(service);
+    spare_pause(service);
 }
 
 /*
@@ -208,38 +231,62 @@ static int client_examine(const struct service *service, int connection, bool is
                                                                                             : 0;
 }
 
+/* Sends what is known of a client to the spare session; if there is no good one, to a new one. */
+static int spare_send(struct service *service, const struct session_client *client, const int *fds,
+                      size_t n_fds) {
+    int r = 0;
+
+    /* The spare may have been killed; one that is made now was not. */
+    for (int i = 0; i < 2; i++) {
+        if (!spare_is_good(service)) {
+            spawn_drop(service);
+            r = spare_fork(service);
+            if (r < 0)
+                return r;
+        }
+        r = channel_send(service->spare.control, client, sizeof(*client), fds, n_fds);
+        if (r != -EPIPE && r != -ECONNRESET)
+            break;
+        spawn_drop(service);
+    }
+    return r;
+}
+
+/* One that has been asked for, and has not reported, comes too late for this client. */
+static struct spare spare_put_aside(struct service *service) {
+    struct spare asked = SPARE_NULL;
+
+    spawn_hear(service);
+    if (service->spare.control >= 0 && service->spare.pid == 0) {
+        asked = service->spare;
+        service->spare = (struct spare)SPARE_NULL;
+    }
+    return asked;
+}
+
 /*
  * Gives @connection to a session, which serves it from now on. Returns 0 with @session the
  * caller's; a negative errno, and no session has it.
  */
 int spawn_take(struct service *service, int connection, bool is_late, struct spare *session) {
     struct session_client client = {.is_late = 0};
+    struct spare asked;
     CLEANUP_FD int log_fd = -1;
     int r = client_examine(service, connection, is_late, &client, &log_fd);
 
     if (r < 0)
         return r;
-    /* The spare may have been killed; one that is made now was not. */
-    for (int i = 0; i < 2; i++) {
-        const int fds[] = {connection, log_fd};
-
-        if (!spare_is_good(service)) {
-            spawn_drop(service);
-            r = spare_make(service, false);
-            if (r < 0)
-                return r;
-        }
-        r = channel_send(service->spare.control, &client, sizeof(client), fds, log_fd >= 0 ? 2 : 1);
-        if (r != -EPIPE && r != -ECONNRESET)
-            break;
+    asked = spare_put_aside(service);
+    r = spare_send(service, &client, (const int[]){connection, log_fd}, log_fd >= 0 ? 2 : 1);
+    if (r == 0) {
+        spawn_hear(service);
+        spare_unwatch(service);
+        service->spare_pause = 0;
+        *session = service->spare;
+        service->spare = asked;
+    } else if (asked.control >= 0) {
         spawn_drop(service);
-    }
-    if (r < 0)
-        return r; /* the spare has heard nothing, and stays for who comes next */
-    spawn_hear(service);
-    spare_unwatch(service);
-    service->spare_pause = 0;
-    *session = service->spare;
-    service->spare = (struct spare)SPARE_NULL;
-    return 0;
+        service->spare = asked;
+    } /* else what is there has heard nothing, and stays for who comes next */
+    return r;
 }

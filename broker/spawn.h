@@ -12,13 +12,15 @@
 struct service;
 
 struct spare {
-    pid_t pid; /* 0: there is none */
-    int control;
-    bool has_reported; /* what its gate is */
+    pid_t pid;         /* 0: it has been asked for, and has not reported */
+    int control;       /* -1: there is none */
+    bool has_reported; /* what it is, and what its gate is */
     pid_t gate;        /* 0: it has none */
     unsigned policy;   /* which one it has: service->policy_generation */
     int64_t made_at;   /* milliseconds of CLOCK_MONOTONIC */
 };
+
+enum { SPARE_PATIENCE_MS = 2000 }; /* so long it may take until it reports */
 
 #define SPARE_NULL                                                                                 \
     { .control = -1 }
@@ -27,4 +29,5 @@ void spawn_ahead(struct service *service);
 int spawn_take(struct service *service, int connection, bool is_late, struct spare *session);
 void spawn_hear(struct service *service);
 void spawn_look(struct service *service);
+void spawn_expire(struct service *service);
 void spawn_drop(struct service *service);

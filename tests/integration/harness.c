@@ -235,13 +235,71 @@ size_t harness_count_processes(uid_t uid) {
     return n;
 }
 
+/* The pids of the children of @pid, as the kernel lists them: in the order in which they were made.
+ */
+size_t children_of(pid_t pid, pid_t *pids, size_t max) {
+    char path[64];
+    FILE *file;
+    size_t n = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+    file = fopen(path, "re");
+    while (file != NULL && n < max && fscanf(file, "%d", &pids[n]) == 1)
+        n++;
+    if (file != NULL)
+        fclose(file);
+    return n;
+}
+
+static bool is_nursery(pid_t pid) {
+    char path[64], name[32] = "";
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+    file = fopen(path, "re");
+    if (file != NULL && fgets(name, sizeof(name), file) == NULL)
+        name[0] = '\0';
+    if (file != NULL)
+        fclose(file);
+    return strcmp(name, "utsb-nursery\n") == 0;
+}
+
+/* 0: it has none at the moment. The first: a session bears its name for a moment. */
+pid_t service_nursery(pid_t service) {
+    pid_t all[16];
+    size_t n = children_of(service, all, BASE_ARRAY_SIZE(all));
+
+    for (size_t i = 0; i < n; i++)
+        if (is_nursery(all[i]))
+            return all[i];
+    return 0;
+}
+
+/* The children of the service @service but for its nursery, which does not change. */
+size_t service_children(pid_t service, pid_t *pids, size_t max) {
+    const pid_t nursery = service_nursery(service);
+    pid_t all[16];
+    size_t n_all = children_of(service, all, BASE_ARRAY_SIZE(all)), n = 0;
+
+    for (size_t i = 0; i < n_all && n < max; i++)
+        if (all[i] != nursery)
+            pids[n++] = all[i];
+    return n;
+}
+
+/* What the service of @uid is; a nursery that was killed is made again when it is needed. */
+static size_t service_processes(uid_t uid) {
+    if (services[0].pid == 0 || services[0].user->uid != uid)
+        return 0;
+    return service_nursery(services[0].pid) != 0 ? SERVICE_PROCESSES : SERVICE_PROCESSES - 1;
+}
+
 static bool nothing_is_left(void *context) {
     const uid_t uid = *(const uid_t *)context;
 
     while (waitpid(-1, NULL, WNOHANG) > 0)
         ;
-    return harness_count_processes(uid) ==
-           (services[0].pid != 0 && services[0].user->uid == uid ? SERVICE_PROCESSES : 0);
+    return harness_count_processes(uid) == service_processes(uid);
 }
 
 /*
@@ -274,22 +332,6 @@ char *harness_read_line(int fd) {
     }
     line[length] = '\0';
     return line;
-}
-
-/* The pids of the children of @pid, as the kernel lists them: in the order in which they were made.
- */
-size_t children_of(pid_t pid, pid_t *pids, size_t max) {
-    char path[64];
-    FILE *file;
-    size_t n = 0;
-
-    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
-    file = fopen(path, "re");
-    while (file != NULL && n < max && fscanf(file, "%d", &pids[n]) == 1)
-        n++;
-    if (file != NULL)
-        fclose(file);
-    return n;
 }
 
 static int listen_at(const char *path, const struct user *user) {

@@ -439,7 +439,7 @@ static bool command_is_the_services_child(void *context) {
     pid_t children[4];
 
     return harness_count_processes(USER_WITHOUT_NAME->uid) == SERVICE_PROCESSES + 2 &&
-           children_of(harness_service_of(USER_WITHOUT_NAME)->pid, children, 4) == 3 &&
+           service_children(harness_service_of(USER_WITHOUT_NAME)->pid, children, 4) == 3 &&
            (children[0] == running->command || children[1] == running->command ||
             children[2] == running->command);
 }
@@ -467,8 +467,8 @@ static int end_gently(pid_t pid) {
     return status;
 }
 
-/* The service's children are a session, its gate, which becomes the command, and the next session.
- */
+/* The service's children are a session, its gate, which becomes the command, the next session, and
+ * the nursery. */
 static void a_session_or_gate_that_is_killed_at_any_moment_leaves_nothing(void **state) {
 #ifdef NDEBUG
     const unsigned start_us = 3000;
@@ -482,13 +482,13 @@ static void a_session_or_gate_that_is_killed_at_any_moment_leaves_nothing(void *
     for (int i = 0; i < harness_repeats(400); i++) {
         const struct run run = {.user = USER_WITHOUT_NAME,
                                 .argv = {UTSRUN_PATH, "-n", "x.test", "sleep", "100"}};
-        pid_t children[4] = {0};
+        pid_t children[8] = {0};
         int output, errors, status;
         pid_t pid = harness_start(&run, &output, &errors);
         size_t n, victim;
 
         usleep((unsigned)rand_r(&seed) % start_us);
-        n = children_of(service->pid, children, 4);
+        n = children_of(service->pid, children, 8);
         victim = n > 0 ? (size_t)rand_r(&seed) % n : 0;
         if (i % 3 == 0 && n > 1) /* a gate that cannot even notice */
             (void)kill(children[(victim + 1) % n], SIGSTOP);
@@ -527,7 +527,7 @@ static void a_launcher_that_is_killed_at_any_moment_hurts_nobody_else(void **sta
         close(errors);
         usleep(5000);
         /* The command, if there is one; the next session is made again. */
-        n = children_of(harness_service_of(USER_WITHOUT_NAME)->pid, children, 3);
+        n = service_children(harness_service_of(USER_WITHOUT_NAME)->pid, children, 3);
         n_lived += n == 3;
         while (n > 0)
             (void)kill(children[--n], SIGKILL);

@@ -135,7 +135,7 @@ static bool next_session_waits(void *context) {
     struct waiting *waiting = context;
     pid_t children[3];
 
-    if (children_of(service.pid, children, 3) != 2)
+    if (service_children(service.pid, children, 3) != 2)
         return false;
     for (size_t i = 0; i < 2; i++) {
         if (process_says(children[i], "status", "Seccomp:\t2\n")) {
@@ -586,7 +586,7 @@ static void ask_and_go_away(void *context) {
 
 static bool one_command_lives(void *context) {
     pid_t children[4];
-    size_t n = children_of(service.pid, children, 4);
+    size_t n = service_children(service.pid, children, 4);
 
     *(pid_t *)context = 0;
     for (size_t i = 0; i < n; i++)
@@ -812,6 +812,7 @@ static void an_orphan_with_the_number_of_a_session_is_reaped(void **state) {
 }
 
 struct wanted_limit {
+    pid_t pid;
     __rlimit_resource_t resource;
     rlim_t soft; /* RLIM_INFINITY: as the hard one */
 };
@@ -821,13 +822,13 @@ static void set_limit(void *context) {
     const struct wanted_limit *wanted = context;
     struct rlimit limit;
 
-    CHECK(prlimit(service.pid, wanted->resource, NULL, &limit) == 0);
+    CHECK(prlimit(wanted->pid, wanted->resource, NULL, &limit) == 0);
     limit.rlim_cur = wanted->soft < limit.rlim_max ? wanted->soft : limit.rlim_max;
-    CHECK(prlimit(service.pid, wanted->resource, &limit, NULL) == 0);
+    CHECK(prlimit(wanted->pid, wanted->resource, &limit, NULL) == 0);
 }
 
-static void limit_service(__rlimit_resource_t resource, rlim_t soft) {
-    struct wanted_limit wanted = {resource, soft};
+static void limit_process(pid_t pid, __rlimit_resource_t resource, rlim_t soft) {
+    struct wanted_limit wanted = {pid, resource, soft};
 
     assert_int_equal(as_client(set_limit, &wanted), 0);
 }
@@ -840,7 +841,8 @@ static void without_processes_it_says_so_and_does_not_spin(void **state) {
     unsigned long ticks;
 
     (void)state;
-    limit_service(RLIMIT_NPROC, 1);
+    limit_process(service.pid, RLIMIT_NPROC, 1);
+    limit_process(service_nursery(service.pid), RLIMIT_NPROC, 1);
     assert_int_equal(kill(next_session().session, SIGKILL), 0);
     ticks = cpu_ticks(service.pid);
     for (int i = 0; i < 4; i++) {
@@ -851,7 +853,9 @@ static void without_processes_it_says_so_and_does_not_spin(void **state) {
             fail_msg("%s", result.errors);
     }
     assert_true(cpu_ticks(service.pid) - ticks < 10); /* a tenth of a second, of two */
-    limit_service(RLIMIT_NPROC, RLIM_INFINITY);
+    limit_process(service.pid, RLIMIT_NPROC, RLIM_INFINITY);
+    if (service_nursery(service.pid) != 0)
+        limit_process(service_nursery(service.pid), RLIMIT_NPROC, RLIM_INFINITY);
     assert_as_before();
 }
 
@@ -881,14 +885,14 @@ static void without_descriptors_it_does_not_spin_and_serves_again(void **state) 
         pid_t client;
 
         (void)next_session();
-        limit_service(RLIMIT_NOFILE, limit);
+        limit_process(service.pid, RLIMIT_NOFILE, limit);
         ticks = cpu_ticks(service.pid);
         client = fork();
         if (client == 0)
             _exit(as_client(ask_sixteen_times, &limit) == 0 ? 0 : 1);
         usleep(300000);
         assert_true(cpu_ticks(service.pid) - ticks < 10);
-        limit_service(RLIMIT_NOFILE, RLIM_INFINITY);
+        limit_process(service.pid, RLIMIT_NOFILE, RLIM_INFINITY);
         assert_int_equal(waitpid(client, &status, 0), client);
         if (status != 0)
             fail_msg("at most %d descriptors: wait status 0x%x", (int)limit, status);
@@ -930,6 +934,32 @@ static void a_session_that_stands_still_is_ended(void **state) {
     close(output);
     close(errors);
     assert_as_before();
+}
+
+static bool nursery_is_another(void *context) {
+    pid_t nursery = service_nursery(service.pid);
+
+    return nursery != 0 && nursery != *(const pid_t *)context;
+}
+
+static void a_nursery_that_is_killed_or_stands_still_is_replaced(void **state) {
+    static const int signals[] = {SIGKILL, SIGSTOP, SIGTERM, SIGSTOP};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(signals); i++) {
+        pid_t before = 0;
+
+        assert_true(harness_wait_for(nursery_is_another, &before));
+        before = service_nursery(service.pid);
+        assert_int_equal(kill(before, signals[i]), 0);
+        for (int j = 0; j < 5; j++)
+            assert_others_are_served();
+        /* What ends it for good is behind SIGTERM blocked: the service is who ends it. */
+        if (signals[i] == SIGTERM)
+            continue;
+        assert_true(harness_wait_for(nursery_is_another, &before));
+        assert_as_before();
+    }
 }
 
 /*
@@ -999,6 +1029,7 @@ static const struct CMUnitTest tests[] = {
     OF_A_SERVICE(without_processes_it_says_so_and_does_not_spin),
     OF_A_SERVICE(without_descriptors_it_does_not_spin_and_serves_again),
     OF_A_SERVICE(a_session_that_stands_still_is_ended),
+    OF_A_SERVICE(a_nursery_that_is_killed_or_stands_still_is_replaced),
 };
 
 TEST_MAIN_AS_ROOT(tests, set_up, harness_tear_down)

@@ -183,11 +183,11 @@ static void whoever_is_killed_gives_their_place_back(void **state) {
     policy_write("10-test.conf", "permit any hostname lab* limit 1");
     service_begin();
     for (int i = 0; i < 200; i++) {
-        pid_t children[4], pid = start_sleeper("lab1", false);
+        pid_t children[8], pid = start_sleeper("lab1", false);
         size_t n;
 
         usleep((unsigned)rand_r(&seed) % 5000);
-        n = children_of(service.pid, children, 4);
+        n = children_of(service.pid, children, 8);
         if (i % 4 == 0)
             (void)kill(pid, SIGKILL);
         else if (n > 0)
@@ -196,7 +196,7 @@ static void whoever_is_killed_gives_their_place_back(void **state) {
         usleep(3000);
         (void)kill(pid, SIGTERM);
         assert_int_equal(waitpid(pid, &status, 0), pid);
-        for (n = children_of(service.pid, children, 4); n > 0; n--)
+        for (n = children_of(service.pid, children, 8); n > 0; n--)
             (void)kill(children[n - 1], SIGKILL);
         if (i % 10 == 9) {
             usleep(20000);

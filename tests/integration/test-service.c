@@ -42,7 +42,7 @@ static int n_descriptors(void) {
 static bool service_is_quiet(void *context) {
     pid_t children[8];
 
-    return children_of(service_pid(), children, 8) == 2 && n_descriptors() == *(int *)context;
+    return service_children(service_pid(), children, 8) == 2 && n_descriptors() == *(int *)context;
 }
 
 static void assert_quiet(int n_before) {
@@ -183,7 +183,7 @@ static bool no_command_lives(void *context) {
     pid_t children[8];
 
     (void)context;
-    return children_of(service_pid(), children, 8) == 2;
+    return service_children(service_pid(), children, 8) == 2;
 }
 
 /* Who goes away with the reply on its way has a command that lives, and is nobody's. */
