@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -63,6 +64,10 @@ static const char *kind_word(enum audit_kind kind) {
         return "grant";
     case AUDIT_FAILURE:
         return "failure";
+    case AUDIT_END:
+        return "end";
+    case AUDIT_POLICY:
+        return "policy-error";
     case AUDIT_REFUSAL:
     default:
         return "refusal";
@@ -70,7 +75,28 @@ static const char *kind_word(enum audit_kind kind) {
 }
 
 static int kind_priority(enum audit_kind kind) {
-    return LOG_AUTHPRIV | (kind == AUDIT_GRANT ? LOG_NOTICE : LOG_WARNING);
+    return LOG_AUTHPRIV | (kind == AUDIT_GRANT || kind == AUDIT_END ? LOG_NOTICE : LOG_WARNING);
+}
+
+/* What a request asked for, and which rule decided. */
+static void line_add_request(struct line *line, const struct audit_event *event) {
+    line_add_quoted(line, "hostname", event->hostname);
+    line_add_quoted(line, "domainname", event->domainname);
+    if (event->rule != NULL) {
+        char rule[512];
+
+        (void)snprintf(rule, sizeof(rule), "%s:%u", event->rule->file, event->rule->line);
+        line_add_quoted(line, "rule", rule);
+    } else {
+        line_add_quoted(line, "rule", NULL);
+    }
+}
+
+static void line_add_number(struct line *line, const char *key, bool is_known, int number) {
+    if (is_known)
+        line_add(line, " %s=%d", key, number);
+    else
+        line_add(line, " %s=-", key);
 }
 
 /*
@@ -83,22 +109,19 @@ size_t audit_format(char *line, size_t size, const struct audit_event *event) {
     line_add(&text, "%s", kind_word(event->kind));
     line_add_quoted(&text, "user", event->user);
     line_add(&text, " uid=%u", (unsigned)event->uid);
-    line_add_quoted(&text, "hostname", event->hostname);
-    line_add_quoted(&text, "domainname", event->domainname);
-    if (event->rule != NULL) {
-        char rule[512];
-
-        (void)snprintf(rule, sizeof(rule), "%s:%u", event->rule->file, event->rule->line);
-        line_add_quoted(&text, "rule", rule);
-    } else {
-        line_add_quoted(&text, "rule", NULL);
-    }
-    if (event->pid > 0)
-        line_add(&text, " pid=%d", (int)event->pid);
-    else
-        line_add(&text, " pid=-");
+    if (event->kind != AUDIT_END && event->kind != AUDIT_POLICY)
+        line_add_request(&text, event);
+    if (event->kind != AUDIT_POLICY)
+        line_add_number(&text, "pid", event->pid > 0, (int)event->pid);
     line_add(&text, " mode=%s", event->mode);
-    line_add_quoted(&text, "reason", event->reason);
+    if (event->kind == AUDIT_END) {
+        line_add_number(&text, "exit", WIFEXITED(event->wait_status),
+                        WEXITSTATUS(event->wait_status));
+        line_add_number(&text, "signal", WIFSIGNALED(event->wait_status),
+                        WTERMSIG(event->wait_status));
+    } else {
+        line_add_quoted(&text, "reason", event->reason);
+    }
     return text.length;
 }
 
@@ -126,16 +149,17 @@ static bool is_absence(int error) {
 }
 
 /*
- * Connects to the log daemon's socket at @path. Must be called before filter_load(). A daemon that
+ * Connects to the log daemon's socket at @path, with SOCK_NONBLOCK in @flags for one that is not to
+ * be waited for. Must be called before filter_load(). A daemon that
  * is not there stops nothing: audit_write() does nothing then.
  *
  * Returns 0; a negative errno for any other failure, such as -EMFILE, that somebody could bring
  * about to have their grants missing from the log: the caller must refuse.
  */
-int audit_open(struct audit *audit, const char *path) {
-    *audit = (struct audit){.pid = getpid(), .fd = log_connect(path, SOCK_DGRAM)};
+int audit_open(struct audit *audit, const char *path, int flags) {
+    *audit = (struct audit){.pid = getpid(), .fd = log_connect(path, SOCK_DGRAM | flags)};
     if (audit->fd == -EPROTOTYPE) {
-        audit->fd = log_connect(path, SOCK_STREAM);
+        audit->fd = log_connect(path, SOCK_STREAM | flags);
         audit->is_stream = true;
     }
     return audit->fd >= 0 || is_absence(audit->fd) ? 0 : audit->fd;

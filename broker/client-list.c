@@ -18,3 +18,9 @@ void client_list_append(struct client *client, struct client_list *list) {
     list->last = client;
     list->n++;
 }
+
+/* Takes @client out of its list, and puts it behind the last of @list. */
+void client_list_move(struct client *client, struct client_list *list) {
+    client_list_remove(client);
+    client_list_append(client, list);
+}

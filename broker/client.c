@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "broker/connection.h"
+#include "broker/service-log.h"
 #include "broker/service.h"
 #include "broker/session.h"
 #include "utsbroker/base.h"
@@ -23,11 +24,6 @@ enum {
     UNDECIDED_MS = 15000,
     BUSY_MS = 50, /* a session that takes longer than this waits for something else */
 };
-
-static void client_move(struct client *client, struct client_list *list) {
-    client_list_remove(client);
-    client_list_append(client, list);
-}
 
 static int client_watch(struct client *client, enum watch_kind kind, int fd, uint32_t events) {
     struct epoll_event event = {.events = events, .data.ptr = &client->watches[kind]};
@@ -102,25 +98,9 @@ int client_new(struct service *service, int connection) {
 
 static int child_watch(struct client *client, enum watch_kind kind, struct child *child,
                        pid_t pid) {
-    *child = (struct child){.pid = pid, .pidfd = (int)syscall(SYS_pidfd_open, pid, 0)};
-    if (child->pidfd < 0)
-        return -errno;
-    return client_watch(client, kind, child->pidfd, EPOLLIN);
-}
+    int r = child_init(child, pid);
 
-/* Reaps a child that has ended. A pid that is no child of ours counts as ended. */
-static void child_reap(struct child *child) {
-    pid_t pid;
-
-    if (child->pid == 0 || child->has_ended)
-        return;
-    pid = waitpid(child->pid, &child->wait_status, WNOHANG);
-    child->has_ended = pid == child->pid || (pid < 0 && errno == ECHILD);
-}
-
-static void child_signal(const struct child *child, int signal_number) {
-    if (child->pid != 0 && !child->has_ended && child->pidfd >= 0)
-        (void)syscall(SYS_pidfd_send_signal, child->pidfd, signal_number, NULL, 0);
+    return r < 0 ? r : client_watch(client, kind, child->pidfd, EPOLLIN);
 }
 
 /* No session can be had for it: nothing is read, and the launcher is told why. */
@@ -187,7 +167,7 @@ void client_dispatch(struct client *client, bool is_late) {
     int r;
 
     service_refresh_policy(client->service);
-    client_move(client, &client->service->undecided);
+    client_list_move(client, &client->service->undecided);
     client->deadline = service_now() + UNDECIDED_MS;
     r = session_start(client, is_late);
     if (r < 0)
@@ -212,6 +192,9 @@ static void client_settle(struct client *client) {
     if (client->is_granted && client->command.has_ended) {
         client_notify(client, client->command.wait_status);
         client_hang_up(client);
+        if (!client->is_end_logged)
+            service_log_end(client->service, client->command.pid, client->command.wait_status);
+        client->is_end_logged = true;
     }
     if (client->control < 0 && !is_alive)
         client_free(client);
@@ -231,6 +214,12 @@ static int client_count(struct client *client, uint32_t counter) {
                : 0;
 }
 
+/* The launcher has ended. Its command lives on, unless it said otherwise. */
+static void client_is_left(const struct client *client) {
+    if (client->dies_with_launcher)
+        child_signal(&client->command, SIGKILL);
+}
+
 static int control_obey(struct client *client, const struct session_message *message) {
     switch ((enum session_word)message->word) {
     case SESSION_HAS_GATE:
@@ -241,10 +230,13 @@ static int control_obey(struct client *client, const struct session_message *mes
     case SESSION_COUNTS:
         return client_count(client, message->value);
     case SESSION_DECIDED:
-        client_move(client, &client->service->decided);
+        client_list_move(client, &client->service->decided);
         return 0;
     case SESSION_GRANTED:
         client->is_granted = true;
+        client->dies_with_launcher = message->value != 0;
+        if (client->connection < 0)
+            client_is_left(client);
         if (client->stop_signal != 0)
             client_note_stop(client, client->stop_signal);
         return 0;
@@ -256,7 +248,7 @@ static int control_obey(struct client *client, const struct session_message *mes
 /* The session has said all, or has died. If it has not granted, its gate is to end. */
 static void control_is_closed(struct client *client) {
     client_close_control(client);
-    client_move(client, &client->service->decided);
+    client_list_move(client, &client->service->decided);
     if (!client->is_granted) {
         /* Whatever became of it, nobody has been told that it is a command of theirs. */
         child_signal(&client->command, SIGKILL);
@@ -316,8 +308,10 @@ static void connection_is_ready(struct client *client, uint32_t events) {
         client_dispatch(client, false);
     else if (is_silent)
         client_free(client);
-    else if ((events & (EPOLLHUP | EPOLLERR)) != 0)
+    else if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
         client_hang_up(client);
+        client_is_left(client);
+    }
 }
 
 /* Does what is to be done about what epoll(7) says; @client may be gone afterwards. */

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "broker/child.h"
+
 struct service;
 struct client;
 
@@ -32,16 +34,6 @@ struct client_list {
     size_t n;
 };
 
-/* A child of the service. It is reaped by nobody else, so its pid is its own as long as it is here.
- */
-struct child {
-    pid_t pid; /* 0: there is none */
-    int pidfd;
-    bool has_ended;
-    bool is_held; /* it has ended, and a tracer does not let us have it yet (ptrace(2)) */
-    int wait_status;
-};
-
 struct client {
     struct service *service;
     struct client_list *list;
@@ -49,9 +41,11 @@ struct client {
     int connection; /* to the launcher; -1: it hung up, or has been told all */
     int control;    /* to the session; -1: it has said all */
     struct child session, command;
-    bool has_reported; /* what its gate is */
-    bool is_granted;   /* and the launcher knows */
-    bool is_counted;   /* by @counter */
+    bool has_reported;       /* what its gate is */
+    bool is_granted;         /* and the launcher knows */
+    bool dies_with_launcher; /* the command does */
+    bool is_end_logged;
+    bool is_counted; /* by @counter */
     size_t counter;
     int stop_signal;  /* the command has stopped by it, and the launcher is yet to be told */
     int64_t deadline; /* silent, or undecided */
@@ -60,6 +54,7 @@ struct client {
 
 void client_list_remove(struct client *client);
 void client_list_append(struct client *client, struct client_list *list);
+void client_list_move(struct client *client, struct client_list *list);
 
 int client_new(struct service *service, int connection);
 void client_dispatch(struct client *client, bool is_late);

@@ -54,8 +54,9 @@ static pid_t holder_make(int connection) {
 /*
  * Closes *@connectionp for good. The last close(2) closes what is queued as well, and a stranger's
  * descriptor can take for ever to be closed (SO_LINGER, a file system that does not answer). So if
- * anything is queued, a process that is killed has the last one; it is left to be reaped. Where there
- * can be no such process, its user has left their own service none, and waits for their own file.
+ * anything is queued, a process that is killed has the last one; it is left to be reaped. Where
+ * there can be no such process, its user has left their own service none, and waits for their own
+ * file.
  */
 void connection_close(int *connectionp) {
     pid_t holder = queue_is_empty(*connectionp) ? 0 : holder_make(*connectionp);

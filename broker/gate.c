@@ -3,8 +3,11 @@
 #include <errno.h>
 #include <linux/sched.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -85,6 +88,33 @@ static int gate_take_names(const struct gate_setup *setup, const struct gate_ver
     return r;
 }
 
+/* For who has asked (namespaces(7)): the launcher could only look while the command lives. */
+static void namespace_tell(int channel) {
+    struct gate_report report = {.status = PROTOCOL_GRANTED};
+    struct stat status;
+
+    if (stat("/proc/self/ns/uts", &status) < 0)
+        return;
+    report.uts_namespace = status.st_ino;
+    (void)channel_send(channel, &report, sizeof(report), NULL, 0);
+}
+
+/* The command is the launcher's child. It is the service itself who ends its own. */
+static int launcher_outlive_not(const struct gate_setup *setup) {
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+        return -errno;
+    return getppid() == setup->launcher ? 0 : -ESRCH; /* it had ended before */
+}
+
+/* What was asked for besides the names; this process is the user's own by now. */
+static int wishes_fulfil(const struct gate_setup *setup, uint32_t flags, int channel) {
+    if ((flags & PROTOCOL_ASKS_FOR_NAMESPACE) != 0)
+        namespace_tell(channel);
+    if ((flags & PROTOCOL_DIES_WITH_LAUNCHER) != 0 && !setup->is_service)
+        return launcher_outlive_not(setup);
+    return 0;
+}
+
 /*
  * Everything between the clone and the command. Returns only on failure, with *@reportp saying what
  * failed. The channel may get another number on the way.
@@ -102,6 +132,8 @@ static void gate_become_command(const struct gate_setup *setup, int *channelp,
         r = verdict_receive(*channelp, setup->is_service, &verdict, &fds);
     if (r == 0)
         r = gate_take_names(setup, &verdict);
+    if (r == 0)
+        r = wishes_fulfil(setup, verdict.flags, *channelp);
     /* From here on this process is the user's own and no more: now it may read what they sent. */
     if (r == 0) {
         r = launch_read(&launch, fds.fds[PROTOCOL_LAUNCH_FD]);
@@ -225,22 +257,26 @@ int gate_release(const struct gate *gate, const struct gate_verdict *verdict,
  * Waits until the gate has become the command, which closes its end of the channel (close-on-exec),
  * or could not.
  *
- * Returns 0 if it is the command now, or was killed on the way (whoever waits for it sees that); a
- * positive enum protocol_status if it could not, with *@reportp; a negative errno.
+ * Returns 0 if it is the command now, or was killed on the way (whoever waits for it sees that),
+ * with its namespace in *@reportp if that was asked for; a positive enum protocol_status if it
+ * could not, with *@reportp; a negative errno.
  */
 int gate_wait(const struct gate *gate, struct gate_report *reportp) {
-    struct gate_report report;
-    struct channel_fds fds;
-    size_t size;
-    int r = channel_receive(gate->channel, &report, sizeof(report), &size, &fds);
+    struct gate_report report = {.status = PROTOCOL_GRANTED};
 
-    if (r < 0)
-        return is_end_of_gate(r) ? 0 : r;
-    if (size == 0)
-        return 0;
-    channel_fds_deinit(&fds);
-    if (size != sizeof(report) || report.status <= 0 || report.status >= PROTOCOL_STATUS_COUNT)
-        return -EBADMSG;
-    *reportp = report;
+    while (report.status == PROTOCOL_GRANTED) {
+        struct channel_fds fds;
+        size_t size;
+        int r = channel_receive(gate->channel, &report, sizeof(report), &size, &fds);
+
+        if (r < 0)
+            return is_end_of_gate(r) ? 0 : r;
+        if (size == 0)
+            return 0;
+        channel_fds_deinit(&fds);
+        if (size != sizeof(report) || report.status < 0 || report.status >= PROTOCOL_STATUS_COUNT)
+            return -EBADMSG;
+        *reportp = report;
+    }
     return report.status;
 }

@@ -24,10 +24,13 @@ struct gate_verdict {
     char domainname[PROTOCOL_NAME_SIZE];
 };
 
-/* What the gate says if it could not become the command. */
+/* What the gate says if it could not become the command; before, if asked, in which namespace it
+ * is.
+ */
 struct gate_report {
-    int32_t status; /* enum protocol_status */
+    int32_t status; /* enum protocol_status; PROTOCOL_GRANTED: it says its namespace */
     int32_t error;  /* errno */
+    uint64_t uts_namespace;
 };
 
 struct gate {
@@ -43,6 +46,7 @@ struct gate {
 struct gate_setup {
     bool may_setuid;    /* a rule could leave no_new_privs out */
     bool is_service;    /* the caller's place is to be taken, and gate_limit() will be called */
+    pid_t launcher;     /* direct mode: the gate's parent; if that is another, it is gone */
     int session_fds[2]; /* the session's channels, not to be held open by the gate; -1: none */
 };
 

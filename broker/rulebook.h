@@ -7,11 +7,13 @@
 #include "policy/rules.h"
 #include "utsbroker/protocol.h"
 
+enum { RULEBOOK_REASON_SIZE = 256 };
+
 struct rulebook {
     struct policy policy;
-    enum protocol_status status; /* PROTOCOL_GRANTED: nothing speaks against using it */
-    int error;                   /* an errno, or 0 */
-    char reason[256];            /* for the log */
+    enum protocol_status status;       /* PROTOCOL_GRANTED: nothing speaks against using it */
+    int error;                         /* an errno, or 0 */
+    char reason[RULEBOOK_REASON_SIZE]; /* for the log */
 };
 
 #define RULEBOOK_NULL                                                                              \

@@ -15,6 +15,7 @@
 #include "broker/begin.h"
 #include "broker/children.h"
 #include "broker/client.h"
+#include "broker/service-log.h"
 #include "utsbroker/base.h"
 
 enum {
@@ -58,6 +59,7 @@ void service_refresh_policy(struct service *service) {
         rulebook->status = PROTOCOL_KERNEL_REFUSED;
         rulebook->error = -r;
     }
+    service_log_policy(service);
     service->policy_has_names = false;
     for (size_t i = 0; i < rulebook->policy.n_subjects; i++)
         service->policy_has_names |= !rulebook->policy.subjects[i].is_id;

@@ -43,6 +43,7 @@ int session_reply(const struct session *session) {
                                    .pid = granted ? session->gate.pid : 0,
                                    .names = session->refused_names,
                                    .confinement = session->confinement,
+                                   .uts_namespace = granted ? session->uts_namespace : 0,
                                    .groups_differ = session->groups_differ};
 
     if (session->rule != NULL) {
@@ -234,7 +235,9 @@ static void session_decide(struct session *session) {
 
 /* Where there is a service. If it is gone, so is whoever would be told. */
 static void session_tell(const struct session *session, enum session_word word) {
-    const struct session_message message = {.word = (uint32_t)word};
+    const struct session_message message = {
+        .word = (uint32_t)word,
+        .value = (session->request.flags & PROTOCOL_DIES_WITH_LAUNCHER) != 0};
 
     if (session->setup->service != NULL)
         (void)channel_send(session->setup->service->control, &message, sizeof(message), NULL, 0);
@@ -272,6 +275,7 @@ static void session_release_gate(struct session *session) {
     r = gate_release(&session->gate, &verdict, &session->fds);
     if (r == 0)
         r = gate_wait(&session->gate, &report);
+    session->uts_namespace = report.uts_namespace;
     if (r == 0)
         return;
     if (r < 0)

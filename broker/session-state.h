@@ -36,6 +36,7 @@ struct session {
     const struct policy_rule *rule; /* that decided */
     struct audit audit;
     struct gate gate;
+    uint64_t uts_namespace; /* the gate's, if that was asked for; else 0 */
     struct timespec loaded; /* when the policy was, CLOCK_MONOTONIC */
 
     struct protocol_request request; /* all zero until a good one is there */

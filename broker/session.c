@@ -15,7 +15,7 @@
 static _Noreturn void session_die(struct session *session, const char *step, int error) {
     session_refuse(session, PROTOCOL_KERNEL_REFUSED, -error, "%s failed", step);
     if (session->setup->service != NULL)
-        (void)audit_open(&session->audit, AUDIT_SOCKET); /* there is no client to say it to */
+        (void)audit_open(&session->audit, AUDIT_SOCKET, 0); /* there is no client to say it to */
     (void)session_log(session, AUDIT_REFUSAL);
     (void)session_reply(session);
     _exit(SESSION_EXIT_REFUSED);
@@ -58,7 +58,11 @@ static void session_load_policy(struct session *session) {
     else
         rulebook_load(&session->loaded_rulebook, setup->policy_folders, setup->n_policy_folders);
     if (rulebook->status != PROTOCOL_GRANTED) {
-        session_refuse(session, rulebook->status, rulebook->error, "%s", rulebook->reason);
+        /* The service has logged the error, once. */
+        bool is_logged = setup->service != NULL && rulebook->status == PROTOCOL_POLICY_INVALID;
+
+        session_refuse(session, rulebook->status, rulebook->error, "%s",
+                       is_logged ? "the policy has an error" : rulebook->reason);
         return;
     }
     r = selection_init(&session->selection, &rulebook->policy, &session->subject, &failed);
@@ -80,7 +84,7 @@ static void session_open_log(struct session *session) {
         session->audit.pid = getpid();
         return;
     }
-    r = audit_open(&session->audit, AUDIT_SOCKET);
+    r = audit_open(&session->audit, AUDIT_SOCKET, 0);
 
     if (r < 0)
         session_refuse(session, PROTOCOL_NOT_LOGGED, -r, "opening the log: %s", strerror(-r));
@@ -106,12 +110,25 @@ static void session_limit_patience(struct session *session) {
         session_die(session, "limiting the wait", -errno);
 }
 
+/* Who made the channel (unix(7), SO_PEERCRED): the launcher, as long as it is the parent. 0:
+ * nobody.
+ */
+static pid_t session_find_launcher(const struct session *session) {
+    struct ucred credentials = {.pid = 0};
+    socklen_t size = sizeof(credentials);
+
+    return getsockopt(session->channel, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0
+               ? 0
+               : credentials.pid;
+}
+
 static int session_make_gate(struct session *session) {
     const struct session_service *service = session->setup->service;
     const struct gate_setup setup = {
         /* The service has no_new_privs set already, but nobody is to rely on that. */
         .may_setuid = session->selection.has_setuid && service == NULL,
         .is_service = service != NULL,
+        .launcher = service == NULL ? session_find_launcher(session) : 0,
         .session_fds = {session->channel, service != NULL ? service->control : -1}};
     /* The service looks at this limit when it knows its client's. */
     int r = service == NULL ? gate_check_limit() : 0;

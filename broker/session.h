@@ -21,7 +21,9 @@ enum session_word {
     SESSION_HAS_GATE,
     SESSION_COUNTS,  /* @value: a counter; answered by a byte, not 0 if there is room */
     SESSION_DECIDED, /* the gate is about to be released; how long that takes is not its to say */
-    SESSION_GRANTED, /* the gate is the command now, or was killed on the way; the launcher knows */
+    /* The gate is the command now, or was killed on the way; the launcher knows. @value: 1 if the
+     * command is not to live longer than the launcher. */
+    SESSION_GRANTED,
 };
 
 struct session_message {

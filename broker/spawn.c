@@ -223,7 +223,7 @@ static int client_examine(const struct service *service, int connection, bool is
         client->peer = processes_check(&peer.limits);
     client->groups_differ = peer.groups_differ;
     client->limits = peer.limits;
-    client->log = audit_open(&audit, AUDIT_SOCKET);
+    client->log = audit_open(&audit, AUDIT_SOCKET, 0);
     client->log_is_stream = audit.is_stream;
     *log_fdp = audit.fd;
     /* For the session: how long it waits for the request. */

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 
 enum {
-    PROTOCOL_VERSION = 2,
+    PROTOCOL_VERSION = 3,
     /* __NEW_UTS_LEN, uname(2): a name has 64 bytes at the most, and its NUL follows. */
     PROTOCOL_NAME_SIZE = 65,
     PROTOCOL_RULE_FILE_SIZE = 256,
@@ -29,11 +29,14 @@ enum {
     PROTOCOL_NAMES_ALL = PROTOCOL_HOSTNAME | PROTOCOL_DOMAINNAME,
 };
 
-/* Which way a request takes, and what comes with it. */
+/* Which way a request takes, what comes with it, and what more is wanted. */
 enum {
     PROTOCOL_TO_SERVICE = 1U << 0,
-    PROTOCOL_HAS_TERMINAL = 1U << 1, /* to the service only */
-    PROTOCOL_FLAGS_ALL = PROTOCOL_TO_SERVICE | PROTOCOL_HAS_TERMINAL,
+    PROTOCOL_HAS_TERMINAL = 1U << 1,       /* to the service only */
+    PROTOCOL_DIES_WITH_LAUNCHER = 1U << 2, /* the command is killed when the launcher ends */
+    PROTOCOL_ASKS_FOR_NAMESPACE = 1U << 3, /* the reply says which UTS namespace it is */
+    PROTOCOL_FLAGS_OF_SERVICE = PROTOCOL_TO_SERVICE | PROTOCOL_HAS_TERMINAL,
+    PROTOCOL_FLAGS_ALL = (1U << 4) - 1,
 };
 
 /*
@@ -98,9 +101,10 @@ struct protocol_reply {
     uint32_t rule_line;     /* of the rule that decided, or 0 */
     uint32_t confinement;   /* enum protocol_confinement */
     uint32_t groups_differ; /* 1: the command has not all groups of the caller */
+    uint64_t uts_namespace; /* its inode; 0: not asked for, or not known (no /proc) */
     char rule_file[PROTOCOL_RULE_FILE_SIZE];
 };
-_Static_assert(sizeof(struct protocol_reply) == 288, "the reply has no holes");
+_Static_assert(sizeof(struct protocol_reply) == 296, "the reply has no holes");
 
 /* From the service, for a granted request: the command stopped, and can go on, or ended. */
 struct protocol_notice {
@@ -146,7 +150,7 @@ static inline bool protocol_fds_are_consistent(uint32_t flags, size_t n_fds) {
     if ((flags & ~(uint32_t)PROTOCOL_FLAGS_ALL) != 0)
         return false;
     if ((flags & PROTOCOL_TO_SERVICE) == 0)
-        return flags == 0 && n_fds == 1;
+        return (flags & PROTOCOL_FLAGS_OF_SERVICE) == 0 && n_fds == 1;
     return n_fds >= n_fixed;
 }
 
@@ -203,6 +207,7 @@ static inline int protocol_decode_reply(const void *bytes, size_t size, size_t n
     granted = reply.status == PROTOCOL_GRANTED;
     if (reply.status >= PROTOCOL_STATUS_COUNT || n_fds != (granted ? 1U : 0U) ||
         (reply.pid > 0) != granted || reply.pid < 0 || reply.error < 0 ||
+        (reply.uts_namespace != 0 && !granted) ||
         (reply.names & ~(uint32_t)PROTOCOL_NAMES_ALL) != 0 || reply.groups_differ > 1 ||
         reply.confinement >= PROTOCOL_CONFINEMENT_COUNT ||
         (reply.confinement != PROTOCOL_UNCONFINED) != (reply.status == PROTOCOL_CALLER_CONFINED) ||

@@ -60,6 +60,14 @@ static const char *next_record(void) {
     return record;
 }
 
+/* The next record, for which it may be waited. */
+static const char *awaited_record(void) {
+    struct pollfd ready = {.fd = daemon_fd, .events = POLLIN};
+
+    (void)poll(&ready, 1, 10000);
+    return next_record();
+}
+
 /* Splits "<priority>utsbroker[pid]: text" and returns the text. */
 static const char *record_text(const char *record, int *priorityp) {
     const char *text = strstr(record, ": ");
@@ -79,6 +87,28 @@ static void replace_mode(char *text, size_t size) {
     snprintf(mode, size - (size_t)(mode - text), "mode=%s%s", harness_mode(), behind);
 }
 
+/* The service says once what is wrong, direct mode, which remembers nothing, with each refusal. */
+static void assert_policy_error(const char *text, const char *error, char *expected, size_t size) {
+    int priority;
+
+    snprintf(expected, size, text, harness_is_service() ? "the policy has an error" : error);
+    if (!harness_is_service())
+        return;
+    assert_non_null(strstr(record_text(next_record(), &priority), error));
+    assert_int_equal(priority, LOG_AUTHPRIV | LOG_WARNING);
+}
+
+/* The service looks up nobody for it: the user's name is in the grant of the same pid. */
+static void assert_end(const struct user *user, int pid, const char *how) {
+    char expected[256];
+    int priority;
+
+    snprintf(expected, sizeof(expected), "end user=- uid=%u pid=%d mode=service %s",
+             (unsigned)user->uid, pid, how);
+    assert_string_equal(record_text(awaited_record(), &priority), expected);
+    assert_int_equal(priority, LOG_AUTHPRIV | LOG_NOTICE);
+}
+
 static void each_grant_and_each_refusal_is_one_line(void **state) {
     static const struct {
         const char *policy;
@@ -86,58 +116,66 @@ static void each_grant_and_each_refusal_is_one_line(void **state) {
         char *argv[8];
         int priority;
         const char *text; /* the %d is the command's pid */
+        const char *policy_error;
     } cases[] = {
         {"",
          USER_WITHOUT_NAME,
-         {"-n", "x.test", "sh", "-c", "echo $$"},
+         {"-n", "x.test", "sh", "-c", "echo $$", NULL},
          LOG_NOTICE,
          "grant user=- uid=54321 hostname=\"x.test\" domainname=- rule=\"" POLICY_FOLDER_VENDOR
-         "/50-default.conf:15\" pid=%d mode=direct reason=-"},
+         "/50-default.conf:15\" pid=%d mode=direct reason=-",
+         NULL},
         {"permit user nobody hostname lab domainname lab",
          USER_NOBODY,
-         {"-n", "lab", "-d", "Lab", "sh", "-c", "echo $$"},
+         {"-n", "lab", "-d", "Lab", "sh", "-c", "echo $$", NULL},
          LOG_NOTICE,
          "grant user=\"nobody\" uid=65534 hostname=\"lab\" domainname=\"Lab\" "
-         "rule=\"" POLICY_FOLDER_ADMIN "/10-test.conf:1\" pid=%d mode=direct reason=-"},
+         "rule=\"" POLICY_FOLDER_ADMIN "/10-test.conf:1\" pid=%d mode=direct reason=-",
+         NULL},
         {"",
          USER_WITHOUT_NAME,
-         {"-n", "evil", "true"},
+         {"-n", "evil", "true", NULL},
          LOG_WARNING,
          "refusal user=- uid=54321 hostname=\"evil\" domainname=- rule=- pid=- mode=direct "
-         "reason=\"no rule permits it\""},
+         "reason=\"no rule permits it\"",
+         NULL},
         {"\ndeny any hostname x.test",
          USER_WITHOUT_NAME,
-         {"-n", "x.test", "true"},
+         {"-n", "x.test", "true", NULL},
          LOG_WARNING,
          "refusal user=- uid=54321 hostname=\"x.test\" domainname=- "
          "rule=\"" POLICY_FOLDER_ADMIN "/10-test.conf:2\" pid=- mode=direct "
-         "reason=\"a rule denies it\""},
+         "reason=\"a rule denies it\"",
+         NULL},
         {"",
          USER_WITHOUT_NAME,
-         {"-n", "x\ngrant user=\"root\"", "true"},
+         {"-n", "x\ngrant user=\"root\"", "true", NULL},
          LOG_WARNING,
          "refusal user=- uid=54321 hostname=\"x\\x0agrant user=\\x22root\\x22\" domainname=- "
-         "rule=- pid=- mode=direct reason=\"not a name of RFC 1123\""},
+         "rule=- pid=- mode=direct reason=\"not a name of RFC 1123\"",
+         NULL},
         {"permit any hostname *\npermitt any",
          USER_WITHOUT_NAME,
-         {"-n", "x.test", "true"},
+         {"-n", "x.test", "true", NULL},
          LOG_WARNING,
          "refusal user=- uid=54321 hostname=\"x.test\" domainname=- rule=- pid=- mode=direct "
-         "reason=\"" POLICY_FOLDER_ADMIN
-         "/10-test.conf:2:1: a rule begins with permit or deny, not 'permitt'\""},
+         "reason=\"%s\"",
+         POLICY_FOLDER_ADMIN "/10-test.conf:2:1: a rule begins with permit or deny, not 'permitt'"},
         {"permit any hostname [\nx\ny",
          USER_WITHOUT_NAME,
-         {"-n", "x.test", "true"},
+         {"-n", "x.test", "true", NULL},
          LOG_WARNING,
          "refusal user=- uid=54321 hostname=\"x.test\" domainname=- rule=- pid=- mode=direct "
-         "reason=\"" POLICY_FOLDER_ADMIN "/10-test.conf:1:21: [ without ] (and 2 more errors)\""},
+         "reason=\"%s\"",
+         POLICY_FOLDER_ADMIN "/10-test.conf:1:21: [ without ] (and 2 more errors)"},
         {"deny group nosuchgroup hostname x*",
          USER_WITHOUT_NAME,
-         {"-n", "x.test", "true"},
+         {"-n", "x.test", "true", NULL},
          LOG_WARNING,
          "refusal user=- uid=54321 hostname=\"x.test\" domainname=- "
          "rule=\"" POLICY_FOLDER_ADMIN "/10-test.conf:1\" pid=- mode=direct "
-         "reason=\"a rule denies it, to all, as nobody knows its user or group\""},
+         "reason=\"a rule denies it, to all, as nobody knows its user or group\"",
+         NULL},
     };
 
     (void)state;
@@ -151,10 +189,15 @@ static void each_grant_and_each_refusal_is_one_line(void **state) {
             run.argv[j + 1] = cases[i].argv[j];
         policy_write("10-test.conf", cases[i].policy);
         harness_run(&run, &result);
-        snprintf(expected, sizeof(expected), cases[i].text, atoi(result.output));
+        if (cases[i].policy_error != NULL)
+            assert_policy_error(cases[i].text, cases[i].policy_error, expected, sizeof(expected));
+        else
+            snprintf(expected, sizeof(expected), cases[i].text, atoi(result.output));
         replace_mode(expected, sizeof(expected));
         assert_string_equal(record_text(next_record(), &priority), expected);
         assert_int_equal(priority, LOG_AUTHPRIV | cases[i].priority);
+        if (harness_is_service() && cases[i].priority == LOG_NOTICE)
+            assert_end(cases[i].user, atoi(result.output), "exit=0 signal=-");
         assert_string_equal(next_record(), "");
     }
     policy_clear();
@@ -232,6 +275,87 @@ static void a_missing_log_daemon_stops_nothing(void **state) {
     harness_assert_exit(&result, 0);
     assert_string_equal(result.errors, "");
     assert_int_equal(listen_at_dev_log(), 0);
+}
+
+static void the_end_of_a_command_is_one_line(void **state) {
+    static const struct {
+        char *script;
+        const char *how;
+    } cases[] = {
+        {"echo $$; exit 0", "exit=0 signal=-"},
+        {"echo $$; exit 255", "exit=255 signal=-"},
+        {"echo $$; kill -9 $$", "exit=- signal=9"},
+        {"echo $$; kill -TERM $$", "exit=- signal=15"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        static struct result result;
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {UTSRUN_PATH, "-n", "x.test", "sh", "-c", cases[i].script}};
+        int priority;
+
+        harness_run(&run, &result);
+        assert_memory_equal(record_text(next_record(), &priority), "grant ", 6);
+        assert_end(USER_WITHOUT_NAME, atoi(result.output), cases[i].how);
+        assert_string_equal(next_record(), "");
+    }
+}
+
+static void the_end_of_a_command_without_its_launcher_is_one_line(void **state) {
+    const struct run run = {
+        .user = USER_WITHOUT_NAME,
+        .argv = {UTSRUN_PATH, "-n", "x.test", "sh", "-c", "echo $$; exec sleep 0.3"}};
+    int output, errors, status, priority, command;
+    pid_t pid = harness_start(&run, &output, &errors);
+
+    (void)state;
+    command = atoi(harness_read_line(output));
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_memory_equal(record_text(next_record(), &priority), "grant ", 6);
+    assert_end(USER_WITHOUT_NAME, command, "exit=0 signal=-");
+    close(output);
+    close(errors);
+}
+
+/* However often it is asked for; another error is another line, and so is the same one again. */
+static void a_policy_error_is_logged_once_a_change(void **state) {
+    static const struct {
+        const char *policy, *error; /* NULL: none */
+    } cases[] = {{"nonsense", ":1:1: a rule begins with permit or deny, not 'nonsense'"},
+                 {"\nnonsense", ":2:1: a rule begins"},
+                 {"permit any hostname y.test", NULL},
+                 {"\nnonsense", ":2:1: a rule begins"}};
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "x.test", "true"}};
+    int priority;
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        unsigned n_errors = 0, n_refusals = 0;
+        const char *record;
+
+        policy_write("10-test.conf", cases[i].policy);
+        for (int j = 0; j < 5; j++) {
+            static struct result result;
+
+            harness_run(&run, &result);
+            harness_assert_exit(&result, cases[i].error != NULL ? 125 : 0);
+        }
+        while ((record = next_record())[0] != '\0') {
+            const char *text = record_text(record, &priority);
+
+            n_refusals += strncmp(text, "refusal ", 8) == 0;
+            if (strncmp(text, "policy-error ", 13) == 0) {
+                n_errors++;
+                assert_non_null(strstr(text, cases[i].error));
+            }
+        }
+        assert_int_equal(n_errors, cases[i].error != NULL ? 1 : 0);
+        assert_int_equal(n_refusals, cases[i].error != NULL ? 5 : 0);
+    }
+    policy_clear();
 }
 
 static void flood_the_log(int *floodp) {
@@ -339,6 +463,9 @@ static const struct CMUnitTest direct_tests[] = {HARNESS_NO_TEST};
 
 static const struct CMUnitTest service_tests[] = {
     cmocka_unit_test(a_confined_caller_is_a_refusal_with_its_names),
+    cmocka_unit_test(the_end_of_a_command_is_one_line),
+    cmocka_unit_test(the_end_of_a_command_without_its_launcher_is_one_line),
+    cmocka_unit_test(a_policy_error_is_logged_once_a_change),
 };
 
 HARNESS_MAIN_OF_BOTH(tests, direct_tests, service_tests, set_up, harness_tear_down)

@@ -38,6 +38,12 @@ static void lines_say_all_and_cannot_be_forged(void **state) {
           .mode = "direct"},
          "refusal user=- uid=0 hostname=\"a\\x22 uid=0\\x0agrant user=\\x22root\\x5c\\x09\\x1b[31m"
          "\\x7f\\xc3\\xbc\" domainname=- rule=- pid=- mode=direct reason=-"},
+        {{.kind = AUDIT_END, .uid = 1000, .pid = 42, .mode = "service", .wait_status = 7 << 8},
+         "end user=- uid=1000 pid=42 mode=service exit=7 signal=-"},
+        {{.kind = AUDIT_END, .user = "a", .uid = 1, .pid = 42, .mode = "service", .wait_status = 9},
+         "end user=\"a\" uid=1 pid=42 mode=service exit=- signal=9"},
+        {{.kind = AUDIT_POLICY, .uid = 1000, .mode = "service", .reason = "f.conf:1:2: \"x\""},
+         "policy-error user=- uid=1000 mode=service reason=\"f.conf:1:2: \\x22x\\x22\""},
     };
 
     (void)state;
@@ -92,7 +98,7 @@ static void records_reach_daemons_of_both_kinds(void **state) {
         struct audit audit = AUDIT_NULL;
         ssize_t n;
 
-        assert_int_equal(audit_open(&audit, path), 0);
+        assert_int_equal(audit_open(&audit, path, 0), 0);
         assert_true(audit.fd >= 0);
         if (types[i] == SOCK_STREAM)
             connection = accept(daemon, NULL, NULL);
@@ -116,7 +122,7 @@ static void a_daemon_that_is_not_there_stops_nothing(void **state) {
     struct audit audit = AUDIT_NULL;
 
     (void)state;
-    assert_int_equal(audit_open(&audit, "/nonexistent/log"), 0);
+    assert_int_equal(audit_open(&audit, "/nonexistent/log", 0), 0);
     assert_true(audit.fd < 0);
     assert_int_equal(audit_write(&audit, &event), 0);
 }
@@ -134,7 +140,7 @@ static void a_daemon_that_ends_before_it_has_the_line_is_an_error(void **state) 
         int daemon = listen_at(path, cases[i].type);
         struct audit audit = AUDIT_NULL;
 
-        assert_int_equal(audit_open(&audit, path), 0);
+        assert_int_equal(audit_open(&audit, path, 0), 0);
         if (cases[i].type == SOCK_STREAM)
             close(accept(daemon, NULL, NULL));
         close(daemon);
@@ -149,10 +155,10 @@ static void a_daemon_that_cannot_be_reached_is_an_error(void **state) {
     struct audit audit = AUDIT_NULL;
 
     (void)state;
-    assert_int_equal(audit_open(&audit, "/dev/null/log"), -ENOTDIR);
+    assert_int_equal(audit_open(&audit, "/dev/null/log", 0), -ENOTDIR);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){0, before.rlim_max}), 0);
-    assert_int_equal(audit_open(&audit, "/dev/log"), -EMFILE);
+    assert_int_equal(audit_open(&audit, "/dev/log", 0), -EMFILE);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
