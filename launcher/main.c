@@ -9,14 +9,17 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "launcher/direct.h"
 #include "launcher/message.h"
 #include "launcher/options.h"
+#include "launcher/policy.h"
 #include "launcher/request.h"
 #include "launcher/service.h"
+#include "launcher/status.h"
 #include "launcher/supervise.h"
 #include "utsbroker/base.h"
 #include "utsbroker/channel.h"
@@ -131,14 +134,17 @@ static void await_reply(struct supervisor *supervisor, const struct direct *dire
         supervisor->broker = direct->broker;
 }
 
-static _Noreturn void supervise_command(struct supervisor *supervisor, pid_t command) {
+static _Noreturn void supervise_command(struct supervisor *supervisor, pid_t command,
+                                        const struct options *options) {
     int status;
     int r = supervise_forward(supervisor);
 
     if (r == 0)
         r = supervise_wait(supervisor, command, -1, &status);
-    if (r == SUPERVISE_E_ENDED)
+    if (r == SUPERVISE_E_ENDED) {
+        status_tell_end(options, status);
         supervise_end_like(status);
+    }
     message("waiting for the command failed: %s", strerror(-r));
     _exit(EXIT_UTSRUN_FAILED);
 }
@@ -165,11 +171,12 @@ static _Noreturn void run_direct(const struct options *options, uint32_t closed)
         _exit(EXIT_UTSRUN_FAILED);
     await_reply(&supervisor, &direct, &reply);
     if (reply.status != PROTOCOL_GRANTED)
-        _exit(message_refusal(options, &reply));
+        _exit(message_refusal(options, &reply, &supervisor.original_mask));
+    status_tell_running(options, &reply, "direct");
     if (options->is_verbose)
         message("granted by %s:%u, direct, pid %d", reply.rule_file, reply.rule_line,
                 (int)reply.pid);
-    supervise_command(&supervisor, reply.pid);
+    supervise_command(&supervisor, reply.pid, options);
 }
 
 /*
@@ -193,6 +200,17 @@ static void try_service(const struct options *options, uint32_t closed) {
     _exit(EXIT_UTSRUN_FAILED);
 }
 
+/* utsrun ends with its parent, and then the command with utsrun, whoever's child it is. */
+static int end_with_parent(void) {
+    const pid_t parent = getppid();
+
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) {
+        message("--die-with-parent: %s", strerror(errno));
+        return EXIT_UTSRUN_FAILED;
+    }
+    return getppid() == parent ? 0 : EXIT_UTSRUN_FAILED; /* it is gone already */
+}
+
 int main(int argc, char **argv) {
     uint32_t closed = closed_stdio();
     struct options options;
@@ -205,11 +223,17 @@ int main(int argc, char **argv) {
     default:
         return EXIT_UTSRUN_FAILED;
     }
+    if (options.mode == MODE_LIST)
+        policy_list();
+    if (options.mode == MODE_CHECK)
+        return policy_check(&options);
     if (ids_are_ambiguous()) {
         message("real and effective ids differ (started by a setuid program?): it is not clear who "
                 "asks; start utsrun as one user");
         return EXIT_UTSRUN_FAILED;
     }
+    if (options.dies_with_parent && end_with_parent() != 0)
+        return EXIT_UTSRUN_FAILED;
     try_service(&options, closed);
     run_direct(&options, closed);
 }

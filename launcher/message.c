@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "launcher/diagnose.h"
+#include "launcher/policy.h"
 
 /*
  * Writes "utsrun: ", the text and a line end to standard error in one piece. What is not printable
@@ -35,15 +36,20 @@ static void names_describe(char *text, size_t size, const struct options *option
                    domain ? "'" : "");
 }
 
-static void message_denied(const char *names, const struct protocol_reply *reply) {
+/* utspolicy, which can look up groups, knows what else there is; without it the default is named.
+ */
+static void message_denied(const char *names, const struct options *options,
+                           const struct protocol_reply *reply, const sigset_t *mask) {
+    char nearest[256], rule[PROTOCOL_RULE_FILE_SIZE + 32] = "no rule gives it to you";
+    bool is_known = policy_find_nearest(options, mask, nearest, sizeof(nearest)) == 0;
+
     if (reply->rule_line != 0)
-        message("%s denied: %s:%u forbids it; names under .test are free for all by default, the "
-                "rest is given in " POLICY_FOLDER_ADMIN,
-                names, reply->rule_file, reply->rule_line);
-    else
-        message("%s denied: no rule gives it to you; names under .test are free for all by "
-                "default, the rest is given in " POLICY_FOLDER_ADMIN,
-                names);
+        (void)snprintf(rule, sizeof(rule), "%s:%u forbids it", reply->rule_file, reply->rule_line);
+    message("%s denied: %s; %s%s%s", names, rule,
+            is_known ? "nearest that you may have: "
+                     : "names under .test are free for all by default",
+            is_known ? nearest : "",
+            is_known ? " (all: utsrun -l)" : ", the rest is given in " POLICY_FOLDER_ADMIN);
 }
 
 /* The rule permits, but asks for what is not to be had in this way. */
@@ -117,9 +123,10 @@ static int message_exec_failed(const struct options *options, int error) {
 
 /*
  * Says in one line why the request of @options was refused, as @reply has it, and what to do.
- * Returns the exit status for it.
+ * @mask is the caller's, for a program that knows more. Returns the exit status for it.
  */
-int message_refusal(const struct options *options, const struct protocol_reply *reply) {
+int message_refusal(const struct options *options, const struct protocol_reply *reply,
+                    const sigset_t *mask) {
     char names[256];
 
     names_describe(names, sizeof(names), options, reply->names);
@@ -127,7 +134,7 @@ int message_refusal(const struct options *options, const struct protocol_reply *
     case PROTOCOL_EXEC_FAILED:
         return message_exec_failed(options, reply->error);
     case PROTOCOL_DENIED:
-        message_denied(names, reply);
+        message_denied(names, options, reply, mask);
         break;
     case PROTOCOL_BAD_NAME:
         message(

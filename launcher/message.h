@@ -2,6 +2,8 @@
 
 /* What utsrun says to people: one line, what was asked, why not, what to do now. */
 
+#include <signal.h>
+
 #include "launcher/options.h"
 #include "utsbroker/protocol.h"
 
@@ -12,4 +14,5 @@ enum {
 };
 
 __attribute__((format(printf, 1, 2))) void message(const char *format, ...);
-int message_refusal(const struct options *options, const struct protocol_reply *reply);
+int message_refusal(const struct options *options, const struct protocol_reply *reply,
+                    const sigset_t *mask);

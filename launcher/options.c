@@ -1,6 +1,9 @@
 #include "launcher/options.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +15,18 @@
 
 static const char help[] =
     "usage: utsrun [OPTION...] [--] [COMMAND [ARG...]]\n"
+    "       utsrun -c [OPTION...]\n"
+    "       utsrun -l\n"
     "Run COMMAND (default: your shell) under another host name, without root.\n"
     "\n"
     "  -n, --hostname NAME     the host name; *.test is free for all by default\n"
     "  -d, --domainname NAME   the NIS domain name; with or instead of -n\n"
     "      --via WAY           auto (default), direct or service\n"
+    "      --die-with-parent   kill COMMAND when utsrun or its parent ends\n"
+    "      --status-fd FD      tell in JSON, a line each, that COMMAND runs, and how it ended\n"
     "  -v, --verbose           say which rule granted it\n"
+    "  -c, --check             only say whether the names would be given; exit 0, or 125 if not\n"
+    "  -l, --list              show the rules of the policy that are for you\n"
     "  -h, --help              this text\n"
     "  -V, --version           the version\n"
     "\n"
@@ -28,13 +37,17 @@ static const char help[] =
     "Example: utsrun -n node1.test -- sh -c 'uname -n; id -un'\n"
     "Who may have which name: " POLICY_FOLDER_ADMIN "\n";
 
-enum { OPTION_VIA = 256 };
+enum { OPTION_VIA = 256, OPTION_DIE_WITH_PARENT, OPTION_STATUS_FD };
 
 static const struct option long_options[] = {
     {"hostname", required_argument, NULL, 'n'},
     {"domainname", required_argument, NULL, 'd'},
     {"via", required_argument, NULL, OPTION_VIA},
+    {"die-with-parent", no_argument, NULL, OPTION_DIE_WITH_PARENT},
+    {"status-fd", required_argument, NULL, OPTION_STATUS_FD},
     {"verbose", no_argument, NULL, 'v'},
+    {"check", no_argument, NULL, 'c'},
+    {"list", no_argument, NULL, 'l'},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
@@ -65,6 +78,22 @@ static int name_check(const char *option, const char *name) {
     return OPTIONS_E_USAGE;
 }
 
+/* 0, 1 and 2 are the command's; this one is not to be. */
+static int status_fd_parse(const char *text, int *fdp) {
+    char *end = NULL;
+    long number;
+
+    errno = 0;
+    number = strtol(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || number < 3 ||
+        number > INT32_MAX || fcntl((int)number, F_SETFD, FD_CLOEXEC) < 0) {
+        message("--status-fd '%s': say the number of an open descriptor, 3 or more", text);
+        return OPTIONS_E_USAGE;
+    }
+    *fdp = (int)number;
+    return 0;
+}
+
 static char *shell_choose(void) {
     static char bash[] = "/bin/bash", sh[] = "/bin/sh";
     char *shell = getenv("SHELL");
@@ -84,6 +113,17 @@ static int option_take(struct options *options, int option) {
         return name_check("--domainname", optarg);
     case OPTION_VIA:
         return via_parse(optarg, &options->via);
+    case OPTION_DIE_WITH_PARENT:
+        options->dies_with_parent = true;
+        return 0;
+    case OPTION_STATUS_FD:
+        return status_fd_parse(optarg, &options->status_fd);
+    case 'c':
+        options->mode = MODE_CHECK;
+        return 0;
+    case 'l':
+        options->mode = MODE_LIST;
+        return 0;
     case 'v':
         options->is_verbose = true;
         return 0;
@@ -106,9 +146,9 @@ static int option_take(struct options *options, int option) {
  * command). Returns 0, OPTIONS_E_DONE or OPTIONS_E_USAGE.
  */
 int options_parse(struct options *options, int argc, char **argv) {
-    *options = (struct options){.via = VIA_AUTO};
+    *options = (struct options){.via = VIA_AUTO, .status_fd = -1};
     for (;;) {
-        int option = getopt_long(argc, argv, "+n:d:vhV", long_options, NULL);
+        int option = getopt_long(argc, argv, "+n:d:vclhV", long_options, NULL);
         int r;
 
         if (option < 0)
@@ -117,6 +157,12 @@ int options_parse(struct options *options, int argc, char **argv) {
         if (r != 0)
             return r;
     }
+    if (options->mode != MODE_RUN && optind < argc) {
+        message("-c and -l run nothing: no command with them");
+        return OPTIONS_E_USAGE;
+    }
+    if (options->mode == MODE_LIST)
+        return 0;
     if (options->hostname == NULL && options->domainname == NULL) {
         message(
             "which name? say -n NAME (or -d NAME), for example: utsrun -n node1.test -- uname -n");

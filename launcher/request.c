@@ -19,9 +19,13 @@
 /* personality(2): this value asks and changes nothing. */
 static const unsigned long personality_query = 0xffffffff;
 
-/* Fills @request with the names that @options asks for; they fit (options_parse()). */
+/* Fills @request with what @options asks for; the names fit (options_parse()). */
 void request_init(struct protocol_request *request, const struct options *options) {
     *request = (struct protocol_request){.version = PROTOCOL_VERSION};
+    if (options->dies_with_parent)
+        request->flags |= PROTOCOL_DIES_WITH_LAUNCHER;
+    if (options->status_fd >= 0)
+        request->flags |= PROTOCOL_ASKS_FOR_NAMESPACE;
     if (options->hostname != NULL) {
         request->names |= PROTOCOL_HOSTNAME;
         memcpy(request->hostname, options->hostname, strlen(options->hostname));

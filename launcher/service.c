@@ -18,6 +18,7 @@
 #include "launcher/pidfd.h"
 #include "launcher/request.h"
 #include "launcher/signals.h"
+#include "launcher/status.h"
 #include "launcher/supervise.h"
 #include "launcher/terminal.h"
 #include "utsbroker/base.h"
@@ -26,6 +27,7 @@
 
 /* A command of the service's, and what is known of it. */
 struct command {
+    const struct options *options;
     pid_t pid;
     int pidfd;
     int channel;       /* to the service; -1: it has ended */
@@ -92,7 +94,7 @@ static int request_send(const struct command *command, const struct options *opt
     struct channel_fds fds = {.n_fds = 0};
 
     request_init(&request, options);
-    request.flags = PROTOCOL_TO_SERVICE;
+    request.flags |= PROTOCOL_TO_SERVICE;
     fds.fds[fds.n_fds++] = launch_fd;
     fds.fds[fds.n_fds++] = cwd;
     if (command->terminal.slave >= 0) {
@@ -198,8 +200,9 @@ static void reply_take(struct command *command, const struct options *options) {
         service_fail(command);
     if (reply.status != PROTOCOL_GRANTED) {
         terminal_deinit(&command->terminal);
-        _exit(message_refusal(options, &reply));
+        _exit(message_refusal(options, &reply, &command->supervisor.original_mask));
     }
+    status_tell_running(options, &reply, "service");
     if (options->is_verbose)
         message("granted by %s:%u, service, pid %d%s", reply.rule_file, reply.rule_line,
                 (int)reply.pid,
@@ -211,6 +214,7 @@ static void reply_take(struct command *command, const struct options *options) {
 static _Noreturn void command_has_ended(struct command *command, int wait_status) {
     terminal_drain(&command->terminal);
     terminal_deinit(&command->terminal);
+    status_tell_end(command->options, wait_status);
     supervise_end_like(wait_status);
 }
 
@@ -222,6 +226,7 @@ static _Noreturn void command_has_ended_unseen(struct command *command) {
     if (r == 0)
         command_has_ended(command, wait_status);
     terminal_drain(&command->terminal);
+    status_tell_unknown_end(command->options);
     message("the service ended before the command did, and how the command ended is not known (%s)",
             r == -ENOTTY || r == -EINVAL ? "Linux 6.15 would say" : strerror(-r));
     service_fail(command);
@@ -331,8 +336,11 @@ static void command_wait(struct command *command) {
  * @closed_stdio has bit N set if descriptor N (0, 1, 2) is closed.
  */
 _Noreturn void service_run(const struct options *options, uint32_t closed_stdio, int channel) {
-    struct command command = {
-        .pidfd = -1, .channel = channel, .terminal = TERMINAL_NULL, .supervisor = SUPERVISOR_NULL};
+    struct command command = {.options = options,
+                              .pidfd = -1,
+                              .channel = channel,
+                              .terminal = TERMINAL_NULL,
+                              .supervisor = SUPERVISOR_NULL};
     int r = supervise_block(&command.supervisor);
 
     if (r == 0)

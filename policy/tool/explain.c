@@ -28,6 +28,8 @@ struct explanation {
     struct subject subject;
     struct selection selection;
     struct decision decision;
+    enum tool_via only_via; /* permitted, but by this way only; TOOL_VIA_ANY: by both */
+    bool is_in_no_way;      /* permitted by the rule, but no way gives all that it says */
     char reason[256];
     struct miss *misses;
     size_t n_misses;
@@ -120,7 +122,11 @@ static void reason_give(struct explanation *explanation) {
 
     switch (explanation->decision.verdict) {
     case DECISION_PERMITTED:
-        why = rule->limit != 0 && rule->is_setuid
+        explanation->is_in_no_way = rule->limit != 0 && rule->is_setuid;
+        explanation->only_via = rule->limit != 0  ? TOOL_VIA_SERVICE
+                                : rule->is_setuid ? TOOL_VIA_DIRECT
+                                                  : TOOL_VIA_ANY;
+        why = explanation->is_in_no_way
                   ? "in no way: only the service counts, and it gives no setuid"
               : rule->limit != 0 ? "by the service only, which counts"
               : rule->is_setuid  ? "directly only: the service gives no setuid"
@@ -170,10 +176,32 @@ static int explanation_init(struct explanation *explanation, const struct policy
     return 0;
 }
 
-static const char *verdict_word(enum decision_verdict verdict) {
-    return verdict == DECISION_PERMITTED ? "permitted"
-           : verdict == DECISION_DENIED  ? "denied"
-                                         : "bad-name";
+/* Whether it would be granted by the way that is meant. */
+static bool is_permitted(const struct explanation *explanation) {
+    enum tool_via via = explanation->options->via;
+
+    if (explanation->decision.verdict != DECISION_PERMITTED || explanation->is_in_no_way)
+        return false;
+    return via == TOOL_VIA_ANY || explanation->only_via == TOOL_VIA_ANY ||
+           via == explanation->only_via;
+}
+
+static const char *verdict_word(const struct explanation *explanation) {
+    return is_permitted(explanation)                            ? "permitted"
+           : explanation->decision.verdict == DECISION_BAD_NAME ? "bad-name"
+           : explanation->decision.verdict == DECISION_DENIED   ? "denied"
+           : explanation->is_in_no_way                          ? "in-no-way"
+           : explanation->only_via == TOOL_VIA_SERVICE          ? "needs-service"
+                                                                : "needs-direct";
+}
+
+/* Nothing if there is none. */
+static void nearest_show(const struct explanation *explanation, const char *before,
+                         const char *behind) {
+    for (size_t i = 0; i < explanation->n_nearest; i++)
+        (void)printf("%s%s", i == 0 ? before : ", ", explanation->nearest[i]);
+    if (explanation->n_nearest > 0)
+        (void)fputs(behind, stdout);
 }
 
 /* "permitted: alice, host name 'a', by FILE:LINE (...)": all that matters in one line. */
@@ -181,7 +209,7 @@ static void answer_show(const struct explanation *explanation) {
     const struct tool_options *options = explanation->options;
     const struct decision *decision = &explanation->decision;
 
-    (void)printf("%s: %s", decision->verdict == DECISION_PERMITTED ? "permitted" : "denied",
+    (void)printf("%s: %s", is_permitted(explanation) ? "permitted" : "denied",
                  user_of(explanation));
     if (options->hostname != NULL)
         (void)printf(", host name '%s'", options->hostname);
@@ -191,9 +219,7 @@ static void answer_show(const struct explanation *explanation) {
         (void)printf(", by %s:%u", decision->rule->file, decision->rule->line);
     if (explanation->reason[0] != '\0')
         (void)printf(decision->rule != NULL ? " (%s)" : ": %s", explanation->reason);
-    for (size_t i = 0; i < explanation->n_nearest; i++)
-        (void)printf("%s%s", i == 0 ? "; nearest that may be had: " : ", ",
-                     explanation->nearest[i]);
+    nearest_show(explanation, "; nearest that may be had: ", "");
     (void)putchar('\n');
 }
 
@@ -228,7 +254,7 @@ static int explanation_show_json(const struct explanation *explanation) {
     for (size_t i = 0; i < explanation->n_nearest; i++)
         (void)json_array_append_new(nearest, json_of_text(explanation->nearest[i]));
     return json_show(
-        json_pack("{ss so so so so so so so}", "verdict", verdict_word(decision->verdict), "user",
+        json_pack("{ss so so so so so so so}", "verdict", verdict_word(explanation), "user",
                   json_of_text(options->user), "hostname", json_of_text(options->hostname),
                   "domainname", json_of_text(options->domainname), "rule",
                   json_of_rule(explanation->policy, decision->rule), "reason",
@@ -251,9 +277,11 @@ int explain_run(const struct tool_options *options) {
     }
     if (explanation_init(&explanation, &policy, options) < 0)
         return TOOL_FAILED;
-    if (!options->is_json)
+    if (options->is_nearest)
+        nearest_show(&explanation, "", "\n");
+    else if (!options->is_json)
         explanation_show(&explanation);
     else if (explanation_show_json(&explanation) != 0)
         return TOOL_FAILED;
-    return explanation.decision.verdict == DECISION_PERMITTED ? TOOL_YES : TOOL_NO;
+    return is_permitted(&explanation) ? TOOL_YES : TOOL_NO;
 }

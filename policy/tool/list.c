@@ -40,6 +40,9 @@ static int list_of_somebody(json_t *list, const struct policy *policy,
     }
     for (size_t i = 0; i < selection.n_rules; i++)
         list_add(list, policy, selection.rules[i].rule);
+    if (selection.n_rules == 0 && list == NULL)
+        (void)fprintf(stderr, "utspolicy: no rule is for %s\n",
+                      options->is_self ? "you" : options->user);
     return 0;
 }
 

@@ -34,6 +34,8 @@ static const char help[] =
     "      --json               for programs\n"
     "      --strict             check: warnings count\n"
     "      --brief              explain: one line\n"
+    "      --nearest            explain: only what may be had, and is nearest to a denied name\n"
+    "      --via WAY            explain: direct or service, if only one of them is meant\n"
     "      --write              fmt: change the file\n"
     "  -h, --help\n"
     "  -V, --version\n"
@@ -47,7 +49,7 @@ static const char help[] =
     "are one list, sorted by file name.\n";
 
 enum { OPTION_POLICY_DIR = 256, OPTION_USER, OPTION_GROUP, OPTION_SELF, OPTION_JSON };
-enum { OPTION_STRICT = 300, OPTION_BRIEF, OPTION_WRITE };
+enum { OPTION_STRICT = 300, OPTION_BRIEF, OPTION_NEAREST, OPTION_VIA, OPTION_WRITE };
 
 static const struct option long_options[] = {
     {"policy-dir", required_argument, NULL, OPTION_POLICY_DIR},
@@ -59,6 +61,8 @@ static const struct option long_options[] = {
     {"json", no_argument, NULL, OPTION_JSON},
     {"strict", no_argument, NULL, OPTION_STRICT},
     {"brief", no_argument, NULL, OPTION_BRIEF},
+    {"nearest", no_argument, NULL, OPTION_NEAREST},
+    {"via", required_argument, NULL, OPTION_VIA},
     {"write", no_argument, NULL, OPTION_WRITE},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
@@ -74,6 +78,14 @@ static void list_add(const char **list, size_t *np, size_t max, const char *word
     if (*np == max)
         usage_fail("too many of one option");
     list[(*np)++] = word;
+}
+
+static enum tool_via via_parse(const char *word) {
+    if (strcmp(word, "direct") == 0)
+        return TOOL_VIA_DIRECT;
+    if (strcmp(word, "service") == 0)
+        return TOOL_VIA_SERVICE;
+    usage_fail("--via takes direct or service");
 }
 
 static void option_take(struct tool_options *options, int option) {
@@ -104,6 +116,12 @@ static void option_take(struct tool_options *options, int option) {
         break;
     case OPTION_BRIEF:
         options->is_brief = true;
+        break;
+    case OPTION_NEAREST:
+        options->is_nearest = true;
+        break;
+    case OPTION_VIA:
+        options->via = via_parse(optarg);
         break;
     case OPTION_WRITE:
         options->is_in_place = true;
@@ -137,8 +155,10 @@ static void options_check(const struct tool_options *options, const char *comman
         usage_fail("only explain takes names");
     if (options->is_strict && strcmp(command, "check") != 0)
         usage_fail("only check takes --strict");
-    if (options->is_brief && !is_explain)
-        usage_fail("only explain takes --brief");
+    if ((options->is_brief || options->is_nearest || options->via != TOOL_VIA_ANY) && !is_explain)
+        usage_fail("only explain takes --brief, --nearest and --via");
+    if (options->is_nearest && (options->is_json || options->is_brief))
+        usage_fail("--nearest is a form of its own: no --json and no --brief with it");
     if ((options->is_in_place && !is_format) || (options->is_json && is_format))
         usage_fail("only fmt takes --write, and it takes no --json");
 }

@@ -11,13 +11,17 @@ enum tool_exit {
     TOOL_FAILED = 2, /* errors in the policy or on the command line */
 };
 
+/* Which way a request would take: some rules are obeyed by one of the two only. */
+enum tool_via { TOOL_VIA_ANY, TOOL_VIA_DIRECT, TOOL_VIA_SERVICE };
+
 enum { TOOL_FOLDERS_MAX = 16, TOOL_GROUPS_MAX = 256 };
 
 struct tool_options {
     const char *folders[TOOL_FOLDERS_MAX];
     size_t n_folders;
     bool has_own_folders; /* by --policy-dir */
-    bool is_json, is_strict, is_brief, is_in_place;
+    bool is_json, is_strict, is_brief, is_nearest, is_in_place;
+    enum tool_via via;
     bool is_self;     /* the user and groups of this process */
     const char *user; /* NULL: nobody was named */
     const char *groups[TOOL_GROUPS_MAX];

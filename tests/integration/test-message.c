@@ -93,6 +93,46 @@ static void every_refusal_is_one_line_with_what_why_and_what_now(void **state) {
     }
 }
 
+static double now(void) {
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* What else may be had, utspolicy knows; one that says nothing sensible in time changes nothing. */
+static void who_is_denied_is_told_what_is_near(void **state) {
+    static const char none[] = "forbids it; names under .test are free for all by "
+                               "default, the rest is given in " POLICY_FOLDER_ADMIN "\n";
+    static const struct {
+        char *hostname;
+        const char *message;
+    } cases[] = {
+        {"status-1-0.near", "forbids it; nearest that you may have: node[0-9]*, "
+                            "lab-?? (all: utsrun -l)\n"},
+        {"status-1-0.control", "nearest that you may have: ?[31mred (all: utsrun -l)\n"},
+        {"status-1-0.none", none},
+        {"status-1-0.noise", none},
+        {"status-1-0.cut", none},
+        {"status-1-0.long", none},
+        {"status-1-0.killed", none},
+        {"status-1-0.slow", none},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        static struct result result;
+        const double begin = now();
+
+        run_fake(cases[i].hostname, &result);
+        harness_assert_exit(&result, 125);
+        if (strstr(result.errors, cases[i].message) == NULL)
+            fail_msg("%s: %s", cases[i].hostname, result.errors);
+        assert_ptr_equal(strchr(result.errors, '\n'), result.errors + strlen(result.errors) - 1);
+        assert_true(now() < begin + 4);
+    }
+}
+
 static void a_broker_that_fails_is_told_as_such(void **state) {
     static const struct {
         char *hostname;
@@ -178,6 +218,7 @@ static void help_and_version_are_said_on_standard_output(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_refusal_is_one_line_with_what_why_and_what_now),
+    cmocka_unit_test(who_is_denied_is_told_what_is_near),
     cmocka_unit_test(a_broker_that_fails_is_told_as_such),
     cmocka_unit_test(a_broker_that_was_interrupted_is_no_error),
     cmocka_unit_test(a_broker_that_hangs_can_be_ended),

@@ -49,12 +49,14 @@ static void malformed_requests_are_refused(void **state) {
         {"nothing", 0, "", 0, PROTOCOL_GRANTED},
         {"version 0", AT(version), "\0\0\0\0", 4, PROTOCOL_BAD_VERSION},
         {"version 1", AT(version), "\1\0\0\0", 4, PROTOCOL_BAD_VERSION},
-        {"version 3", AT(version), "\3\0\0\0", 4, PROTOCOL_BAD_VERSION},
+        {"version 2", AT(version), "\2\0\0\0", 4, PROTOCOL_BAD_VERSION},
+        {"version 4", AT(version), "\4\0\0\0", 4, PROTOCOL_BAD_VERSION},
         {"version 2^31", AT(version), "\0\0\0\x80", 4, PROTOCOL_BAD_VERSION},
         {"to the service, without a working directory", AT(flags), "\1\0\0\0", 4,
          PROTOCOL_BAD_REQUEST},
         {"a terminal in direct mode", AT(flags), "\2\0\0\0", 4, PROTOCOL_BAD_REQUEST},
-        {"a flag that is not known", AT(flags), "\4\0\0\0", 4, PROTOCOL_BAD_REQUEST},
+        {"what is wanted besides", AT(flags), "\14\0\0\0", 4, PROTOCOL_GRANTED},
+        {"a flag that is not known", AT(flags), "\20\0\0\0", 4, PROTOCOL_BAD_REQUEST},
         {"a high flag that is not known", AT(flags), "\1\0\0\x80", 4, PROTOCOL_BAD_REQUEST},
         {"no name", AT(names), "\0\0\0\0", 4, PROTOCOL_BAD_REQUEST},
         {"an unknown flag", AT(names), "\7\0\0\0", 4, PROTOCOL_BAD_REQUEST},
@@ -92,7 +94,10 @@ static void the_service_gets_what_the_flags_say(void **state) {
                  {PROTOCOL_TO_SERVICE, 2, 253},
                  {PROTOCOL_TO_SERVICE | PROTOCOL_HAS_TERMINAL, 3, 253},
                  {PROTOCOL_HAS_TERMINAL, 1, 0},
-                 {1U << 2, 1, 0},
+                 {PROTOCOL_DIES_WITH_LAUNCHER | PROTOCOL_ASKS_FOR_NAMESPACE, 1, 1},
+                 {PROTOCOL_DIES_WITH_LAUNCHER | PROTOCOL_TO_SERVICE, 2, 253},
+                 {PROTOCOL_ASKS_FOR_NAMESPACE | PROTOCOL_HAS_TERMINAL, 1, 0},
+                 {1U << 4, 1, 0},
                  {PROTOCOL_TO_SERVICE | 1U << 31, 1, 0}};
 
     (void)state;
@@ -147,7 +152,7 @@ static void names_need_their_nul(void **state) {
 
 /* The version is looked at before all else: a later protocol may have another size. */
 static void another_version_is_told_as_such(void **state) {
-    static const uint32_t versions[] = {0, 1, 3, UINT32_MAX};
+    static const uint32_t versions[] = {0, 1, 2, 4, UINT32_MAX};
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(versions); i++) {
@@ -181,7 +186,14 @@ static void random_records_are_refused_and_never_change_the_result(void **state)
             assert_memory_equal(&out, &untouched, sizeof(out));
             continue;
         }
-        /* What is accepted differs within a name only, and is canonical. */
+        /* What is accepted differs in what is wanted besides, or within a name, and is canonical.
+         */
+        if (at >= offsetof(struct protocol_request, flags) &&
+            at < offsetof(struct protocol_request, hostname)) {
+            assert_int_equal(
+                out.flags & ~(PROTOCOL_DIES_WITH_LAUNCHER | PROTOCOL_ASKS_FOR_NAMESPACE), 0);
+            continue;
+        }
         assert_true(at >= offsetof(struct protocol_request, hostname));
         assert_true(at < offsetof(struct protocol_request, reserved));
         assert_true(protocol_string_is_canonical(out.hostname, sizeof(out.hostname)));
@@ -190,7 +202,7 @@ static void random_records_are_refused_and_never_change_the_result(void **state)
 }
 
 static void malformed_replies_are_refused(void **state) {
-    struct protocol_reply cases[12], out;
+    struct protocol_reply cases[13], out;
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
@@ -213,6 +225,8 @@ static void malformed_replies_are_refused(void **state) {
         (struct protocol_reply){.version = PROTOCOL_VERSION, .status = PROTOCOL_CALLER_CONFINED};
     cases[11] = cases[10];
     cases[11].confinement = PROTOCOL_CONFINEMENT_COUNT;
+    cases[12] = (struct protocol_reply){
+        .version = PROTOCOL_VERSION, .status = PROTOCOL_DENIED, .uts_namespace = 1};
     for (size_t i = 1; i < BASE_ARRAY_SIZE(cases); i++)
         for (size_t n_fds = 0; n_fds < 3; n_fds++)
             if (protocol_decode_reply(&cases[i], sizeof(cases[i]), n_fds, &out) !=
