@@ -102,21 +102,22 @@ static void records(void) {
         size_t size, n_fds;
         uint32_t version, flags, names;
     } cases[] = {
-        {sizeof(struct protocol_request), 2, 2, 1, 1}, /* a good one */
-        {1, 2, 2, 1, 1},
-        {sizeof(struct protocol_request) - 1, 2, 2, 1, 1},
-        {sizeof(struct protocol_request) + 1, 2, 2, 1, 1},
-        {2 * sizeof(struct protocol_request), 2, 2, 1, 1},
-        {sizeof(struct protocol_request), 0, 2, 1, 1},
-        {sizeof(struct protocol_request), 1, 2, 1, 1},
-        {sizeof(struct protocol_request), 1, 2, 0, 1}, /* of direct mode */
-        {sizeof(struct protocol_request), 2, 2, 3, 1}, /* a terminal that is not there */
-        {sizeof(struct protocol_request), 3, 2, 1, 1}, /* one more than described */
-        {sizeof(struct protocol_request), 253, 2, 1, 1},
+        {sizeof(struct protocol_request), 2, PROTOCOL_VERSION, 1, 1}, /* a good one */
+        {1, 2, PROTOCOL_VERSION, 1, 1},
+        {sizeof(struct protocol_request) - 1, 2, PROTOCOL_VERSION, 1, 1},
+        {sizeof(struct protocol_request) + 1, 2, PROTOCOL_VERSION, 1, 1},
+        {2 * sizeof(struct protocol_request), 2, PROTOCOL_VERSION, 1, 1},
+        {sizeof(struct protocol_request), 0, PROTOCOL_VERSION, 1, 1},
+        {sizeof(struct protocol_request), 1, PROTOCOL_VERSION, 1, 1},
+        {sizeof(struct protocol_request), 1, PROTOCOL_VERSION, 0, 1}, /* of direct mode */
+        {sizeof(struct protocol_request), 2, PROTOCOL_VERSION, 3,
+         1}, /* a terminal that is not there */
+        {sizeof(struct protocol_request), 3, PROTOCOL_VERSION, 1, 1}, /* one more than described */
+        {sizeof(struct protocol_request), 253, PROTOCOL_VERSION, 1, 1},
         {sizeof(struct protocol_request), 2, 1, 1, 1},
-        {sizeof(struct protocol_request), 2, 2, 5, 1},
-        {sizeof(struct protocol_request), 2, 2, 1, 0},
-        {sizeof(struct protocol_request), 2, 2, 1, 3},
+        {sizeof(struct protocol_request), 2, PROTOCOL_VERSION, 17, 1},
+        {sizeof(struct protocol_request), 2, PROTOCOL_VERSION, 1, 0},
+        {sizeof(struct protocol_request), 2, PROTOCOL_VERSION, 1, 3},
     };
 
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {

@@ -117,19 +117,26 @@ static void malformed_records_are_refused_and_nothing_is_left(void **state) {
         uint32_t version, names;
         enum protocol_status status;
     } cases[] = {
-        {"a good one", sizeof(struct protocol_request), 1, 2, 1, PROTOCOL_GRANTED},
-        {"one byte", 1, 1, 2, 1, PROTOCOL_BAD_REQUEST},
-        {"a byte short", sizeof(struct protocol_request) - 1, 1, 2, 1, PROTOCOL_BAD_REQUEST},
-        {"a byte long", sizeof(struct protocol_request) + 1, 1, 2, 1, PROTOCOL_BAD_REQUEST},
-        {"twice as long", 2 * sizeof(struct protocol_request), 1, 2, 1, PROTOCOL_BAD_REQUEST},
-        {"no descriptor", sizeof(struct protocol_request), 0, 2, 1, PROTOCOL_BAD_REQUEST},
-        {"two descriptors", sizeof(struct protocol_request), 2, 2, 1, PROTOCOL_BAD_REQUEST},
-        {"eight descriptors", sizeof(struct protocol_request), 8, 2, 1, PROTOCOL_BAD_REQUEST},
-        {"version 1", sizeof(struct protocol_request), 1, 1, 1, PROTOCOL_BAD_VERSION},
-        {"no name", sizeof(struct protocol_request), 1, 2, 0, PROTOCOL_BAD_REQUEST},
-        {"a name that is not there", sizeof(struct protocol_request), 1, 2, 3,
+        {"a good one", sizeof(struct protocol_request), 1, PROTOCOL_VERSION, 1, PROTOCOL_GRANTED},
+        {"one byte", 1, 1, PROTOCOL_VERSION, 1, PROTOCOL_BAD_REQUEST},
+        {"a byte short", sizeof(struct protocol_request) - 1, 1, PROTOCOL_VERSION, 1,
          PROTOCOL_BAD_REQUEST},
-        {"an unknown flag", sizeof(struct protocol_request), 1, 2, 5, PROTOCOL_BAD_REQUEST},
+        {"a byte long", sizeof(struct protocol_request) + 1, 1, PROTOCOL_VERSION, 1,
+         PROTOCOL_BAD_REQUEST},
+        {"twice as long", 2 * sizeof(struct protocol_request), 1, PROTOCOL_VERSION, 1,
+         PROTOCOL_BAD_REQUEST},
+        {"no descriptor", sizeof(struct protocol_request), 0, PROTOCOL_VERSION, 1,
+         PROTOCOL_BAD_REQUEST},
+        {"two descriptors", sizeof(struct protocol_request), 2, PROTOCOL_VERSION, 1,
+         PROTOCOL_BAD_REQUEST},
+        {"eight descriptors", sizeof(struct protocol_request), 8, PROTOCOL_VERSION, 1,
+         PROTOCOL_BAD_REQUEST},
+        {"version 1", sizeof(struct protocol_request), 1, 1, 1, PROTOCOL_BAD_VERSION},
+        {"no name", sizeof(struct protocol_request), 1, PROTOCOL_VERSION, 0, PROTOCOL_BAD_REQUEST},
+        {"a name that is not there", sizeof(struct protocol_request), 1, PROTOCOL_VERSION, 3,
+         PROTOCOL_BAD_REQUEST},
+        {"an unknown flag", sizeof(struct protocol_request), 1, PROTOCOL_VERSION, 5,
+         PROTOCOL_BAD_REQUEST},
     };
 
     (void)state;
