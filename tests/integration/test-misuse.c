@@ -947,11 +947,15 @@ static void a_nursery_that_is_killed_or_stands_still_is_replaced(void **state) {
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(signals); i++) {
+        unsigned long ticks;
         pid_t before = 0;
 
         assert_true(harness_wait_for(nursery_is_another, &before));
         before = service_nursery(service.pid);
+        ticks = cpu_ticks(service.pid);
         assert_int_equal(kill(before, signals[i]), 0);
+        usleep(300000);
+        assert_true(cpu_ticks(service.pid) - ticks < 10); /* a third of the time */
         for (int j = 0; j < 5; j++)
             assert_others_are_served();
         /* What ends it for good is behind SIGTERM blocked: the service is who ends it. */
