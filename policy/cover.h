@@ -9,4 +9,6 @@
 bool cover_pattern(const char *wide, const char *narrow);
 bool cover_rule(const struct policy *policy, const struct policy_rule *earlier,
                 const struct policy_rule *later);
-int cover_find_all(const struct policy *policy, const struct policy_rule **hidden_by);
+bool cover_find_late(const struct policy *policy, const struct policy_rule *permit,
+                     const struct policy_rule *deny, const struct policy_pattern **deniedp,
+                     const struct policy_pattern **permittedp);

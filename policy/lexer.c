@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 /*
  * Reports what is wrong at @line and @column, unless an error of this logical line was reported
@@ -58,6 +59,42 @@ static void lexer_skip_blanks(struct lexer *lexer) {
         lexer->at++;
 }
 
+static bool lexer_begins_with(const struct lexer *lexer, const char *bytes) {
+    size_t length = strlen(bytes);
+
+    return (size_t)(lexer->end - lexer->at) >= length && memcmp(lexer->at, bytes, length) == 0;
+}
+
+/* Behind a backslash: what somebody meant who wrote it there. */
+static const char *backslash_explain(const struct lexer *lexer) {
+    const char *at = lexer->at;
+
+    if (lexer_is_at(lexer, '\n'))
+        return "a backslash that ends a line stands outside quotes, behind a blank";
+    while (at < lexer->end && (*at == ' ' || *at == '\t' || *at == '\r'))
+        at++;
+    if (at > lexer->at && (at == lexer->end || *at == '\n' || *at == '#'))
+        return "a backslash goes on with the next line only as the very last byte of its own";
+    if (at > lexer->at)
+        return "a backslash does not keep a blank: quote the whole word";
+    return "a backslash can only end a line, or stand before \" or \\ in quotes; there are no "
+           "regular expressions, a digit is [0-9]";
+}
+
+/* A byte that is no printable ASCII; the lexer is behind it. */
+static const char *byte_explain(const struct lexer *lexer) {
+    struct lexer back = *lexer;
+
+    back.at--;
+    if (lexer_begins_with(&back, "\r"))
+        return "a carriage return: save the file with Unix line ends (sed -i 's/\\r$//')";
+    if (lexer_begins_with(&back, "\xef\xbb\xbf"))
+        return "a byte order mark: save the file without";
+    if (lexer_begins_with(&back, "\xe2\x80"))
+        return "a typographic quote or dash: write \" or -";
+    return NULL;
+}
+
 /* Reports the byte at which no word can go on, and steps over it, so that parsing always ends. */
 static enum word_kind lexer_reject_byte(struct lexer *lexer) {
     unsigned column = lexer_column(lexer);
@@ -68,20 +105,24 @@ static enum word_kind lexer_reject_byte(struct lexer *lexer) {
     else if (c == '#')
         lexer_fail(lexer, lexer->line, column,
                    "# inside a word: quote the word, or put a blank before a comment");
-    else if (c == '\\' && lexer_is_at(lexer, '\n'))
-        lexer_fail(lexer, lexer->line, column,
-                   "a backslash that ends a line stands outside quotes, behind a blank");
     else if (c == '\\')
-        lexer_fail(lexer, lexer->line, column,
-                   "a backslash can only end a line, or stand before \" or \\ in quotes");
-    else if (c == '\r')
-        lexer_fail(lexer, lexer->line, column,
-                   "a carriage return: save the file with Unix line ends");
+        lexer_fail(lexer, lexer->line, column, "%s", backslash_explain(lexer));
+    else if (byte_explain(lexer) != NULL)
+        lexer_fail(lexer, lexer->line, column, "%s", byte_explain(lexer));
     else
         lexer_fail(lexer, lexer->line, column, "byte 0x%02x is not printable ASCII", c);
     /* The next line was meant to be part of this one: it is not told a second time. */
-    if (c == '\\' && lexer_is_at(lexer, '\n'))
-        lexer_next_line(lexer);
+    if (c == '\\') {
+        size_t blanks = 0;
+
+        while (lexer->at + blanks < lexer->end && strchr(" \t\r", lexer->at[blanks]) != NULL &&
+               lexer->at[blanks] != '\0')
+            blanks++;
+        if (lexer->at + blanks < lexer->end && lexer->at[blanks] == '\n') {
+            lexer->at += blanks;
+            lexer_next_line(lexer);
+        }
+    }
     return WORD_BAD;
 }
 
@@ -121,6 +162,8 @@ static enum word_kind lexer_quoted_word(struct lexer *lexer, const struct word *
         return WORD_BAD;
     }
     lexer->at++;
+    if (lexer_is_at(lexer, '\r'))
+        return lexer_reject_byte(lexer);
     if (!lexer_is_at_word_end(lexer)) {
         lexer_fail(lexer, lexer->line, lexer_column(lexer),
                    "a closing quote ends the word: put a blank behind it");

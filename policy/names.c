@@ -7,7 +7,8 @@ static bool char_is_alphanumeric(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-static char char_to_lower(char c) {
+/* Not <ctype.h> either. */
+char name_char_to_lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
@@ -67,7 +68,8 @@ static bool char_is_digit(char c) {
 /* As case is ignored, a range from a letter to something else would mean what nobody expects. */
 static bool range_is_plain(char low, char high) {
     return char_is_alphanumeric(low) && char_is_alphanumeric(high) &&
-           char_is_digit(low) == char_is_digit(high) && char_to_lower(low) <= char_to_lower(high);
+           char_is_digit(low) == char_is_digit(high) &&
+           name_char_to_lower(low) <= name_char_to_lower(high);
 }
 
 /*
@@ -75,6 +77,7 @@ static bool range_is_plain(char low, char high) {
  * string, with *@offsetp the byte where it begins.
  */
 const char *pattern_find_error(const char *pattern, size_t *offsetp) {
+    unsigned char seen[256];
     size_t i = 0;
 
     *offsetp = 0;
@@ -90,11 +93,16 @@ const char *pattern_find_error(const char *pattern, size_t *offsetp) {
             i++;
         if (pattern[i] == ']')
             return "an empty set: write characters between [ and ]";
+        memset(seen, 0, sizeof(seen));
         for (; pattern[i] != ']'; i++) {
             if (pattern[i] == '\0')
                 return "[ without ]";
             if (pattern[i] == '[')
-                return "[ inside a set";
+                return pattern[i + 1] == ':' ? "[:classes:] do not exist: a digit is [0-9]"
+                                             : "[ inside a set";
+            if (seen[(unsigned char)pattern[i]]++ != 0)
+                return "a set is for one character, and has one twice; 01 to 40 would be 0[1-9] "
+                       "[1-3][0-9] 40";
             if (pattern[i + 1] != '-' || pattern[i + 2] == ']' || pattern[i + 2] == '\0')
                 continue;
             if (!range_is_plain(pattern[i], pattern[i + 2]))
@@ -120,11 +128,11 @@ static bool set_contains(const char *set, char c, const char **endp) {
     if (negated)
         set++;
     while (*set != ']' && *set != '\0') {
-        char low = char_to_lower(*set);
+        char low = name_char_to_lower(*set);
         char high = low;
 
         if (set[1] == '-' && set[2] != ']' && set[2] != '\0') {
-            high = char_to_lower(set[2]);
+            high = name_char_to_lower(set[2]);
             set += 2;
         }
         set++;
@@ -140,9 +148,9 @@ static bool element_matches(const char **patternp, char c) {
     const char *pattern = *patternp;
 
     if (*pattern == '[')
-        return set_contains(pattern + 1, char_to_lower(c), patternp);
+        return set_contains(pattern + 1, name_char_to_lower(c), patternp);
     *patternp = pattern + 1;
-    return *pattern == '?' || char_to_lower(*pattern) == char_to_lower(c);
+    return *pattern == '?' || name_char_to_lower(*pattern) == name_char_to_lower(c);
 }
 
 /*

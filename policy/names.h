@@ -10,6 +10,7 @@ enum {
     NAME_LABEL_MAX = 63,  /* RFC 1123, section 2.1 */
 };
 
+char name_char_to_lower(char c);
 bool name_is_printable(const char *name);
 bool name_is_rfc1123(const char *name);
 

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "policy/lexer.h"
+#include "policy/mistakes.h"
 #include "policy/names.h"
 
 /*
@@ -114,7 +116,20 @@ static bool word_is_clause_keyword(const struct word *word) {
 bool parser_is_keyword(const char *word) {
     const struct word bare = {.text = word};
 
-    return word_is_subject_keyword(&bare) || word_is_clause_keyword(&bare);
+    return word_is_subject_keyword(&bare) || word_is_clause_keyword(&bare) ||
+           word_is(&bare, "permit") || word_is(&bare, "deny");
+}
+
+static void subject_find_mistake(struct parser *parser, const struct word *word) {
+    size_t offset;
+    const char *wrong = mistake_find_in_subject(word->text, &offset);
+    const char *clause = mistake_find_clause(word->text);
+
+    if (wrong != NULL)
+        lexer_fail(&parser->lexer, word->line, word->column + (unsigned)offset, "%s", wrong);
+    else if (clause != NULL)
+        lexer_fail(&parser->lexer, word->line, word->column,
+                   "%.40s is taken as a name here; the clause is: %s", word->text, clause);
 }
 
 static int add_subject(struct parser *parser, struct draft *draft, const struct word *word) {
@@ -126,6 +141,8 @@ static int add_subject(struct parser *parser, struct draft *draft, const struct 
 
     if (word->text[0] == '\0')
         word_fail(parser, word, "an empty name%s");
+    if (!word->is_quoted)
+        subject_find_mistake(parser, word);
     if (word->text[0] != '\0' && word->text[strspn(word->text, "0123456789")] == '\0') {
         /* (uid_t)-1 is nobody's id: chown(2) and setreuid(2) take it for "no change". */
         if (!number_parse(word->text, UINT32_MAX - 1, &subject.id))
@@ -147,6 +164,8 @@ static int add_pattern(struct parser *parser, struct draft *draft, const struct 
     size_t offset;
     const char *wrong = pattern_find_error(word->text, &offset);
 
+    if (wrong == NULL && !word->is_quoted)
+        wrong = mistake_find_in_word(word->text, true, &offset);
     if (wrong != NULL)
         lexer_fail(&parser->lexer, word->line, word->column + word->is_quoted + (unsigned)offset,
                    "%s", wrong);
@@ -165,8 +184,12 @@ static int add_operand(struct parser *parser, struct draft *draft, const struct 
     const struct word *keyword = &draft->keyword;
     int r = 0;
 
-    if (keyword->kind != WORD_TEXT)
-        word_fail(parser, word, "expected any, user or group, not '%.40s'");
+    if (keyword->kind != WORD_TEXT && mistake_is_keyword(word->text))
+        word_fail(parser, word, "%.40s: keywords are in lower case");
+    else if (keyword->kind != WORD_TEXT)
+        word_fail(parser, word, "expected any, user NAME or group NAME, not '%.40s'");
+    else if (word_is(word, "permit") || word_is(word, "deny"))
+        word_fail(parser, word, "%s begins a rule: begin a new line, or quote it if it is a name");
     else if (word_is(keyword, "any") || word_is(keyword, "setuid"))
         word_fail(parser, word, "expected hostname, domainname, limit or setuid, not '%.40s'");
     else if (word_is(keyword, "limit"))
@@ -184,7 +207,9 @@ static int add_word(struct parser *parser, struct draft *draft, const struct wor
 
     if (!is_subject && !word_is_clause_keyword(word))
         return add_operand(parser, draft, word);
-    if (keyword_lacks_operands(draft))
+    if (keyword_lacks_operands(draft) && word_is(word, "any"))
+        word_fail(parser, &draft->keyword, "%s any: everybody is any alone");
+    else if (keyword_lacks_operands(draft))
         word_fail(parser, &draft->keyword, "%s needs a value behind it");
     if (is_subject)
         subject_keyword(parser, draft, word);
@@ -207,6 +232,22 @@ static int finish_rule(struct parser *parser, struct draft *draft, const struct 
     return policy_add_rule(parser->policy, &draft->rule);
 }
 
+static void first_word_fail(struct parser *parser, const struct word *word) {
+    if (word->text[0] == ';' || strncmp(word->text, "//", 2) == 0)
+        word_fail(parser, word, "a comment begins with #, not with '%.40s'");
+    else if (word->is_quoted)
+        word_fail(parser, word, "a rule begins with permit or deny, not '%.40s'");
+    else if (strcasecmp(word->text, "permit") == 0 || strcasecmp(word->text, "deny") == 0)
+        word_fail(parser, word, "%.40s: keywords are in lower case");
+    else if (word_is_subject_keyword(word) || word_is_clause_keyword(word))
+        word_fail(
+            parser, word,
+            "a rule begins with permit or deny, not '%.40s'; to go on with the line above, end "
+            "that with a blank and a backslash");
+    else
+        word_fail(parser, word, "a rule begins with permit or deny, not '%.40s'");
+}
+
 /* Parses one logical line and leaves the parser at its end. Returns 0 or -ENOMEM. */
 static int parse_line(struct parser *parser) {
     struct draft draft = {.keyword = {.kind = WORD_LINE_END},
@@ -225,7 +266,7 @@ static int parse_line(struct parser *parser) {
     if (word_is(&word, "permit"))
         draft.rule.action = POLICY_PERMIT;
     else if (!word_is(&word, "deny"))
-        word_fail(parser, &word, "a rule begins with permit or deny, not '%.40s'");
+        first_word_fail(parser, &word);
 
     while (r == 0) {
         word = lexer_next_word(&parser->lexer);

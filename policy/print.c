@@ -1,11 +1,24 @@
 #include "policy/print.h"
 
 #include "policy/lexer.h"
+#include "policy/mistakes.h"
 #include "policy/parser.h"
 
-/* Writes @word as a name or a pattern stands in a rule: bare if it can be, else quoted. */
-void print_operand(FILE *out, const char *word) {
-    if (lexer_can_stand_bare(word) && !parser_is_keyword(word)) {
+/* As a name or as a pattern, whichever it is. */
+static bool can_stand_bare(const char *word, bool is_pattern) {
+    size_t offset;
+
+    if (!lexer_can_stand_bare(word) || parser_is_keyword(word))
+        return false;
+    return is_pattern ? mistake_find_in_word(word, true, &offset) == NULL
+                      : mistake_find_in_subject(word, &offset) == NULL &&
+                            mistake_find_clause(word) == NULL;
+}
+
+/* Writes @word as a name of a user or group, or as a pattern, stands in a rule: bare if it can be,
+ * else quoted. */
+void print_operand(FILE *out, const char *word, bool is_pattern) {
+    if (can_stand_bare(word, is_pattern)) {
         (void)fputs(word, out);
         return;
     }
@@ -35,7 +48,7 @@ static size_t print_subjects_of(FILE *out, const struct policy *policy,
         if (subject->is_id)
             (void)fprintf(out, "%u", (unsigned)subject->id);
         else
-            print_operand(out, subject->name);
+            print_operand(out, subject->name, false);
     }
     return n;
 }
@@ -66,7 +79,7 @@ static const char *print_patterns_of(FILE *out, const struct policy *policy,
         if (n++ == 0)
             (void)fprintf(out, "%s%s", before, keyword);
         (void)fputc(' ', out);
-        print_operand(out, pattern->text);
+        print_operand(out, pattern->text, true);
     }
     return n > 0 ? "  " : before;
 }

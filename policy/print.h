@@ -6,7 +6,7 @@
 
 #include "policy/rules.h"
 
-void print_operand(FILE *out, const char *word);
+void print_operand(FILE *out, const char *word, bool is_pattern);
 void print_subjects(FILE *out, const struct policy *policy, const struct policy_rule *rule);
 void print_clauses(FILE *out, const struct policy *policy, const struct policy_rule *rule);
 void print_rule(FILE *out, const struct policy *policy, const struct policy_rule *rule);

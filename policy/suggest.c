@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "policy/mistakes.h"
 #include "policy/names.h"
 
 enum { COLUMNS = NAME_LENGTH_MAX + 1 };
@@ -56,14 +57,17 @@ static unsigned distance(const char *pattern, const char *name) {
     return before[length];
 }
 
-/* A name that is spelled out may be denied by a rule before. */
+/* A name that is spelled out may be denied by a rule before; a wildcard may match nothing. */
 static bool pattern_is_had(const struct selection *selection,
                            const struct policy_pattern *pattern) {
     bool is_host = pattern->kind == POLICY_HOSTNAME;
+    char culprit;
 
-    return pattern->is_wildcard || selection_decide(selection, is_host ? pattern->text : NULL,
-                                                    is_host ? NULL : pattern->text)
-                                           .verdict == DECISION_PERMITTED;
+    if (pattern->is_wildcard)
+        return mistake_find_contradiction(pattern->text, &culprit) == NULL;
+    return selection_decide(selection, is_host ? pattern->text : NULL,
+                            is_host ? NULL : pattern->text)
+               .verdict == DECISION_PERMITTED;
 }
 
 struct nearest {

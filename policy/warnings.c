@@ -5,9 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "policy/cover.h"
 #include "policy/decision.h"
+#include "policy/hidden.h"
+#include "policy/mistakes.h"
 #include "policy/names.h"
 #include "policy/subject.h"
 #include "utsbroker/base.h"
@@ -62,55 +65,43 @@ static int subjects_look_at(struct warner *warner) {
     return 0;
 }
 
-static bool char_is_of_names(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.';
-}
-
-static bool char_is_edge(char c) {
-    return c == '-' || c == '.';
-}
-
-/* Why no name of RFC 1123 matches @pattern, which has a wildcard; NULL: some may. */
-static const char *find_contradiction(const char *pattern) {
-    size_t n = 0, n_label = 0; /* characters that must be there */
-    char before = '.';         /* '\0': it may be any */
-
-    for (const char *at = pattern; *at != '\0'; at++) {
-        if (*at == '[')
-            at = strchr(at, ']');
-        if (*at == '*' || *at == '?' || *at == ']') {
-            before = '\0';
-            n += *at != '*';
-            n_label = 0;
-            continue;
-        }
-        if (!char_is_of_names(*at))
-            return "has a character that none of them has";
-        if (char_is_edge(*at) && (before == '.' || (*at == '.' && before == '-')))
-            return "has a label that is empty or has a hyphen at its edge";
-        n++;
-        n_label = *at == '.' ? 0 : n_label + 1;
-        if (n_label > NAME_LABEL_MAX)
-            return "has a label that is too long";
-        before = *at;
-    }
-    if (char_is_edge(before))
-        return "has a label that is empty or has a hyphen at its edge";
-    return n > NAME_LENGTH_MAX ? "asks for more than 64 bytes" : NULL;
-}
-
 static void patterns_look_at(const struct warner *warner) {
     const struct policy_rule *rule = warner->rule;
 
     for (size_t i = 0; i < rule->n_patterns && rule->action == POLICY_PERMIT; i++) {
         const struct policy_pattern *pattern = &warner->policy->patterns[rule->first_pattern + i];
-        const char *why = pattern->is_wildcard ? find_contradiction(pattern->text) : NULL;
+        char culprit = '\0';
+        const char *why =
+            pattern->is_wildcard ? mistake_find_contradiction(pattern->text, &culprit) : NULL;
 
-        if (why != NULL)
+        if (culprit != '\0')
+            warn(
+                warner, "no-match", pattern->line, pattern->column,
+                "%s matches nothing: a wildcard stands for names of RFC 1123, and none of them has "
+                "'%c'",
+                pattern->text, culprit);
+        else if (why != NULL)
             warn(warner, "no-match", pattern->line, pattern->column,
                  "%s matches nothing: a wildcard stands for names of RFC 1123, and it %s",
                  pattern->text, why);
+    }
+}
+
+/* A name may be called so; more often a clause was meant. */
+static void words_look_at(const struct warner *warner) {
+    const struct policy_rule *rule = warner->rule;
+
+    for (size_t i = 0; i < rule->n_patterns; i++) {
+        const struct policy_pattern *pattern = &warner->policy->patterns[rule->first_pattern + i];
+        const char *clause = mistake_find_clause(pattern->text);
+
+        if (clause == NULL && (strcasecmp(pattern->text, "max") == 0 ||
+                               pattern->text[strspn(pattern->text, "0123456789")] == '\0'))
+            clause = "limit NUMBER";
+        if (clause != NULL)
+            warn(warner, "clause", pattern->line, pattern->column,
+                 "%s is taken as a name that may be asked for; the clause is: %s", pattern->text,
+                 clause);
     }
 }
 
@@ -147,7 +138,7 @@ static int rules_look_for_hidden(struct warner *warner) {
     const struct policy *policy = warner->policy;
     CLEANUP_FREE const struct policy_rule **hidden_by =
         calloc(policy->n_rules + 1, sizeof(*hidden_by));
-    int r = hidden_by == NULL ? -ENOMEM : cover_find_all(policy, hidden_by);
+    int r = hidden_by == NULL ? -ENOMEM : hidden_find_all(policy, hidden_by);
 
     for (size_t i = 0; i < policy->n_rules && r == 0; i++) {
         warner->rule = &policy->rules[i];
@@ -159,24 +150,70 @@ static int rules_look_for_hidden(struct warner *warner) {
     return r;
 }
 
+static bool late_deny_look_at(const struct warner *warner, const struct policy_rule *permit) {
+    const struct policy_rule *deny = warner->rule;
+    const struct policy_pattern *denied, *permitted;
+
+    if (!cover_find_late(warner->policy, permit, deny, &denied, &permitted))
+        return false;
+    warn(warner, "late", denied->line, denied->column,
+         "%s comes too late for what %s permits at %s:%u: the first rule that matches decides, so "
+         "deny above it",
+         denied->text, permitted->text, permit->file, permit->line);
+    return true;
+}
+
+/*
+ * Only a permit rule that is for all whom the deny rule is for: else it is an exception for some.
+ * Those for everybody are in @permits from the front, the others from the back.
+ */
+static int rules_look_for_late(struct warner *warner) {
+    const struct policy *policy = warner->policy;
+    CLEANUP_FREE const struct policy_rule **permits = calloc(policy->n_rules + 1, sizeof(*permits));
+    size_t n_for_any = 0, first_other = policy->n_rules;
+    bool is_late;
+
+    if (permits == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < policy->n_rules; i++) {
+        const struct policy_rule *rule = &policy->rules[i];
+
+        if (rule->action == POLICY_PERMIT) {
+            permits[rule->is_any ? n_for_any++ : --first_other] = rule;
+            continue;
+        }
+        warner->rule = rule;
+        is_late = false;
+        for (size_t j = 0; j < n_for_any && !is_late; j++)
+            is_late = late_deny_look_at(warner, permits[j]);
+        for (size_t j = policy->n_rules; j-- > first_other && !rule->is_any && !is_late;)
+            is_late = late_deny_look_at(warner, permits[j]);
+    }
+    return 0;
+}
+
 /*
  * Reports, each as a warning, what in @policy is hardly what was meant: users and groups that
- * nobody knows here, rules that are never reached, patterns that match nothing, setuid with a
- * wildcard, limits, which direct mode refuses. Returns 0 or -ENOMEM.
+ * nobody knows here, if @knows_users, rules that are never reached, or deny too late, patterns that
+ * match nothing, setuid with a wildcard, limits, which direct mode refuses. Returns 0 or -ENOMEM.
  */
-int warnings_find(const struct policy *policy, policy_report report, void *context) {
+int warnings_find(const struct policy *policy, bool knows_users, policy_report report,
+                  void *context) {
     struct warner warner = {
         .policy = policy, .database = {.uid = (uid_t)-1}, .report = report, .context = context};
     int r = 0;
 
     for (size_t i = 0; i < policy->n_rules && r == 0; i++) {
         warner.rule = &policy->rules[i];
-        r = subjects_look_at(&warner);
+        r = knows_users ? subjects_look_at(&warner) : 0;
         patterns_look_at(&warner);
+        words_look_at(&warner);
         keywords_look_at(&warner);
     }
     if (r == 0)
         r = rules_look_for_hidden(&warner);
+    if (r == 0)
+        r = rules_look_for_late(&warner);
     subject_deinit(&warner.database);
     return r;
 }

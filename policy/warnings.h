@@ -4,4 +4,5 @@
 
 #include "policy/rules.h"
 
-int warnings_find(const struct policy *policy, policy_report report, void *context);
+int warnings_find(const struct policy *policy, bool knows_users, policy_report report,
+                  void *context);

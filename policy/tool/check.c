@@ -41,7 +41,7 @@ int check_run(const struct tool_options *options) {
 
     /* Also of a policy with errors: whoever mends the one wants to know of the other. */
     if (r >= 0) {
-        r = warnings_find(&policy, findings_add, &findings);
+        r = warnings_find(&policy, !options->has_own_folders, findings_add, &findings);
         if (r < 0 || findings.is_out_of_memory) {
             (void)fprintf(stderr, "utspolicy: looking for warnings: out of memory\n");
             return TOOL_FAILED;

@@ -198,8 +198,10 @@ static const char *verdict_word(const struct explanation *explanation) {
 /* Nothing if there is none. */
 static void nearest_show(const struct explanation *explanation, const char *before,
                          const char *behind) {
-    for (size_t i = 0; i < explanation->n_nearest; i++)
-        (void)printf("%s%s", i == 0 ? before : ", ", explanation->nearest[i]);
+    for (size_t i = 0; i < explanation->n_nearest; i++) {
+        (void)fputs(i == 0 ? before : ", ", stdout);
+        print_operand(stdout, explanation->nearest[i], true);
+    }
     if (explanation->n_nearest > 0)
         (void)fputs(behind, stdout);
 }

@@ -3,10 +3,12 @@
  * privilege, and gives nobody anything: the broker reads the policy by itself.
  */
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "policy/tool/options.h"
 #include "utsbroker/base.h"
@@ -88,15 +90,29 @@ static enum tool_via via_parse(const char *word) {
     usage_fail("--via takes direct or service");
 }
 
+static void folder_check(const char *path) {
+    struct stat status;
+
+    if (stat(path, &status) < 0) {
+        (void)fprintf(stderr, "utspolicy: --policy-dir %s: %s\n", path, strerror(errno));
+        exit(TOOL_FAILED);
+    }
+    if (!S_ISDIR(status.st_mode))
+        usage_fail("--policy-dir takes the folder that the file is in");
+}
+
 static void option_take(struct tool_options *options, int option) {
     switch (option) {
     case OPTION_POLICY_DIR:
+        folder_check(optarg);
         list_add(options->folders, &options->n_folders, TOOL_FOLDERS_MAX, optarg);
         break;
     case OPTION_USER:
         options->user = optarg;
         break;
     case OPTION_GROUP:
+        if (strpbrk(optarg, ", ") != NULL)
+            usage_fail("--group takes one name; say it again for each");
         list_add(options->groups, &options->n_groups, TOOL_GROUPS_MAX, optarg);
         break;
     case OPTION_SELF:
@@ -142,7 +158,9 @@ static void options_check(const struct tool_options *options, const char *comman
     bool has_names = options->hostname != NULL || options->domainname != NULL;
 
     if (n_operands != (is_format ? 1 : 0))
-        usage_fail(is_format ? "fmt takes one file" : "there is a word too many");
+        usage_fail(is_format
+                       ? "fmt takes one file"
+                       : "there is a word too many; where the files are, --policy-dir DIR says");
     if (options->is_self && (options->user != NULL || options->n_groups > 0))
         usage_fail("--self is you: no --user and no --group with it");
     if (options->n_groups > 0 && options->user == NULL)

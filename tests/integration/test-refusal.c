@@ -52,7 +52,7 @@ static void the_default_policy_gives_what_is_reserved_for_tests(void **state) {
         {{"-d", "y.example"}, NULL},
         {{"-n", "evil"},
          "host name 'evil' denied: no rule gives it to you; nearest that you may have: *.test, "
-         "*.example, In Namespace (all: utsrun -l)"},
+         "*.example, \"In Namespace\" (all: utsrun -l)"},
         {{"-n", "test"}, "host name 'test' denied"},
         {{"-n", "x.test.com"}, "host name 'x.test.com' denied"},
         {{"-d", "In Namespace"}, "domain name 'In Namespace' refused"},

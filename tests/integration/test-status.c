@@ -204,6 +204,8 @@ static pid_t kill_one_of(enum killed killed, bool dies, int *pidfdp) {
     command = pids[1];
     *pidfdp = (int)syscall(SYS_pidfd_open, command, 0);
     assert_true(*pidfdp >= 0);
+    if (!dies)
+        usleep(500000); /* whoever goes before the reply was there has no command either way */
     assert_int_equal(kill(killed == UTSRUN ? pids[0] : parent, SIGKILL), 0);
     if (killed == UTSRUN)
         usleep(100000);
@@ -360,6 +362,25 @@ static void a_policy_that_cannot_be_used_is_said_to_be_so(void **state) {
     policy_clear();
 }
 
+/* With --policy-dir they may be known elsewhere; of the installed policy they are told. */
+static void names_that_nobody_knows_are_warned_of(void **state) {
+    static struct result result;
+    const struct run run = {
+        .user = USER_WITHOUT_NAME,
+        .argv = {"/bin/sh", "-c", "exec \"${0%/*}/utspolicy\" check --strict", UTSRUN_PATH}};
+
+    (void)state;
+    policy_write("10-test.conf", "permit user nosuchuser hostname a\ndeny group nosuchgroup");
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 1);
+    assert_non_null(strstr(result.errors,
+                           "/10-test.conf:1:13: warning: no user nosuchuser is known "
+                           "here: the rule means nobody by it\n"));
+    assert_non_null(strstr(result.errors, "/10-test.conf:2:12: warning: no group nosuchgroup is "
+                                          "known here: the rule means everybody by it\n"));
+    policy_clear();
+}
+
 static void to_know_of_the_policy_runs_nothing(void **state) {
     static char *const cases[][5] = {{"-l", "true"}, {"-c", "-n", "x.test", "true"}, {"-c"}};
     static const char *const messages[] = {"-c and -l run nothing: no command with them",
@@ -390,6 +411,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_launcher_that_is_killed_early_leaves_no_command),
     cmocka_unit_test(what_may_be_had_is_said_without_a_command),
     cmocka_unit_test(a_policy_that_cannot_be_used_is_said_to_be_so),
+    cmocka_unit_test(names_that_nobody_knows_are_warned_of),
     cmocka_unit_test(to_know_of_the_policy_runs_nothing),
 };
 

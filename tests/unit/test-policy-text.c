@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "policy/cover.h"
+#include "policy/hidden.h"
 #include "policy/decision.h"
 #include "policy/format.h"
 #include "policy/names.h"
@@ -44,11 +45,13 @@ static unsigned random_below(unsigned *seed, unsigned n) {
 /* Few words, so that rules often meet. */
 static const char *random_pattern(unsigned *seed) {
     static const char *const patterns[] = {
-        "a",         "b",      "ab",      "a*",           "*b",
-        "*",         "?",      "??",      "[ab]",         "[!a]b",
-        "a?b",       "*a*",    "ab-1",    "AB",           "a.b",
-        "*.b",       "[a-c]*", "\"a b\"", "\"hostname\"", "\"x\\\"y\\\\z\"",
-        "\"a*b c\"", "any1",   "\"#\"",   "a[b-d]",       "b*a"};
+        "a",           "b",        "ab",      "a*",           "*b",
+        "*",           "?",        "??",      "[ab]",         "[!a]b",
+        "a?b",         "*a*",      "ab-1",    "AB",           "a.b",
+        "*.b",         "[a-c]*",   "\"a b\"", "\"hostname\"", "\"x\\\"y\\\\z\"",
+        "\"a*b c\"",   "any1",     "\"#\"",   "a[b-d]",       "b*a",
+        "\"a,b\"",     "\"deny\"", "\"a'\"",  "\"(b|c)\"",  "\"!a\"",
+        "\"limit=8\"", "limits"};
 
     return patterns[random_below(seed, BASE_ARRAY_SIZE(patterns))];
 }
@@ -69,7 +72,9 @@ static void random_rule(FILE *out, unsigned *seed) {
                                            "user 1001 1000",
                                            "group 2001 2000",
                                            "user 1001 group 2000",
-                                           "group 2000 user 1000"};
+                                           "group 2000 user 1000",
+                                           "user \"a,b\" max",
+                                           "group \"@x\" \"hosts\" \"t*\""};
     bool is_permit = random_below(seed, 2) == 0, has_hostname = random_below(seed, 4) != 0;
 
     fprintf(out, "%s%s %s", random_below(seed, 9) == 0 ? "   " : "", is_permit ? "permit" : "deny",
@@ -275,7 +280,7 @@ static void a_hidden_rule_decides_nothing(void **state) {
         const struct policy_rule *hidden_by[10];
 
         parse(&policy, text);
-        assert_int_equal(cover_find_all(&policy, hidden_by), 0);
+        assert_int_equal(hidden_find_all(&policy, hidden_by), 0);
         for (size_t j = 0; j < policy.n_rules; j++)
             n_hidden += hidden_by[j] != NULL;
         for (int j = 0; j < 60; j++) {
@@ -306,7 +311,7 @@ static void every_hidden_rule_is_found(void **state) {
         const struct policy_rule *hidden_by[10];
 
         parse(&policy, text);
-        assert_int_equal(cover_find_all(&policy, hidden_by), 0);
+        assert_int_equal(hidden_find_all(&policy, hidden_by), 0);
         for (size_t later = 0; later < policy.n_rules; later++) {
             const struct policy_rule *first = NULL;
 
@@ -374,7 +379,58 @@ static void the_nearest_is_suggested(void **state) {
     assert_int_equal(suggest_patterns(&selection, POLICY_HOSTNAME, "x", NULL, 0), 0);
 }
 
+static bool some_name_meets(const char *a, const char *b) {
+    static const char characters[] = "abcx1-. ";
+    enum { N = sizeof(characters) - 1 };
+    char name[5];
+
+    /* All names of up to four of these, and the patterns themselves, for what is spelled out. */
+    if ((pattern_matches(a, a) && pattern_matches(b, a)) ||
+        (pattern_matches(a, b) && pattern_matches(b, b)))
+        return true;
+    for (unsigned number = 0; number < N * N * N * N; number++) {
+        unsigned rest = number;
+
+        for (size_t i = 0; i < 4; i++, rest /= N)
+            name[i] = characters[rest % N];
+        for (size_t length = 4; length > 0; length--) {
+            name[length] = '\0';
+            if (pattern_matches(a, name) && pattern_matches(b, name))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* For each pair of patterns: a deny behind a permit is late if a name is both's, and the permit is
+ * no exception from the deny. */
+static void a_late_deny_is_one_that_a_name_slips_by(void **state) {
+    unsigned n_late = 0, seed = 7;
+
+    (void)state;
+    for (int i = 0; i < 1500; i++) {
+        CLEANUP_POLICY struct policy policy = POLICY_NULL;
+        CLEANUP_FREE char *text = NULL;
+        const struct policy_pattern *denied, *permitted;
+        const char *permit, *deny;
+        bool is_exception, is_late;
+
+        assert_true(asprintf(&text, "permit any hostname %s\ndeny any hostname %s\n",
+                             random_pattern(&seed), random_pattern(&seed)) > 0);
+        assert_int_equal(policy_parse(&policy, "x", text, strlen(text), fail_on_error, NULL), 0);
+        permit = policy.patterns[0].text;
+        deny = policy.patterns[1].text;
+        is_exception = cover_pattern(deny, permit) && !cover_pattern(permit, deny);
+        is_late = cover_find_late(&policy, &policy.rules[0], &policy.rules[1], &denied, &permitted);
+        if (is_late != (some_name_meets(permit, deny) && !is_exception))
+            fail_msg("%s then %s: %d", permit, deny, is_late);
+        n_late += is_late;
+    }
+    assert_true(n_late > 100 && n_late < 1400);
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_late_deny_is_one_that_a_name_slips_by),
     cmocka_unit_test(what_is_printed_is_the_same_when_parsed),
     cmocka_unit_test(the_usual_layout_means_the_same_and_stays),
     cmocka_unit_test(the_usual_layout),

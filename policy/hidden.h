@@ -1,0 +1,7 @@
+#pragma once
+
+/* Which rules are never reached, and because of which. */
+
+#include "policy/rules.h"
+
+int hidden_find_all(const struct policy *policy, const struct policy_rule **hidden_by);
