@@ -48,7 +48,13 @@ static void session_make(const struct service *service, const struct channel_fds
     struct clone_args arguments = {.flags = CLONE_PARENT};
 
     if (syscall(SYS_clone3, &arguments, sizeof(arguments)) == 0) {
+        const struct session_message message = {.word = SESSION_BEGINS,
+                                                .session = (uint32_t)getpid()};
+
+        /* Before it looks up anybody, which may take for ever: so that it can be ended. */
         (void)prctl(PR_SET_NAME, session_name, 0, 0, 0);
+        if (channel_send(fds->fds[0], &message, sizeof(message), NULL, 0) < 0)
+            _exit(SESSION_EXIT_REFUSED);
         nursery_be_session(service, fds->fds[0], true);
     }
 }

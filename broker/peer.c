@@ -136,12 +136,16 @@ static bool line_says(const char *text, const char *key, size_t n, unsigned long
     return *line == '\n';
 }
 
-/* What has no line is refused as well. */
+/* A kernel that does not say all of it is one that cannot be relied on. */
 static int peer_check_status(int folder, uid_t uid) {
+    static const char *const keys[] = {"\nUid:", "\nNoNewPrivs:", "\nSeccomp:"};
     CLEANUP_FREE char *status = NULL;
 
     if (text_read_at(folder, "status", &status) < 0)
         return PROTOCOL_UNREADABLE;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(keys); i++)
+        if (strstr(status, keys[i]) == NULL)
+            return PROTOCOL_UNREADABLE;
     if (!line_says(status, "\nUid:", 4, uid))
         return PROTOCOL_OTHER_USER;
     if (!line_says(status, "\nNoNewPrivs:", 1, 0))

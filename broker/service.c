@@ -125,6 +125,8 @@ static void signals_take(struct service *service) {
     listener_watch(service, false);
     if (service->kill_at == 0)
         service->kill_at = service_now() + STOP_PATIENCE_MS;
+    /* One that somebody has stopped would hold what is waited for. */
+    nursery_drop(&service->nursery);
     service_end_all(service, SIGTERM);
 }
 
@@ -147,7 +149,9 @@ static bool lacks_spare(const struct service *service) {
 static int64_t spare_expires(const struct service *service) {
     const struct spare *spare = &service->spare;
 
-    return spare->control < 0 || spare->has_reported ? 0 : spare->made_at + SPARE_PATIENCE_MS;
+    if (spare->control < 0 || spare->has_reported)
+        return 0;
+    return spare->made_at + (spare->pid == 0 ? SPARE_BEGINS_MS : SPARE_REPORTS_MS);
 }
 
 /* A time of 0 is never. */

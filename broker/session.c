@@ -144,10 +144,12 @@ static int session_make_gate(struct session *session) {
 /* The service must know its child, or that there is none, before anybody can release it. */
 static void session_report_gate(struct session *session) {
     const struct session_message message = {.word = SESSION_HAS_GATE,
-                                            .value = (uint32_t)session->gate.pid,
-                                            .session = (uint32_t)getpid()};
-    int r = channel_send(session->setup->service->control, &message, sizeof(message), NULL, 0);
+                                            .value = (uint32_t)session->gate.pid};
+    const struct session_service *service = session->setup->service;
+    int r = channel_send(service->control, &message, sizeof(message), NULL, 0);
 
+    if (r < 0 && service->is_ahead) /* nobody waits for it any more, nor has asked for anything */
+        _exit(SESSION_EXIT_REFUSED);
     if (r < 0)
         session_die(session, "telling the service", r);
 }

@@ -16,8 +16,8 @@ enum {
 
 /* What a session says to the service: fixed size, one record each; it says no more by closing. */
 enum session_word {
-    /* @value: its pid, or 0 for none; @session: the session's own. Said once, before the first
-     * stranger's byte is read. */
+    SESSION_BEGINS, /* @session: its own pid; one of the nursery's says so first of all */
+    /* @value: its pid, or 0 for none; said once, before the first stranger's byte is read. */
     SESSION_HAS_GATE,
     SESSION_COUNTS,  /* @value: a counter; answered by a byte, not 0 if there is room */
     SESSION_DECIDED, /* the gate is about to be released; how long that takes is not its to say */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "broker/audit.h"
+#include "broker/children.h"
 #include "broker/gate.h"
 #include "broker/nursery.h"
 #include "broker/peer.h"
@@ -52,20 +53,24 @@ static void spare_pause(struct service *service) {
  * another. */
 void spawn_hear(struct service *service) {
     struct spare *spare = &service->spare;
-    struct session_message message;
-    ssize_t n;
+    struct session_message message = {.word = SESSION_BEGINS};
+    ssize_t n = sizeof(message);
 
     if (spare->control < 0 || spare->has_reported)
         return;
-    n = recv(spare->control, &message, sizeof(message), MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
+    while (n == sizeof(message) && message.word == SESSION_BEGINS) {
+        n = recv(spare->control, &message, sizeof(message), MSG_DONTWAIT);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (n == sizeof(message) && message.word == SESSION_BEGINS)
+            spare->pid = (pid_t)message.session;
+    }
     spare_unwatch(service);
     if (n == sizeof(message) && message.word == SESSION_HAS_GATE) {
-        spare->pid = (pid_t)message.session;
         spare->gate = (pid_t)message.value;
         spare->has_reported = true;
-    } else if (spare->pid == 0) { /* else it has died, of which spawn_look() hears */
+        children_have_news(service); /* either may have died before it was known to be one */
+    } else if (spare->pid == 0) {    /* else it has died, of which spawn_look() hears */
         spare_forget(service);
         spare_pause(service);
     }
@@ -73,7 +78,7 @@ void spawn_hear(struct service *service) {
 
 /*
  * Ends the spare session, which has had no client, if there is one, and its gate. One that has not
- * reported yet finds its channel closed, and ends; so does its gate.
+ * even begun finds its channel closed, and ends.
  */
 void spawn_drop(struct service *service) {
     pid_t pids[2];
@@ -192,17 +197,16 @@ static bool spare_is_good(const struct service *service) {
 }
 
 /* The kernel asks for a limit of processes where one is made, which is behind us: so it is asked
- * now. */
+ * now, for the lower of the caller's and the service's. */
 static int processes_check(const struct limits *limits) {
     const struct rlimit *theirs = &limits->all[RLIMIT_NPROC];
     struct rlimit own, lowered;
     int r;
 
-    /* To no less than theirs has the spare session been held, as the service has not more. */
     if (getrlimit(RLIMIT_NPROC, &own) < 0)
         return -errno;
     if (theirs->rlim_cur >= own.rlim_cur)
-        return 0;
+        return gate_check_limit();
     lowered = (struct rlimit){.rlim_cur = theirs->rlim_cur, .rlim_max = own.rlim_max};
     if (setrlimit(RLIMIT_NPROC, &lowered) < 0)
         return -errno;

@@ -12,15 +12,16 @@
 struct service;
 
 struct spare {
-    pid_t pid;         /* 0: it has been asked for, and has not reported */
+    pid_t pid;         /* 0: it has been asked for, and has not begun */
     int control;       /* -1: there is none */
-    bool has_reported; /* what it is, and what its gate is */
+    bool has_reported; /* what its gate is */
     pid_t gate;        /* 0: it has none */
     unsigned policy;   /* which one it has: service->policy_generation */
     int64_t made_at;   /* milliseconds of CLOCK_MONOTONIC */
 };
 
-enum { SPARE_PATIENCE_MS = 2000 }; /* so long it may take until it reports */
+/* So long it may take until it begins, and then, if it looks up names, until it reports. */
+enum { SPARE_BEGINS_MS = 2000, SPARE_REPORTS_MS = 60000 };
 
 #define SPARE_NULL                                                                                 \
     { .control = -1 }

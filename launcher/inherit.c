@@ -3,16 +3,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "launcher/signals.h"
-
-enum {
-    NUMBERS_MAX = 1 << 30
-}; /* no more than RLIMIT_NOFILE ever is: fs.nr_open (proc_sys_fs(5)) */
 
 /*
  * How many descriptors are open: a stat(2) tells since Linux 6.2, before that they are listed,
@@ -42,7 +39,7 @@ static int descriptors_count(size_t *np) {
 /* Of @n_open descriptors lists those that execve(2) would let through: not close-on-exec. */
 static void numbers_list(struct inheritance *inheritance, size_t n_open, size_t max) {
     inheritance->n_fds = 0;
-    for (int fd = 0; n_open > 0 && fd < NUMBERS_MAX; fd++) {
+    for (int fd = 0; n_open > 0 && fd < INT_MAX; fd++) {
         int flags = fcntl(fd, F_GETFD);
 
         n_open -= flags >= 0;

@@ -40,7 +40,7 @@ static void names_describe(char *text, size_t size, const struct options *option
  */
 static void message_denied(const char *names, const struct options *options,
                            const struct protocol_reply *reply, const sigset_t *mask) {
-    char nearest[256], rule[PROTOCOL_RULE_FILE_SIZE + 32] = "no rule gives it to you";
+    char nearest[512], rule[PROTOCOL_RULE_FILE_SIZE + 32] = "no rule gives it to you";
     bool is_known = policy_find_nearest(options, mask, nearest, sizeof(nearest)) == 0;
 
     if (reply->rule_line != 0)

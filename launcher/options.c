@@ -25,7 +25,7 @@ static const char help[] =
     "      --die-with-parent   kill COMMAND when utsrun or its parent ends\n"
     "      --status-fd FD      tell in JSON, a line each, that COMMAND runs, and how it ended\n"
     "  -v, --verbose           say which rule granted it\n"
-    "  -c, --check             only say whether the names would be given; exit 0, or 125 if not\n"
+    "  -c, --check             only say whether the policy gives the names; exit 0, or 125\n"
     "  -l, --list              show the rules of the policy that are for you\n"
     "  -h, --help              this text\n"
     "  -V, --version           the version\n"

@@ -64,6 +64,11 @@ static const char *way_choose(const struct options *options) {
     return options->via == VIA_SERVICE || access(path, W_OK) == 0 ? "service" : "direct";
 }
 
+/* A caller that ignores its children has them reaped by the kernel, before anybody asks. */
+static int children_watch(void) {
+    return signal(SIGCHLD, SIG_DFL) == SIG_ERR ? -errno : 0;
+}
+
 /*
  * Says in one line whether the names of @options would be given, by which rule or why not. Returns
  * the exit status for it.
@@ -77,7 +82,7 @@ int policy_check(const struct options *options) {
     words_add(&words, "--self", "--brief");
     words_add(&words, "--via", way_choose(options));
     words_add_names(&words, options);
-    pid = fork();
+    pid = children_watch() < 0 ? -1 : fork();
     if (pid == 0)
         utspolicy_execute(&words);
     if (pid < 0 || waitpid(pid, &status, 0) != pid) {
@@ -116,8 +121,10 @@ static bool line_read(int fd, char *text, size_t size) {
         int64_t left = until - now_ms();
         ssize_t n;
 
-        if (left <= 0 || poll(&ready, 1, (int)left) != 1)
+        if (left <= 0 || (poll(&ready, 1, (int)left) != 1 && errno != EINTR))
             return false;
+        if (ready.revents == 0)
+            continue;
         n = read(fd, text + length, size - length);
         if (n <= 0)
             break;
@@ -144,7 +151,7 @@ int policy_find_nearest(const struct options *options, const sigset_t *mask, cha
     words_add(&words, "utspolicy", "explain");
     words_add(&words, "--self", "--nearest");
     words_add_names(&words, options);
-    if (pipe2(ends, O_CLOEXEC) < 0)
+    if (children_watch() < 0 || pipe2(ends, O_CLOEXEC) < 0)
         return -ENOENT;
     pid = fork();
     if (pid == 0)

@@ -1,6 +1,7 @@
 #include "launcher/status.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -44,8 +45,10 @@ static void text_add_string(struct text *text, const char *key, const char *valu
 
 /* In one piece. Who does not read, or is gone, does without: the command runs all the same. */
 static void text_send(struct text *text, const struct options *options) {
+    struct pollfd room = {.fd = options->status_fd, .events = POLLOUT};
+
     text_add(text, "}\n");
-    if (write(options->status_fd, text->bytes, text->length) < 0)
+    if (poll(&room, 1, 0) != 1 || write(options->status_fd, text->bytes, text->length) < 0)
         return;
 }
 

@@ -143,10 +143,33 @@ static void no_limit_sends_the_directory_away(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
+/* Nobody asks: a session that is made ahead, and hangs, is not left behind when it is given up. */
+static void a_directory_that_hangs_keeps_no_service(void **state) {
+    char *const options[] = {"--idle-exit", "3", NULL};
+    struct test_service service;
+    int status;
+
+    (void)state;
+    policy_write("10-test.conf", "permit group hanging hostname a");
+    service_start(&service, USER_WITHOUT_NAME, "/tmp/test-nss-hanging/socket", options);
+    for (int i = 0; i < 600; i++) {
+        if (waitpid(service.pid, &status, WNOHANG) == service.pid)
+            break;
+        if (harness_count_processes(USER_WITHOUT_NAME->uid) > 4 * SERVICE_PROCESSES)
+            fail_msg("%zu processes", harness_count_processes(USER_WITHOUT_NAME->uid));
+        usleep(10000);
+        assert_true(i < 599);
+    }
+    assert_int_equal(status, 0);
+    close(service.listen_fd);
+    policy_write("10-test.conf", policy);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_directory_is_asked),
     cmocka_unit_test(no_variable_sends_the_directory_away),
     cmocka_unit_test(no_limit_sends_the_directory_away),
+    cmocka_unit_test(a_directory_that_hangs_keeps_no_service),
 };
 
 TEST_MAIN_AS_ROOT(tests, set_up, harness_tear_down)

@@ -153,6 +153,31 @@ static void a_reader_that_is_gone_changes_nothing(void **state) {
     assert_string_equal(result.output, "ran\n");
 }
 
+/* Nor does one that does not read. */
+static void a_reader_that_does_not_read_changes_nothing(void **state) {
+    static struct result result;
+    const struct run run = {
+        .user = USER_WITHOUT_NAME,
+        .argv = {UTSRUN_PATH, "--status-fd", "9", "-n", "x.test", "sh", "-c", "echo ran; exit 5"},
+        .set_up = give_status_fd};
+    char filling[4096] = {0};
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    while (write(ends[1], filling, sizeof(filling)) > 0)
+        ;
+    assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+    status_write_end = fcntl(ends[1], F_DUPFD_CLOEXEC, 300);
+    close(ends[1]);
+    (void)alarm(20); /* it would wait for ever */
+    harness_run(&run, &result);
+    (void)alarm(0);
+    close(status_write_end);
+    close(ends[0]);
+    harness_assert_exit(&result, 5);
+}
+
 static void a_descriptor_that_cannot_be_one_is_a_usage_error(void **state) {
     static char *const numbers[] = {"", "x", "-1", "2", "0", "8", "3x", "99999999999", " 9"};
 
@@ -339,6 +364,36 @@ static void what_may_be_had_is_said_without_a_command(void **state) {
     policy_clear();
 }
 
+static void ignore_children(void *context) {
+    (void)context;
+    (void)signal(SIGCHLD, SIG_IGN);
+}
+
+/* As daemons do, and what they start inherits it. */
+static void a_caller_that_ignores_its_children_is_told_as_well(void **state) {
+    static const struct {
+        char *arguments[6];
+        int code;
+        const char *output, *errors;
+    } cases[] = {{{"-c", "-n", "x.test"}, 0, "permitted: you", ""},
+                 {{"-c", "-n", "evil"}, 125, "denied: you", ""},
+                 {{"-n", "evil", "true"}, 125, "", "nearest that you may have: *.test"}};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        static struct result result;
+        struct run run = {
+            .user = USER_WITHOUT_NAME, .argv = {UTSRUN_PATH}, .set_up = ignore_children};
+
+        for (size_t j = 0; j < BASE_ARRAY_SIZE(cases[i].arguments); j++)
+            run.argv[j + 1] = cases[i].arguments[j];
+        harness_run(&run, &result);
+        harness_assert_exit(&result, cases[i].code);
+        assert_non_null(strstr(result.output, cases[i].output));
+        assert_non_null(strstr(result.errors, cases[i].errors));
+    }
+}
+
 /* Whoever cannot be told of rules is told why, with the place; the broker would refuse as well. */
 static void a_policy_that_cannot_be_used_is_said_to_be_so(void **state) {
     static const struct {
@@ -406,11 +461,13 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_command_has_not_the_descriptor),
     cmocka_unit_test(what_does_not_run_is_told_by_nothing),
     cmocka_unit_test(a_reader_that_is_gone_changes_nothing),
+    cmocka_unit_test(a_reader_that_does_not_read_changes_nothing),
     cmocka_unit_test(a_descriptor_that_cannot_be_one_is_a_usage_error),
     cmocka_unit_test(a_command_ends_with_its_launcher_if_asked_for),
     cmocka_unit_test(a_launcher_that_is_killed_early_leaves_no_command),
     cmocka_unit_test(what_may_be_had_is_said_without_a_command),
     cmocka_unit_test(a_policy_that_cannot_be_used_is_said_to_be_so),
+    cmocka_unit_test(a_caller_that_ignores_its_children_is_told_as_well),
     cmocka_unit_test(names_that_nobody_knows_are_warned_of),
     cmocka_unit_test(to_know_of_the_policy_runs_nothing),
 };
