@@ -124,12 +124,13 @@ static size_t keys_of_subjects(const struct policy *policy, const struct policy_
 
 static size_t keys_of_patterns(const struct policy *policy, const struct policy_rule *rule,
                                uint64_t *keys) {
-    const struct policy_pattern *pattern = &policy->patterns[rule->first_pattern];
+    const struct policy_pattern *pattern;
     size_t beginning, end, length, n = 0;
 
     keys[n++] = key_of(EVERYTHING, "", 0);
     if (rule->n_patterns == 0)
         return n;
+    pattern = &policy->patterns[rule->first_pattern];
     beginning = beginning_length(pattern->text);
     end = end_length(pattern->text);
     length = strlen(pattern->text);

@@ -1,0 +1,154 @@
+/*
+ * A host name, a domain name and a policy, separated by NUL. The policy is read, printed and read
+ * again, and what it decides is decided a second time, by a loop that does what the README says.
+ */
+
+#include "policy/decision.h"
+#include "policy/format.h"
+#include "policy/hidden.h"
+#include "policy/names.h"
+#include "policy/parser.h"
+#include "policy/print.h"
+#include "policy/suggest.h"
+#include "tests/fuzz/fuzz.h"
+
+static void note_error(void *context, const struct policy_error *error) {
+    MUST(error->line > 0 && error->column > 0 && error->message[0] != '\0');
+    *(unsigned *)context += 1;
+}
+
+static void fail_on_error(void *context, const struct policy_error *error) {
+    (void)context;
+    (void)fprintf(stderr, "%u:%u: %s\n", error->line, error->column, error->message);
+    abort();
+}
+
+static bool is_for(const struct policy *policy, const struct policy_rule *rule) {
+    for (size_t i = 0; i < rule->n_subjects; i++) {
+        const struct policy_subject *subject = &policy->subjects[rule->first_subject + i];
+
+        if (subject->id == (subject->kind == POLICY_USER ? 1000 : 2000))
+            return true;
+    }
+    return rule->is_any;
+}
+
+static bool has_names(const struct policy *policy) {
+    for (size_t i = 0; i < policy->n_subjects; i++)
+        if (!policy->subjects[i].is_id)
+            return true;
+    return false;
+}
+
+static bool gives(const struct policy *policy, const struct policy_rule *rule,
+                  enum policy_name_kind kind, const char *name) {
+    for (size_t i = 0; i < rule->n_patterns; i++) {
+        const struct policy_pattern *pattern = &policy->patterns[rule->first_pattern + i];
+        bool counts = strpbrk(pattern->text, "*?[") == NULL || rule->action == POLICY_DENY ||
+                      name_is_rfc1123(name);
+
+        if (pattern->kind == kind && counts && pattern_matches(pattern->text, name))
+            return true;
+    }
+    return false;
+}
+
+/* The first rule that matches, or NULL. */
+static const struct policy_rule *decide_slowly(const struct policy *policy, const char *host,
+                                               const char *domain) {
+    for (size_t i = 0; i < policy->n_rules; i++) {
+        const struct policy_rule *rule = &policy->rules[i];
+        bool has_host = host != NULL && gives(policy, rule, POLICY_HOSTNAME, host);
+        bool has_domain = domain != NULL && gives(policy, rule, POLICY_DOMAINNAME, domain);
+
+        if (!is_for(policy, rule))
+            continue;
+        if (rule->action == POLICY_DENY && (has_host || has_domain || rule->n_patterns == 0))
+            return rule;
+        if (rule->action == POLICY_PERMIT && (host == NULL || has_host) &&
+            (domain == NULL || has_domain))
+            return rule;
+    }
+    return NULL;
+}
+
+static void decisions_check(const struct policy *policy, const char *host, const char *domain) {
+    gid_t gids[] = {2000};
+    struct subject subject = {.uid = 1000, .gids = gids, .n_gids = 1};
+    CLEANUP_SELECTION struct selection selection = SELECTION_NULL;
+    const struct policy_rule *failed, *rule = decide_slowly(policy, host, domain);
+    const char *nearest[3];
+    struct decision decision;
+
+    MUST(selection_init(&selection, policy, &subject, &failed) == 0);
+    decision = selection_decide(&selection, host, domain);
+    if ((host != NULL && !name_is_printable(host)) ||
+        (domain != NULL && !name_is_printable(domain))) {
+        MUST(decision.verdict == DECISION_BAD_NAME);
+        return;
+    }
+    MUST((decision.verdict == DECISION_PERMITTED) ==
+         (rule != NULL && rule->action == POLICY_PERMIT));
+    MUST(decision.rule == rule);
+    (void)suggest_patterns(&selection, host != NULL ? POLICY_HOSTNAME : POLICY_DOMAINNAME,
+                           host != NULL ? host : domain, nearest, 3);
+}
+
+static bool is_same(const struct policy *a, const struct policy *b) {
+    if (a->n_rules != b->n_rules || a->n_subjects != b->n_subjects ||
+        a->n_patterns != b->n_patterns)
+        return false;
+    for (size_t i = 0; i < a->n_rules; i++)
+        if (a->rules[i].action != b->rules[i].action || a->rules[i].limit != b->rules[i].limit ||
+            a->rules[i].is_setuid != b->rules[i].is_setuid)
+            return false;
+    return true;
+}
+
+static void text_check(const struct policy *policy, const char *text) {
+    CLEANUP_POLICY struct policy again = POLICY_NULL, formatted = POLICY_NULL;
+    CLEANUP_FREE char *printed = NULL, *layout = NULL;
+    size_t printed_size = 0, layout_size = 0;
+    FILE *out = open_memstream(&printed, &printed_size);
+
+    MUST(out != NULL);
+    for (size_t i = 0; i < policy->n_rules; i++) {
+        print_rule(out, policy, &policy->rules[i]);
+        (void)fputc('\n', out);
+    }
+    MUST(fclose(out) == 0);
+    MUST(policy_parse(&again, "printed", printed, printed_size, fail_on_error, NULL) == 0);
+    MUST(is_same(policy, &again));
+    out = open_memstream(&layout, &layout_size);
+    MUST(out != NULL);
+    MUST(format_text(out, "x", text, strlen(text), fail_on_error, NULL) == 0);
+    MUST(fclose(out) == 0);
+    MUST(policy_parse(&formatted, "formatted", layout, layout_size, fail_on_error, NULL) == 0);
+    MUST(is_same(policy, &formatted));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+    struct input input = {bytes, bytes + size};
+    CLEANUP_FREE char *host = input_string(&input), *domain = input_string(&input),
+                      *text = input_string(&input);
+    CLEANUP_POLICY struct policy policy = POLICY_NULL;
+    CLEANUP_FREE const struct policy_rule **hidden_by = NULL;
+    unsigned n_errors = 0;
+    int r = policy_parse(&policy, "fuzz", text, strlen(text), note_error, &n_errors);
+
+    MUST(r == 0 ? n_errors == 0 : r == POLICY_E_INVALID && n_errors > 0);
+    if (r != 0)
+        return 0;
+    text_check(&policy, text);
+    hidden_by = calloc(policy.n_rules + 1, sizeof(*hidden_by));
+    MUST(hidden_by != NULL && hidden_find_all(&policy, hidden_by) == 0);
+    if (has_names(&policy))
+        return 0;
+    if (host[0] != '\0')
+        decisions_check(&policy, host, NULL);
+    if (domain[0] != '\0')
+        decisions_check(&policy, NULL, domain);
+    if (host[0] != '\0' && domain[0] != '\0')
+        decisions_check(&policy, host, domain);
+    return 0;
+}
