@@ -15,7 +15,10 @@
 
 #include "utsbroker/base.h"
 
-/* Every call that a session makes behind filter_load(), and why. It allocates no memory there. */
+/*
+ * Every call that a session makes behind filter_load(), and why. It allocates no memory there. Of
+ * itself the kernel lets uretprobe and uprobe through, which are no use to anybody but its probes.
+ */
 static const int allowed_calls[] = {
     SCMP_SYS(recvmsg),    /* the request; what the gate reports */
     SCMP_SYS(sendmsg),    /* the verdict, the reply, the log line */
