@@ -150,8 +150,8 @@ static bool is_absence(int error) {
 
 /*
  * Connects to the log daemon's socket at @path, with SOCK_NONBLOCK in @flags for one that is not to
- * be waited for. Must be called before filter_load(). A daemon that
- * is not there stops nothing: audit_write() does nothing then.
+ * be waited for. Must be called before filter_load(). A daemon that is not there stops nothing:
+ * audit_write() does nothing then.
  *
  * Returns 0; a negative errno for any other failure, such as -EMFILE, that somebody could bring
  * about to have their grants missing from the log: the caller must refuse.

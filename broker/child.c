@@ -6,9 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Fills @child with the child @pid, and a pidfd that is the caller's. Returns 0 or a negative
- * errno.
- */
+/* Fills @child, with a pidfd that is the caller's. Returns 0 or a negative errno. */
 int child_init(struct child *child, pid_t pid) {
     *child = (struct child){.pid = pid, .pidfd = (int)syscall(SYS_pidfd_open, pid, 0)};
     return child->pidfd < 0 ? -errno : 0;

@@ -168,8 +168,7 @@ static _Noreturn void gate_run(const struct gate_setup *setup, int channel) {
  * Returns 0; -EAGAIN at the limit; another negative errno, -ENOSYS before Linux 5.3.
  */
 int gate_check_limit(void) {
-    /* Shares all that it can: what is not copied takes no time, such as a large descriptor table.
-     */
+    /* What is shared is not copied, which takes its time for a large table of descriptors. */
     struct clone_args arguments = {.flags = CLONE_NEWUTS | CLONE_VM | CLONE_VFORK | CLONE_FILES |
                                             CLONE_FS | CLONE_SIGHAND};
     /*

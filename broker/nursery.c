@@ -49,7 +49,7 @@ static void session_make(const struct service *service, const struct channel_fds
 
     if (syscall(SYS_clone3, &arguments, sizeof(arguments)) == 0) {
         const struct session_message message = {.word = SESSION_BEGINS,
-                                                .session = (uint32_t)getpid()};
+                                                .value = (uint32_t)getpid()};
 
         /* Before it looks up anybody, which may take for ever: so that it can be ended. */
         (void)prctl(PR_SET_NAME, session_name, 0, 0, 0);

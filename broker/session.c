@@ -110,9 +110,7 @@ static void session_limit_patience(struct session *session) {
         session_die(session, "limiting the wait", -errno);
 }
 
-/* Who made the channel (unix(7), SO_PEERCRED): the launcher, as long as it is the parent. 0:
- * nobody.
- */
+/* Who made the channel (unix(7), SO_PEERCRED): the launcher, as long as it is the parent. */
 static pid_t session_find_launcher(const struct session *session) {
     struct ucred credentials = {.pid = 0};
     socklen_t size = sizeof(credentials);

@@ -16,7 +16,7 @@ enum {
 
 /* What a session says to the service: fixed size, one record each; it says no more by closing. */
 enum session_word {
-    SESSION_BEGINS, /* @session: its own pid; one of the nursery's says so first of all */
+    SESSION_BEGINS, /* @value: its own pid; one of the nursery's says so first of all */
     /* @value: its pid, or 0 for none; said once, before the first stranger's byte is read. */
     SESSION_HAS_GATE,
     SESSION_COUNTS,  /* @value: a counter; answered by a byte, not 0 if there is room */
@@ -29,7 +29,6 @@ enum session_word {
 struct session_message {
     uint32_t word;
     uint32_t value;
-    uint32_t session;
 };
 
 /*

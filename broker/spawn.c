@@ -63,7 +63,7 @@ void spawn_hear(struct service *service) {
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (n == sizeof(message) && message.word == SESSION_BEGINS)
-            spare->pid = (pid_t)message.session;
+            spare->pid = (pid_t)message.value;
     }
     spare_unwatch(service);
     if (n == sizeof(message) && message.word == SESSION_HAS_GATE) {
@@ -256,7 +256,7 @@ static int spare_send(struct service *service, const struct session_client *clie
     return r;
 }
 
-/* One that has been asked for, and has not reported, comes too late for this client. */
+/* One that has been asked for, and has not begun, comes too late for this client. */
 static struct spare spare_put_aside(struct service *service) {
     struct spare asked = SPARE_NULL;
 

@@ -36,8 +36,7 @@ static void names_describe(char *text, size_t size, const struct options *option
                    domain ? "'" : "");
 }
 
-/* utspolicy, which can look up groups, knows what else there is; without it the default is named.
- */
+/* utspolicy, which can look up groups, knows what else there is; else the default is named. */
 static void message_denied(const char *names, const struct options *options,
                            const struct protocol_reply *reply, const sigset_t *mask) {
     char nearest[512], rule[PROTOCOL_RULE_FILE_SIZE + 32] = "no rule gives it to you";

@@ -160,8 +160,8 @@ int policy_find_nearest(const struct options *options, const sigset_t *mask, cha
     is_there = pid > 0 && line_read(ends[0], text, size);
     (void)close(ends[0]);
     if (pid > 0) {
-        (void)kill(pid,
-                   SIGKILL); /* it has said all, or takes too long; not reaped, so it is this */
+        /* It has said all, or takes too long. Not reaped yet, so the pid is its own. */
+        (void)kill(pid, SIGKILL);
         (void)waitpid(pid, NULL, 0);
     }
     return is_there ? 0 : -ENOENT;

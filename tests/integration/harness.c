@@ -192,6 +192,14 @@ void harness_assert_exit(const struct result *result, int code) {
                  result->output, result->errors);
 }
 
+/* Seconds of CLOCK_MONOTONIC. */
+double harness_now(void) {
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
 /* True as soon as @is_true is; false if it is not within ten seconds. */
 bool harness_wait_for(bool (*is_true)(void *context), void *context) {
     for (int i = 0; i < 1000; i++) {

@@ -48,6 +48,7 @@ void harness_run(const struct run *run, struct result *result);
 pid_t harness_start(const struct run *run, int *output_fdp, int *error_fdp);
 void harness_become(const struct user *user);
 void harness_assert_exit(const struct result *result, int code);
+double harness_now(void);
 bool harness_wait_for(bool (*is_true)(void *context), void *context);
 size_t harness_count_processes(uid_t uid);
 bool harness_is_service(void);

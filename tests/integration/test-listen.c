@@ -345,13 +345,6 @@ static void a_socket_of_its_own_is_the_users_alone_and_goes_with_it(void **state
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-static double now(void) {
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
 /* A client of the service at @path that has a command of @script and waits for its end. */
 static pid_t client_start(char *path, char *script) {
     const struct run run = {.user = USER_WITHOUT_NAME, .argv = {CLIENT_PATH, path, "run", script}};
@@ -409,13 +402,13 @@ static void without_anybody_and_anything_it_ends_by_itself(void **state) {
 
         snprintf(path, sizeof(path), "%s/%zu.sock", FOLDER, i);
         service_start(&services[i], USER_WITHOUT_NAME, path, options);
-        begins[i] = asks[i] = now();
+        begins[i] = asks[i] = harness_now();
         if (i == N - 1)
             forbid_processes(services[i].pid);
     }
-    for (double begin = now(); n_left > 0 && now() < begin + 8; usleep(20000)) {
+    for (double begin = harness_now(); n_left > 0 && harness_now() < begin + 8; usleep(20000)) {
         for (size_t i = 0; i < N; i++) {
-            double age = now() - begins[i];
+            double age = harness_now() - begins[i];
             pid_t client;
             int status;
 
@@ -426,9 +419,9 @@ static void without_anybody_and_anything_it_ends_by_itself(void **state) {
                     fail_msg("case %zu: ended after %.2f s, wait status 0x%x", i, age, status);
                 services[i].pid = 0;
                 n_left--;
-            } else if (cases[i].script != NULL && asks[i] <= now() && age < 2.5) {
+            } else if (cases[i].script != NULL && asks[i] <= harness_now() && age < 2.5) {
                 client = client_start(services[i].path, cases[i].script);
-                asks[i] = now() + cases[i].every;
+                asks[i] = harness_now() + cases[i].every;
                 if (i != 1) /* its command lives on */
                     assert_int_equal(waitpid(client, &status, 0), client);
             }
@@ -490,7 +483,7 @@ static void told_to_stop_it_ends_every_command_first(void **state) {
     for (size_t i = 0; i < N; i++)
         pids[i] = start_ready_command(cases[i].script, NULL, &command);
     usleep(200000); /* for the one that stops itself */
-    begin = now();
+    begin = harness_now();
     assert_int_equal(kill(service.pid, SIGTERM), 0);
     for (size_t i = 0; i < N; i++) {
         (void)kill(pids[i], SIGCONT); /* it stopped with its command */
@@ -498,12 +491,12 @@ static void told_to_stop_it_ends_every_command_first(void **state) {
         if (status != cases[i].status)
             fail_msg("%s: wait status 0x%x, not 0x%x", cases[i].script, status, cases[i].status);
         if (i < N - 1)
-            assert_true(now() < begin + 3);
+            assert_true(harness_now() < begin + 3);
     }
     assert_int_equal(waitpid(service.pid, &status, 0), service.pid);
     service.pid = 0;
     assert_int_equal(status, 0);
-    assert_true(now() > begin + 9 && now() < begin + 13);
+    assert_true(harness_now() > begin + 9 && harness_now() < begin + 13);
     close(service.listen_fd);
     unlink(service.path);
     harness_assert_nothing_left(USER_WITHOUT_NAME);

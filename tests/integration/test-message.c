@@ -93,13 +93,6 @@ static void every_refusal_is_one_line_with_what_why_and_what_now(void **state) {
     }
 }
 
-static double now(void) {
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
 /* What else may be had, utspolicy knows; one that says nothing sensible in time changes nothing. */
 static void who_is_denied_is_told_what_is_near(void **state) {
     static const char none[] = "forbids it; names under .test are free for all by "
@@ -122,14 +115,14 @@ static void who_is_denied_is_told_what_is_near(void **state) {
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
         static struct result result;
-        const double begin = now();
+        const double begin = harness_now();
 
         run_fake(cases[i].hostname, &result);
         harness_assert_exit(&result, 125);
         if (strstr(result.errors, cases[i].message) == NULL)
             fail_msg("%s: %s", cases[i].hostname, result.errors);
         assert_ptr_equal(strchr(result.errors, '\n'), result.errors + strlen(result.errors) - 1);
-        assert_true(now() < begin + 4);
+        assert_true(harness_now() < begin + 4);
     }
 }
 

@@ -160,22 +160,15 @@ static struct waiting next_session(void) {
     return waiting;
 }
 
-static double now(void) {
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
 static void assert_others_are_served(void) {
     static struct result result;
     const struct run run = {.user = USER_WITHOUT_NAME,
                             .argv = {UTSRUN_PATH, "--via", "service", "-n", "x.test", "true"}};
-    double begin = now();
+    double begin = harness_now();
 
     harness_run(&run, &result);
     harness_assert_exit(&result, 0);
-    assert_true(now() < begin + 1);
+    assert_true(harness_now() < begin + 1);
 }
 
 static size_t n_descriptors(pid_t pid) {
@@ -909,7 +902,7 @@ static void a_session_that_stands_still_is_ended(void **state) {
     const struct run run = {.user = USER_WITHOUT_NAME,
                             .argv = {UTSRUN_PATH, "--via", "service", "-n", "x.test", "true"}};
     struct waiting waiting = next_session();
-    double begin = now();
+    double begin = harness_now();
     int output, errors, status;
     pid_t pid;
 
@@ -917,14 +910,14 @@ static void a_session_that_stands_still_is_ended(void **state) {
     assert_int_equal(kill(waiting.session, SIGSTOP), 0);
     pid = harness_start(&run, &output, &errors);
     assert_true(harness_wait_for(somebody_is_served, NULL));
-    for (int i = 0; i < 12 || now() < begin + 13; i++) {
+    for (int i = 0; i < 12 || harness_now() < begin + 13; i++) {
         assert_others_are_served();
         assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
         usleep(i < 12 ? 0 : 500000);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 125 << 8);
-    assert_true(now() > begin + 14 && now() < begin + 18);
+    assert_true(harness_now() > begin + 14 && harness_now() < begin + 18);
     assert_string_equal(
         harness_read_line(errors),
         "utsrun: the service ended before it answered; try again, or use --via direct");

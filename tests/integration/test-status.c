@@ -21,6 +21,17 @@ static void give_status_fd(void *context) {
         _exit(99);
 }
 
+/* The next utsrun gets the writing end as 9: returns the reading end. */
+static int status_pipe_open(int flags) {
+    int ends[2];
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC | flags), 0);
+    status_write_end = fcntl(ends[1], F_DUPFD_CLOEXEC, 300); /* the harness closes those below */
+    assert_true(status_write_end >= 300);
+    close(ends[1]);
+    return ends[0];
+}
+
 /* Runs utsrun with --status-fd 9; what came there is in @status. */
 static const struct result *run_with_status(char *const arguments[], char *status, size_t size) {
     static struct result result;
@@ -29,18 +40,15 @@ static const struct result *run_with_status(char *const arguments[], char *statu
                       .set_up = give_status_fd};
     size_t length = 0;
     ssize_t n;
-    int ends[2];
+    int reader = status_pipe_open(0);
 
     for (size_t i = 0; arguments[i] != NULL; i++)
         run.argv[i + 3] = arguments[i];
-    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    status_write_end = fcntl(ends[1], F_DUPFD_CLOEXEC, 300); /* the harness closes those below */
-    close(ends[1]);
     harness_run(&run, &result);
     close(status_write_end);
-    while ((n = read(ends[0], status + length, size - 1 - length)) > 0)
+    while ((n = read(reader, status + length, size - 1 - length)) > 0)
         length += (size_t)n;
-    close(ends[0]);
+    close(reader);
     status[length] = '\0';
     return &result;
 }
@@ -140,13 +148,9 @@ static void a_reader_that_is_gone_changes_nothing(void **state) {
         .user = USER_WITHOUT_NAME,
         .argv = {UTSRUN_PATH, "--status-fd", "9", "-n", "x.test", "sh", "-c", "echo ran; exit 5"},
         .set_up = give_status_fd};
-    int ends[2];
 
     (void)state;
-    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    close(ends[0]);
-    status_write_end = fcntl(ends[1], F_DUPFD_CLOEXEC, 300); /* the harness closes those below */
-    close(ends[1]);
+    close(status_pipe_open(0));
     harness_run(&run, &result);
     close(status_write_end);
     harness_assert_exit(&result, 5);
@@ -161,20 +165,17 @@ static void a_reader_that_does_not_read_changes_nothing(void **state) {
         .argv = {UTSRUN_PATH, "--status-fd", "9", "-n", "x.test", "sh", "-c", "echo ran; exit 5"},
         .set_up = give_status_fd};
     char filling[4096] = {0};
-    int ends[2];
+    int reader = status_pipe_open(O_NONBLOCK);
 
     (void)state;
-    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
-    while (write(ends[1], filling, sizeof(filling)) > 0)
+    while (write(status_write_end, filling, sizeof(filling)) > 0)
         ;
-    assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
-    status_write_end = fcntl(ends[1], F_DUPFD_CLOEXEC, 300);
-    close(ends[1]);
+    assert_int_equal(fcntl(status_write_end, F_SETFL, 0), 0);
     (void)alarm(20); /* it would wait for ever */
     harness_run(&run, &result);
     (void)alarm(0);
     close(status_write_end);
-    close(ends[0]);
+    close(reader);
     harness_assert_exit(&result, 5);
 }
 
