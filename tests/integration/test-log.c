@@ -366,6 +366,33 @@ static void flood_the_log(int *floodp) {
         ;
 }
 
+/* What the log did not take is said again with the next request, not lost. */
+static void a_policy_error_that_the_log_did_not_take_comes_later(void **state) {
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "x.test", "true"}};
+    unsigned n_errors = 0;
+    const char *record;
+    int flood;
+
+    (void)state;
+    policy_write("10-test.conf", "other nonsense");
+    flood_the_log(&flood);
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 125);
+    close(flood);
+    while (next_record()[0] != '\0')
+        ;
+    for (int i = 0; i < 3; i++) {
+        harness_run(&run, &result);
+        harness_assert_exit(&result, 125);
+    }
+    while ((record = next_record())[0] != '\0')
+        n_errors += strstr(record, ": policy-error ") != NULL;
+    assert_int_equal(n_errors, 1);
+    policy_clear();
+}
+
 /* Anybody can flood a log: so a grant that it does not take is none. */
 static void what_a_log_daemon_does_not_take_is_not_given(void **state) {
     static struct result result;
@@ -466,6 +493,7 @@ static const struct CMUnitTest service_tests[] = {
     cmocka_unit_test(the_end_of_a_command_is_one_line),
     cmocka_unit_test(the_end_of_a_command_without_its_launcher_is_one_line),
     cmocka_unit_test(a_policy_error_is_logged_once_a_change),
+    cmocka_unit_test(a_policy_error_that_the_log_did_not_take_comes_later),
 };
 
 HARNESS_MAIN_OF_BOTH(tests, direct_tests, service_tests, set_up, harness_tear_down)
