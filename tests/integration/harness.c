@@ -310,6 +310,16 @@ static bool nothing_is_left(void *context) {
     return harness_count_processes(uid) == service_processes(uid);
 }
 
+/* Prints what there is of @uid: for a test that found too much or too little of it. */
+void harness_print_processes(uid_t uid) {
+    char command[128];
+
+    snprintf(command, sizeof(command), "ps -o pid,ppid,stat,wchan,etimes,comm,args -u %u >&2",
+             (unsigned)uid);
+    if (system(command) != 0)
+        print_error("ps cannot be had\n");
+}
+
 /*
  * Only for USER_WITHOUT_NAME: nothing but these tests ever runs as that uid; but its service stays,
  * with the session that it has made ahead.
@@ -318,8 +328,10 @@ static bool nothing_is_left(void *context) {
 void harness_assert_nothing_left(const struct user *user) {
     uid_t uid = user->uid;
 
-    if (!harness_wait_for(nothing_is_left, &uid))
-        fail_msg("%zu processes of uid %u are left", harness_count_processes(uid), uid);
+    if (harness_wait_for(nothing_is_left, &uid))
+        return;
+    harness_print_processes(uid);
+    fail_msg("%zu processes of uid %u are left", harness_count_processes(uid), uid);
 }
 
 /* Reads one line, without its end, to a static buffer; fails the test after ten seconds. */

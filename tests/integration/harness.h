@@ -51,6 +51,7 @@ void harness_assert_exit(const struct result *result, int code);
 double harness_now(void);
 bool harness_wait_for(bool (*is_true)(void *context), void *context);
 size_t harness_count_processes(uid_t uid);
+void harness_print_processes(uid_t uid);
 bool harness_is_service(void);
 int harness_repeats(int n);
 const char *harness_mode(void);

@@ -448,7 +448,10 @@ static void the_session_is_gone_once_the_command_runs(void **state) {
     struct running running = start_recorder(NULL);
 
     (void)state;
-    assert_true(harness_wait_for(command_is_the_services_child, &running));
+    if (!harness_wait_for(command_is_the_services_child, &running)) {
+        harness_print_processes(USER_WITHOUT_NAME->uid);
+        fail_msg("the command %d is not the only child", (int)running.command);
+    }
     end_recorder(&running);
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
