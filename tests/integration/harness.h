@@ -81,6 +81,7 @@ size_t children_of(pid_t pid, pid_t *pids, size_t max);
 void policy_write(const char *name, const char *text);
 void policy_clear(void);
 
+int harness_mount_dev(void);
 int harness_set_up(void **state);
 int harness_tear_down(void **state);
 

@@ -3,13 +3,10 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <syslog.h>
@@ -18,24 +15,6 @@
 #include "tests/integration/harness.h"
 
 static int daemon_fd = -1;
-
-static int mount_dev(void) {
-    static const struct {
-        const char *path;
-        unsigned major, minor;
-    } nodes[] = {
-        {"/dev/null", 1, 3}, {"/dev/zero", 1, 5}, {"/dev/full", 1, 7}, {"/dev/urandom", 1, 9}};
-    mode_t mask = umask(0);
-
-    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-        mount("tmpfs", "/dev", "tmpfs", 0, "mode=0755") < 0)
-        return -1;
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(nodes); i++)
-        if (mknod(nodes[i].path, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)) < 0)
-            return -1;
-    (void)umask(mask);
-    return 0;
-}
 
 static int listen_at_dev_log(void) {
     const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
@@ -48,7 +27,7 @@ static int listen_at_dev_log(void) {
 }
 
 static int set_up(void **state) {
-    return mount_dev() == 0 && listen_at_dev_log() == 0 ? harness_set_up(state) : -1;
+    return harness_mount_dev() == 0 && listen_at_dev_log() == 0 ? harness_set_up(state) : -1;
 }
 
 /* The next record, or "" if there is none. */
