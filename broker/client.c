@@ -192,9 +192,11 @@ static void client_settle(struct client *client) {
     if (client->is_granted && client->command.has_ended) {
         client_notify(client, client->command.wait_status);
         client_hang_up(client);
-        if (!client->is_end_logged)
-            service_log_end(client->service, client->command.pid, client->command.wait_status);
-        client->is_end_logged = true;
+    }
+    if (client->owes_end && client->command.has_ended &&
+        (client->is_granted || client->control < 0)) {
+        service_log_end(client->service, client->command.pid, client->command.wait_status);
+        client->owes_end = false;
     }
     if (client->control < 0 && !is_alive)
         client_free(client);
@@ -231,6 +233,10 @@ static int control_obey(struct client *client, const struct session_message *mes
         return client_count(client, message->value);
     case SESSION_DECIDED:
         client_list_move(client, &client->service->decided);
+        client->owes_end = true;
+        return 0;
+    case SESSION_FAILED:
+        client->owes_end = false;
         return 0;
     case SESSION_GRANTED:
         client->is_granted = true;

@@ -285,6 +285,7 @@ static void session_release_gate(struct session *session) {
                                                          : "in the gate: errno %d",
                    report.error);
     (void)session_log(session, AUDIT_FAILURE);
+    session_tell(session, SESSION_FAILED);
 }
 
 /*

@@ -20,7 +20,10 @@ enum session_word {
     /* @value: its pid, or 0 for none; said once, before the first stranger's byte is read. */
     SESSION_HAS_GATE,
     SESSION_COUNTS,  /* @value: a counter; answered by a byte, not 0 if there is room */
-    SESSION_DECIDED, /* the gate is about to be released; how long that takes is not its to say */
+    /* The grant is in the log and the gate about to be released; how long that takes is not the
+     * session's to say. */
+    SESSION_DECIDED,
+    SESSION_FAILED, /* nothing became of that, as the log says, too */
     /* The gate is the command now, or was killed on the way; the launcher knows. @value: 1 if the
      * command is not to live longer than the launcher. */
     SESSION_GRANTED,

@@ -26,6 +26,25 @@ static int listen_at_dev_log(void) {
     return chmod("/dev/log", 0666);
 }
 
+static bool is_quiet(void *context) {
+    (void)context;
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        ;
+    return harness_count_processes(USER_WITHOUT_NAME->uid) <=
+           (harness_is_service() ? SERVICE_PROCESSES : 0);
+}
+
+/* What comes late of an earlier test is not the next one's. */
+static int forget_records(void **state) {
+    char record[4096];
+
+    (void)state;
+    assert_true(harness_wait_for(is_quiet, NULL));
+    while (recv(daemon_fd, record, sizeof(record), MSG_DONTWAIT) >= 0)
+        ;
+    return 0;
+}
+
 static int set_up(void **state) {
     return harness_mount_dev() == 0 && listen_at_dev_log() == 0 ? harness_set_up(state) : -1;
 }
@@ -282,20 +301,53 @@ static void the_end_of_a_command_is_one_line(void **state) {
 }
 
 static void the_end_of_a_command_without_its_launcher_is_one_line(void **state) {
-    const struct run run = {
-        .user = USER_WITHOUT_NAME,
-        .argv = {UTSRUN_PATH, "-n", "x.test", "sh", "-c", "echo $$; exec sleep 0.3"}};
-    int output, errors, status, priority, command;
+    /* utsrun knows of the command once it says so. */
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {"/bin/sh", "-c",
+                                     "exec \"$0\" --status-fd 3 -n x.test sleep 0.3 3>&1",
+                                     UTSRUN_PATH}};
+    int output, errors, status, priority, command = 0;
     pid_t pid = harness_start(&run, &output, &errors);
 
     (void)state;
-    command = atoi(harness_read_line(output));
+    assert_int_equal(
+        sscanf(harness_read_line(output), "{\"event\":\"running\",\"pid\":%d", &command), 1);
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_memory_equal(record_text(next_record(), &priority), "grant ", 6);
     assert_end(USER_WITHOUT_NAME, command, "exit=0 signal=-");
     close(output);
     close(errors);
+}
+
+static bool spare_is_there(void *context) {
+    return service_children(harness_service_of(USER_WITHOUT_NAME)->pid, context, 2) == 2;
+}
+
+/* Its launcher ends between the grant and the reply: nobody is to have a command that nobody knows
+ * of, so it is ended. */
+static void the_end_of_a_command_that_nobody_was_told_of_is_one_line(void **state) {
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "x.test", "sleep", "60"}};
+    int output, errors, priority;
+    pid_t children[2], utsrun; /* the session that waits, and its gate */
+    const char *pid;
+
+    (void)state;
+    assert_true(harness_wait_for(spare_is_there, children));
+    assert_int_equal(kill(children[1], SIGSTOP), 0);
+    utsrun = harness_start(&run, &output, &errors);
+    pid = strstr(record_text(awaited_record(), &priority), " pid=");
+    assert_non_null(pid);
+    assert_int_equal(atoi(pid + strlen(" pid=")), children[1]);
+    assert_int_equal(kill(utsrun, SIGKILL), 0);
+    assert_int_equal(waitpid(utsrun, NULL, 0), utsrun);
+    assert_int_equal(kill(children[1], SIGCONT), 0);
+    assert_end(USER_WITHOUT_NAME, children[1], "exit=- signal=9");
+    close(output);
+    close(errors);
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+    assert_string_equal(next_record(), "");
 }
 
 /* However often it is asked for; another error is another line, and so is the same one again. */
@@ -457,22 +509,25 @@ static void no_limit_at_any_moment_keeps_a_grant_out_of_the_log(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(each_grant_and_each_refusal_is_one_line),
-    cmocka_unit_test(a_command_that_cannot_be_executed_is_a_grant_and_a_failure),
-    cmocka_unit_test(a_missing_log_daemon_stops_nothing),
-    cmocka_unit_test(what_a_log_daemon_does_not_take_is_not_given),
-    cmocka_unit_test(no_limit_at_any_moment_keeps_a_grant_out_of_the_log),
-    cmocka_unit_test(a_rule_of_the_other_way_is_a_refusal),
+    cmocka_unit_test_setup(each_grant_and_each_refusal_is_one_line, forget_records),
+    cmocka_unit_test_setup(a_command_that_cannot_be_executed_is_a_grant_and_a_failure,
+                           forget_records),
+    cmocka_unit_test_setup(a_missing_log_daemon_stops_nothing, forget_records),
+    cmocka_unit_test_setup(what_a_log_daemon_does_not_take_is_not_given, forget_records),
+    cmocka_unit_test_setup(no_limit_at_any_moment_keeps_a_grant_out_of_the_log, forget_records),
+    cmocka_unit_test_setup(a_rule_of_the_other_way_is_a_refusal, forget_records),
 };
 
 static const struct CMUnitTest direct_tests[] = {HARNESS_NO_TEST};
 
 static const struct CMUnitTest service_tests[] = {
-    cmocka_unit_test(a_confined_caller_is_a_refusal_with_its_names),
-    cmocka_unit_test(the_end_of_a_command_is_one_line),
-    cmocka_unit_test(the_end_of_a_command_without_its_launcher_is_one_line),
-    cmocka_unit_test(a_policy_error_is_logged_once_a_change),
-    cmocka_unit_test(a_policy_error_that_the_log_did_not_take_comes_later),
+    cmocka_unit_test_setup(a_confined_caller_is_a_refusal_with_its_names, forget_records),
+    cmocka_unit_test_setup(the_end_of_a_command_is_one_line, forget_records),
+    cmocka_unit_test_setup(the_end_of_a_command_without_its_launcher_is_one_line, forget_records),
+    cmocka_unit_test_setup(the_end_of_a_command_that_nobody_was_told_of_is_one_line,
+                           forget_records),
+    cmocka_unit_test_setup(a_policy_error_is_logged_once_a_change, forget_records),
+    cmocka_unit_test_setup(a_policy_error_that_the_log_did_not_take_comes_later, forget_records),
 };
 
 HARNESS_MAIN_OF_BOTH(tests, direct_tests, service_tests, set_up, harness_tear_down)
