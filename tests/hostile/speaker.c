@@ -24,6 +24,27 @@ void speaker_become(const struct user *user, unsigned seconds) {
     (void)alarm(seconds);
 }
 
+/*
+ * As broker_spawn(), for who wants to follow it from its beginning: it stands still before it is
+ * executed, until it is continued.
+ */
+static bool broker_fork_stopped(struct speaker *speaker) {
+    char *argv[] = {"utsbroker", "--session-fd", "3", NULL}, *environment[] = {NULL};
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return false;
+    speaker->broker = fork();
+    if (speaker->broker == 0) {
+        if ((ends[1] == 3 ? fcntl(3, F_SETFD, 0) : dup2(ends[1], 3)) >= 0 && raise(SIGSTOP) == 0)
+            (void)execve(BROKER_PATH, argv, environment);
+        _exit(203);
+    }
+    (void)close(ends[1]);
+    speaker->channel = ends[0];
+    return speaker->broker > 0;
+}
+
 static bool broker_spawn(struct speaker *speaker) {
     char *argv[] = {"utsbroker", "--session-fd", "3", NULL}, *environment[] = {NULL};
     posix_spawn_file_actions_t actions;
@@ -56,6 +77,13 @@ static bool service_connect(struct speaker *speaker, const struct user *user) {
 bool speaker_open(struct speaker *speaker, const struct user *user) {
     *speaker = (struct speaker){.channel = -1};
     return harness_is_service() ? service_connect(speaker, user) : broker_spawn(speaker);
+}
+
+/* The same, but a broker of this process's stands still before its program begins: a tracer has it
+ * from its first moment on. */
+bool speaker_open_stopped(struct speaker *speaker, const struct user *user) {
+    *speaker = (struct speaker){.channel = -1};
+    return harness_is_service() ? service_connect(speaker, user) : broker_fork_stopped(speaker);
 }
 
 /* The status of the reply; PROTOCOL_STATUS_COUNT if the connection ended without one. */

@@ -25,6 +25,7 @@ struct speaker_fds {
 
 void speaker_become(const struct user *user, unsigned seconds);
 bool speaker_open(struct speaker *speaker, const struct user *user);
+bool speaker_open_stopped(struct speaker *speaker, const struct user *user);
 enum protocol_status speaker_hear(const struct speaker *speaker);
 bool speaker_close(struct speaker *speaker);
 struct protocol_request speaker_request(const char *hostname);

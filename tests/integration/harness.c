@@ -237,6 +237,41 @@ bool harness_wait_for(bool (*is_true)(void *context), void *context) {
     return false;
 }
 
+/* The letter of proc(5) for what @pid does: "T" for stopped, "Z" for a zombie; "-" for none there.
+ */
+char harness_process_state(pid_t pid) {
+    char path[64], text[512] = "";
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    file = fopen(path, "re");
+    if (file != NULL) {
+        (void)!fgets(text, sizeof(text), file);
+        fclose(file);
+    }
+    return strrchr(text, ')') != NULL ? strrchr(text, ')')[2] : '-';
+}
+
+/* What /proc/PID/status says of @key (proc(5)), in a static buffer; "" for nothing. */
+const char *harness_status_line(pid_t pid, const char *key) {
+    static char line[256];
+    char path[64];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    file = fopen(path, "re");
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strncmp(line, key, strlen(key)) == 0) {
+            fclose(file);
+            return line + strlen(key) + 2;
+        }
+    }
+    fclose(file);
+    return "";
+}
+
 /* How many processes of @uid there are, zombies included. */
 size_t harness_count_processes(uid_t uid) {
     DIR *proc = opendir("/proc");

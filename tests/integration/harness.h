@@ -50,6 +50,8 @@ void harness_become(const struct user *user);
 void harness_assert_exit(const struct result *result, int code);
 double harness_now(void);
 bool harness_wait_for(bool (*is_true)(void *context), void *context);
+char harness_process_state(pid_t pid);
+const char *harness_status_line(pid_t pid, const char *key);
 size_t harness_count_processes(uid_t uid);
 void harness_print_processes(uid_t uid);
 bool harness_is_service(void);

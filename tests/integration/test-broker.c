@@ -307,29 +307,8 @@ static void a_request_that_comes_too_late_is_refused(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-/* Read from outside while the session waits for its request: the design's table of who holds what.
- */
-static const char *status_line(pid_t pid, const char *key) {
-    static char line[256];
-    char path[64];
-    FILE *file;
-
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    file = fopen(path, "re");
-    assert_non_null(file);
-    while (fgets(line, sizeof(line), file) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        if (strncmp(line, key, strlen(key)) == 0) {
-            fclose(file);
-            return line + strlen(key) + 2;
-        }
-    }
-    fclose(file);
-    return "";
-}
-
 static bool session_is_confined(void *context) {
-    return strcmp(status_line(*(const pid_t *)context, "Seccomp"), "2") == 0;
+    return strcmp(harness_status_line(*(const pid_t *)context, "Seccomp"), "2") == 0;
 }
 
 /*
@@ -387,6 +366,8 @@ static bool can_be_attached(pid_t pid) {
     return WEXITSTATUS(status) != 0;
 }
 
+/* Read from outside while the session waits for its request: the design's table of who holds what.
+ */
 static void each_process_holds_what_the_design_says(void **state) {
     static const char none[] = "0000000000000000", sys_admin[] = "0000000000200000";
     static const struct {
@@ -409,8 +390,8 @@ static void each_process_holds_what_the_design_says(void **state) {
     assert_true(harness_wait_for(session_is_confined, &broker.pid));
     gate = other_child_than(broker.pid);
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
-        assert_string_equal(status_line(broker.pid, cases[i].key), cases[i].session);
-        assert_string_equal(status_line(gate, cases[i].key), cases[i].gate);
+        assert_string_equal(harness_status_line(broker.pid, cases[i].key), cases[i].session);
+        assert_string_equal(harness_status_line(gate, cases[i].key), cases[i].gate);
     }
     assert_false(can_be_attached(broker.pid));
     assert_false(can_be_attached(gate));

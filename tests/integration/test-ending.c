@@ -153,25 +153,12 @@ static void ignored_signals_stay_ignored(void **state) {
     close(errors);
 }
 
-static char process_state(pid_t pid) {
-    char path[64], text[512] = "";
-    FILE *file;
-
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    file = fopen(path, "re");
-    if (file != NULL) {
-        (void)!fgets(text, sizeof(text), file);
-        fclose(file);
-    }
-    return strrchr(text, ')') != NULL ? strrchr(text, ')')[2] : '-';
-}
-
 static bool is_not_stopped(void *context) {
-    return process_state(*(const pid_t *)context) != 'T';
+    return harness_process_state(*(const pid_t *)context) != 'T';
 }
 
 static bool is_stopped(void *context) {
-    return process_state(*(const pid_t *)context) == 'T';
+    return harness_process_state(*(const pid_t *)context) == 'T';
 }
 
 /* Not SIGTSTP and its like: the test's process group is orphaned, where they stop nobody. */
@@ -196,7 +183,7 @@ static void a_stopped_command_stops_utsrun_and_both_continue(void **state) {
 }
 
 static bool is_dead(void *context) {
-    char process = process_state(*(const pid_t *)context);
+    char process = harness_process_state(*(const pid_t *)context);
 
     return process == 'Z' || process == '-';
 }

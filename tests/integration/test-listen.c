@@ -502,25 +502,6 @@ static void told_to_stop_it_ends_every_command_first(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-static const char *status_line(pid_t pid, const char *key) {
-    static char line[256];
-    char path[64];
-    FILE *file;
-
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    file = fopen(path, "re");
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        if (strncmp(line, key, strlen(key)) == 0 && line[strlen(key)] == ':') {
-            fclose(file);
-            return line + strlen(key) + 2;
-        }
-    }
-    if (file != NULL)
-        fclose(file);
-    return "";
-}
-
 /* A command lives, and a session waits for the next client, behind its filter, with its gate. */
 struct processes {
     pid_t service, nursery, session, gate, command;
@@ -534,7 +515,7 @@ static bool all_are_there(void *context) {
     all->nursery = service_nursery(all->service);
     all->session = all->gate = 0;
     for (size_t i = 0; i < n; i++) {
-        if (strcmp(status_line(children[i], "Seccomp"), "2") == 0)
+        if (strcmp(harness_status_line(children[i], "Seccomp"), "2") == 0)
             all->session = children[i];
         else if (children[i] != all->command)
             all->gate = children[i];
@@ -621,9 +602,9 @@ static void assert_table_holds(const struct processes *all) {
                     {"command", cases[i].command, all->command}};
 
         for (size_t j = 0; j < BASE_ARRAY_SIZE(each); j++)
-            if (strcmp(status_line(each[j].pid, cases[i].key), each[j].expected) != 0)
+            if (strcmp(harness_status_line(each[j].pid, cases[i].key), each[j].expected) != 0)
                 fail_msg("%s of the %s: %s", cases[i].key, each[j].who,
-                         status_line(each[j].pid, cases[i].key));
+                         harness_status_line(each[j].pid, cases[i].key));
     }
 }
 
