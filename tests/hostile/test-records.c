@@ -148,11 +148,12 @@ static unsigned tally_print(const char *what) {
 
     for (size_t i = 0; i <= PROTOCOL_STATUS_COUNT; i++)
         n += tally->of[i];
-    print_message("%s: %u records in %s mode: %u denied, %u malformed, %u of another version, "
-                  "%u bad names, %u without a reply; wrong outcomes %u\n",
-                  what, n, harness_mode(), tally->of[PROTOCOL_DENIED],
-                  tally->of[PROTOCOL_BAD_REQUEST], tally->of[PROTOCOL_BAD_VERSION],
-                  tally->of[PROTOCOL_BAD_NAME], tally->of[PROTOCOL_STATUS_COUNT], tally->wrong);
+    print_message(
+        "tried: %s: %u records in %s mode: %u denied, %u malformed, %u of another version, "
+        "%u bad names, %u without a reply; wrong outcomes %u\n",
+        what, n, harness_mode(), tally->of[PROTOCOL_DENIED], tally->of[PROTOCOL_BAD_REQUEST],
+        tally->of[PROTOCOL_BAD_VERSION], tally->of[PROTOCOL_BAD_NAME],
+        tally->of[PROTOCOL_STATUS_COUNT], tally->wrong);
     assert_int_equal(tally->wrong, 0);
     return n;
 }

@@ -152,7 +152,7 @@ static void exactly_the_list_survives_of_all_calls(void **state) {
                 fail_msg("call %ld: wait status 0x%x", bases[i] + number, status);
         }
     }
-    print_message("%u calls tried, %u survived\n", n_tried, n_survived);
+    print_message("tried: %u system calls behind the filter, %u survived\n", n_tried, n_survived);
 }
 
 /* no_new_privs comes first: without it an unprivileged process may load no filter. */
