@@ -295,6 +295,25 @@ static void the_command_differs_in_nothing_but_the_name(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
+/* The session's filter is inherited by who the session makes: the command was made before it.
+ * Inside of a container with a filter it has that, and no more. */
+static void the_command_has_no_filter(void **state) {
+    static struct result outside, inside;
+    const struct run plain = {.user = USER_WITHOUT_NAME,
+                              .argv = {"/bin/grep", "Seccomp", "/proc/self/status"}};
+    const struct run run = {
+        .user = USER_WITHOUT_NAME,
+        .argv = {UTSRUN_PATH, "-n", "x.test", "/bin/grep", "Seccomp", "/proc/self/status"}};
+
+    (void)state;
+    harness_run(&plain, &outside);
+    harness_assert_exit(&outside, 0);
+    assert_non_null(strstr(outside.output, "Seccomp_filters:")); /* Linux 5.9 */
+    harness_run(&run, &inside);
+    harness_assert_exit(&inside, 0);
+    assert_string_equal(inside.output, outside.output);
+}
+
 /* A session leader's command is in its session, and in its process group. */
 static void session_and_process_group_are_the_callers(void **state) {
     static struct report inside;
@@ -659,6 +678,7 @@ static const struct CMUnitTest tests[] = {
 };
 
 static const struct CMUnitTest direct_tests[] = {
+    cmocka_unit_test(the_command_has_no_filter),
     cmocka_unit_test(session_and_process_group_are_the_callers),
 };
 
