@@ -1,4 +1,5 @@
-/* Names, and patterns and how they match: any bytes, of any length that the policy's files allow. */
+/* Names, and patterns and how they match: any bytes, of any length that the policy's files allow.
+ */
 
 #include <stddef.h>
 #include <string.h>
