@@ -4,10 +4,10 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "policy/loader.h"
 #include "tests/proof/proof.h"
 
-/* A pattern is a word of a file, and no longer than that (LOADER_FILE_SIZE_MAX); its NUL follows.
- */
+/* A pattern is a word of a file, and no longer than that; its NUL follows. */
 #define PATTERN_LENGTH (4 << 20)
 static char the_pattern[PATTERN_LENGTH + 1];
 
@@ -28,6 +28,7 @@ static char *strpbrk_model(const char *string, const char *accepted) {
 #include "policy/names.c"
 
 _Static_assert(sizeof(the_name) == NAME_LENGTH_MAX + 1, "a name, and its NUL");
+_Static_assert(PATTERN_LENGTH == LOADER_FILE_SIZE_MAX, "a file of one word");
 
 /* Without a NUL too: what is no name by its length is not read to its end. */
 static void names_prove(void) {
