@@ -64,12 +64,13 @@ static bool descriptors_are_good(const int32_t *descriptors, size_t n) {
  */
 int launch_parse(struct launch *launch, char *bytes, size_t size) {
     struct launch parsed = LAUNCH_NULL;
-    char *at = bytes + sizeof(parsed.header);
     const char *end = bytes + size;
+    char *at;
 
     if (size < sizeof(parsed.header) || size > LAUNCH_SIZE_MAX)
         return -EBADMSG;
     memcpy(&parsed.header, bytes, sizeof(parsed.header));
+    at = bytes + sizeof(parsed.header);
     if (!header_is_good(&parsed.header, size) ||
         parsed.header.n_descriptors > (size_t)(end - at) / sizeof(int32_t))
         return -EBADMSG;
