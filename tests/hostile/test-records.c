@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "tests/hostile/chance.h"
 #include "tests/hostile/speaker.h"
 #include "utsbroker/channel.h"
 
@@ -36,12 +37,6 @@ static struct {
     unsigned of[PROTOCOL_STATUS_COUNT + 1];
     unsigned wrong;
 } * tally;
-
-static unsigned number_from(const char *variable, unsigned otherwise) {
-    const char *text = getenv(variable);
-
-    return text != NULL && atoi(text) > 0 ? (unsigned)atoi(text) : otherwise;
-}
 
 /* In a worker, which has no test to fail. */
 static void wrong(const char *problem, const struct record *record) {
@@ -110,27 +105,17 @@ static void as_user(void (*act)(unsigned worker), unsigned n_workers) {
     assert_int_equal(worst, 0);
 }
 
-static int n_descriptors(void) {
-    char command[128];
-    FILE *pipe;
-    int n = -1;
-
-    snprintf(command, sizeof(command), "ls /proc/%d/fd | wc -l",
-             (int)harness_service_of(USER_WITHOUT_NAME)->pid);
-    pipe = popen(command, "re");
-    assert_non_null(pipe);
-    assert_int_equal(fscanf(pipe, "%d", &n), 1);
-    pclose(pipe);
-    return n;
+static size_t n_descriptors(void) {
+    return harness_count_descriptors(harness_service_of(USER_WITHOUT_NAME)->pid);
 }
 
 static bool has_as_many_descriptors(void *context) {
-    return n_descriptors() == *(const int *)context;
+    return n_descriptors() == *(const size_t *)context;
 }
 
 /* What was there before is there afterwards: the service, with as many descriptors, and no more. */
 static void send_all(void (*act)(unsigned worker), unsigned n_workers) {
-    int before = 0;
+    size_t before = 0;
 
     memset(tally, 0, sizeof(*tally));
     if (harness_is_service()) {
@@ -140,7 +125,7 @@ static void send_all(void (*act)(unsigned worker), unsigned n_workers) {
     as_user(act, n_workers);
     harness_assert_nothing_left(USER_WITHOUT_NAME);
     if (harness_is_service() && !harness_wait_for(has_as_many_descriptors, &before))
-        fail_msg("the service has %d descriptors, %d before", n_descriptors(), before);
+        fail_msg("the service has %zu descriptors, %zu before", n_descriptors(), before);
 }
 
 static unsigned tally_print(const char *what) {
@@ -435,21 +420,9 @@ static void control_data_of_any_kind_is_refused(void **state) {
     assert_int_equal(tally_print("control data"), 49);
 }
 
-/* xorshift64: the same records for the same seed. */
-static uint64_t random_next(uint64_t *state) {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
-static size_t random_below(uint64_t *state, size_t limit) {
-    return (size_t)(random_next(state) % limit);
-}
-
 static void bytes_randomise(struct record *record, size_t from, uint64_t *random) {
     for (size_t i = from; i < record->size; i++)
-        record->bytes[i] = (unsigned char)random_next(random);
+        record->bytes[i] = (unsigned char)chance_next(random);
 }
 
 /* One in five each: nothing but chance; a good one with some bytes changed; one that is too short,
@@ -457,31 +430,31 @@ static void bytes_randomise(struct record *record, size_t from, uint64_t *random
  */
 static void record_randomise(struct record *record, const struct speaker_fds *fds,
                              uint64_t *random) {
-    size_t kind = random_below(random, 5);
+    size_t kind = chance_below(random, 5);
     uint32_t words[3];
 
     record_init(record, "by chance", kind == 4 ? PERMITTED : DENIED, fds);
     if (kind == 0 || kind == 2)
-        record->size = random_below(random, 2 * (size_t)REQUEST_SIZE + 1);
+        record->size = chance_below(random, 2 * (size_t)REQUEST_SIZE + 1);
     if (kind == 0)
-        bytes_randomise(record, random_below(random, 2) * sizeof(uint32_t), random);
+        bytes_randomise(record, chance_below(random, 2) * sizeof(uint32_t), random);
     if (kind == 1)
-        for (size_t n = 1 + random_below(random, 8); n > 0; n--)
-            record->bytes[random_below(random, REQUEST_SIZE)] = (unsigned char)random_next(random);
+        for (size_t n = 1 + chance_below(random, 8); n > 0; n--)
+            record->bytes[chance_below(random, REQUEST_SIZE)] = (unsigned char)chance_next(random);
     if (kind == 2)
         bytes_randomise(record, REQUEST_SIZE, random);
     if (kind == 3) {
         for (size_t i = 0; i < BASE_ARRAY_SIZE(words); i++)
-            words[i] = (uint32_t)random_below(random, 20);
-        memcpy(record->bytes + random_below(random, 2) * sizeof(words[0]), words,
+            words[i] = (uint32_t)chance_below(random, 20);
+        memcpy(record->bytes + chance_below(random, 2) * sizeof(words[0]), words,
                2 * sizeof(words[0]));
     }
-    if (kind == 4 || random_below(random, 4) == 0)
-        record->fds[0] = fds->kinds[1 + random_below(random, SPEAKER_KINDS - 1)].fd;
-    if (random_below(random, 4) == 0) {
-        record->n_fds = random_below(random, random_below(random, 16) == 0 ? 254 : 5);
+    if (kind == 4 || chance_below(random, 4) == 0)
+        record->fds[0] = fds->kinds[1 + chance_below(random, SPEAKER_KINDS - 1)].fd;
+    if (chance_below(random, 4) == 0) {
+        record->n_fds = chance_below(random, chance_below(random, 16) == 0 ? 254 : 5);
         for (size_t i = 2; i < record->n_fds; i++)
-            record->fds[i] = fds->kinds[random_below(random, SPEAKER_KINDS)].fd;
+            record->fds[i] = fds->kinds[chance_below(random, SPEAKER_KINDS)].fd;
     }
 }
 

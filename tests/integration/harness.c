@@ -303,6 +303,21 @@ size_t harness_count_processes(uid_t uid) {
     return n;
 }
 
+/* How many descriptors @pid has open. */
+size_t harness_count_descriptors(pid_t pid) {
+    char path[64];
+    DIR *folder;
+    size_t n = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+    folder = opendir(path);
+    assert_non_null(folder);
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
+        n += entry->d_name[0] != '.';
+    closedir(folder);
+    return n;
+}
+
 /* The pids of the children of @pid, as the kernel lists them: in the order in which they were made.
  */
 size_t children_of(pid_t pid, pid_t *pids, size_t max) {

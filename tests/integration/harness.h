@@ -54,6 +54,7 @@ char harness_process_state(pid_t pid);
 const char *harness_status_line(pid_t pid, const char *key);
 size_t harness_count_processes(uid_t uid);
 void harness_print_processes(uid_t uid);
+size_t harness_count_descriptors(pid_t pid);
 bool harness_is_service(void);
 int harness_repeats(int n);
 const char *harness_mode(void);

@@ -5,6 +5,7 @@
  */
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
@@ -122,6 +123,18 @@ static int leave_an_orphan(void) {
     return 0;
 }
 
+/* 42: it has that host name, and no right to another, nor to any more than that. Says nothing, and
+ * has soon said it. */
+static int be_named(const char *name) {
+    struct utsname names;
+
+    if (uname(&names) < 0 || strcmp(names.nodename, name) != 0)
+        return 1;
+    if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+        return 2;
+    return sethostname("other", 5) < 0 && errno == EPERM ? 42 : 3;
+}
+
 int main(int argc, char **argv, char **environment) {
     struct utsname names;
     char cwd[4096] = "";
@@ -133,6 +146,8 @@ int main(int argc, char **argv, char **environment) {
         return sethostname("other", 5) == 0 ? 0 : 1;
     if (strcmp(argv[1], "setdomainname") == 0)
         return setdomainname("other", 5) == 0 ? 0 : 1;
+    if (argc == 3 && strcmp(argv[1], "be-named") == 0)
+        return be_named(argv[2]);
     if (strcmp(argv[1], "have-me-traced") == 0)
         return have_me_traced();
     if (strcmp(argv[1], "leave-an-orphan") == 0)
