@@ -82,6 +82,7 @@ static void launch_start(struct launch *launch) {
     snprintf(launch->name, sizeof(launch->name), "soak-%u.test", n_launched++);
     assert_int_equal(ftruncate(launch->errors, 0), 0);
     assert_int_equal(lseek(launch->errors, 0, SEEK_SET), 0);
+    launch->wait_status = 0;
     launch->pid = fork();
     assert_true(launch->pid >= 0);
     if (launch->pid == 0)
@@ -106,8 +107,8 @@ static void launch_judge(const struct launch *launch, bool is_hostile) {
         tally.ran++;
     else if (!is_hostile)
         wrong(launch, "nobody was killed, and it did not run", errors);
-    else if (WIFSIGNALED(status) && errors[0] == '\0')
-        tally.ended_by_signal++;
+    else if (WIFSIGNALED(status) && (errors[0] == '\0' || is_one_line(errors)))
+        tally.ended_by_signal++; /* perhaps when it had said why it refuses */
     else if (WIFEXITED(status) && WEXITSTATUS(status) == 125 && is_one_line(errors))
         tally.refused++;
     else
@@ -252,6 +253,7 @@ static void soak(unsigned n_launches) {
     }
     for (unsigned i = 0; i < (n_launches + AT_ONCE - 1) / AT_ONCE; i++)
         batch_run(&batch, i % HOSTILE_ONE_IN == HOSTILE_ONE_IN - 1);
+    batch_run(&batch, false); /* the service has again what it had lost */
     for (size_t i = 0; i < AT_ONCE; i++)
         close(batch.launches[i].errors);
 }
@@ -279,18 +281,37 @@ static unsigned long memory_of(pid_t pid, const char *key) {
     return kilobytes;
 }
 
+/* What the service has of processes, and for a while of descriptors. */
+struct rest {
+    size_t n_descriptors;
+    unsigned n_looks;
+};
+
+static bool is_at_rest(void *context) {
+    pid_t service = harness_service_of(USER_WITHOUT_NAME)->pid;
+    size_t n = harness_count_descriptors(service);
+    struct rest *rest = context;
+
+    if (n != rest->n_descriptors || service_nursery(service) == 0)
+        *rest = (struct rest){.n_descriptors = n};
+    return ++rest->n_looks > 10;
+}
+
 /* When nothing is left of the launches. */
 static struct holdings holdings_now(void) {
+    struct rest rest = {.n_looks = 0};
     pid_t service;
 
     harness_assert_nothing_left(USER_WITHOUT_NAME);
     if (!harness_is_service())
         return (struct holdings){.n_descriptors = 0};
     service = harness_service_of(USER_WITHOUT_NAME)->pid;
+    assert_true(harness_wait_for(is_at_rest, &rest));
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
     return (struct holdings){.anonymous = memory_of(service, "Anonymous"),
                              .rss = memory_of(service, "Rss"),
                              .private_dirty = memory_of(service, "Private_Dirty"),
-                             .n_descriptors = harness_count_descriptors(service)};
+                             .n_descriptors = rest.n_descriptors};
 }
 
 static void tally_print(const struct holdings *before, const struct holdings *after) {
