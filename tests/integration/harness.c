@@ -505,10 +505,11 @@ static _Noreturn void be_service(const struct user *user, int listen_fd, const c
 
 /*
  * Starts a service for @user at @path, as systemd does by the units in packaging/, and waits until
- * it says that it is ready. @options, ended by NULL, are added; NULL: none.
+ * it says that it is ready. @options, ended by NULL, are added; NULL: none. Its process calls
+ * @enter, unless that is NULL, as root and before anything else.
  */
-void service_start(struct test_service *service, const struct user *user, const char *path,
-                   char *const options[]) {
+void service_start_in(struct test_service *service, const struct user *user, const char *path,
+                      char *const options[], void (*enter)(void *context), void *context) {
     char notify[64], text[16] = "";
     CLEANUP_FD int notify_fd = notify_listen(notify, sizeof(notify));
     struct pollfd ready = {.fd = notify_fd, .events = POLLIN};
@@ -516,11 +517,18 @@ void service_start(struct test_service *service, const struct user *user, const 
     *service = (struct test_service){.user = user, .listen_fd = listen_at(path, user)};
     snprintf(service->path, sizeof(service->path), "%s", path);
     service->pid = fork();
+    if (service->pid == 0 && enter != NULL)
+        enter(context);
     if (service->pid == 0)
         be_service(user, service->listen_fd, notify, options);
     if (poll(&ready, 1, 20000) != 1 || recv(notify_fd, text, sizeof(text) - 1, 0) <= 0)
         fail_msg("the service of uid %u does not start", (unsigned)user->uid);
     assert_string_equal(text, "READY=1");
+}
+
+void service_start(struct test_service *service, const struct user *user, const char *path,
+                   char *const options[]) {
+    service_start_in(service, user, path, options, NULL, NULL);
 }
 
 /* Tells the service to stop, and sees that it does, with status 0. */
