@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -53,7 +54,7 @@ static int send_request(const struct options *options, uint32_t closed, int chan
     /* A broker that is gone is spoken of when its reply is missing. */
     if (r == 0 || r == -EPIPE || r == -ECONNRESET)
         return 0;
-    message("the command could not be described to the broker: %s", strerror(-r));
+    message_failure("the command could not be described to the broker", -r, "try again");
     return r;
 }
 
@@ -80,8 +81,9 @@ static _Noreturn void broker_died(int wait_status) {
                  signal_number == SIGQUIT)
             supervise_end_like(wait_status);
         else
-            message("the broker was killed by signal %d (%s) before it answered; try again",
-                    signal_number, strsignal(signal_number));
+            message("the broker was killed by signal %d (%s) before it answered; try again%s",
+                    signal_number, strsignal(signal_number),
+                    signal_number == SIGKILL ? ", with more memory if there is too little" : "");
     } else {
         message("the broker ended with status %d before it answered; is " BROKER_PATH
                 " of the same version?",
@@ -126,7 +128,7 @@ static void await_reply(struct supervisor *supervisor, const struct direct *dire
     if (r == -EPIPE && ended == SUPERVISE_E_ENDED)
         broker_died(broker_status);
     if (r < 0) {
-        message("talking to the broker failed: %s", strerror(-r));
+        message_failure("talking to the broker failed", -r, "try again");
         _exit(EXIT_UTSRUN_FAILED);
     }
     /* Not before: the wait above is for its status, and nobody else may take that. */
@@ -145,7 +147,7 @@ static _Noreturn void supervise_command(struct supervisor *supervisor, pid_t com
         status_tell_end(options, status);
         supervise_end_like(status);
     }
-    message("waiting for the command failed: %s", strerror(-r));
+    message_failure("waiting for the command failed", -r, "it may live on");
     _exit(EXIT_UTSRUN_FAILED);
 }
 
@@ -158,13 +160,13 @@ static _Noreturn void run_direct(const struct options *options, uint32_t closed)
     if (r == 0)
         r = direct_start(&direct, &supervisor.original_mask);
     if (r < 0) {
-        message("the broker " BROKER_PATH " could not be started: %s%s", strerror(-r),
-                r == -ENOENT ? "; install utsbroker" : "");
+        message_failure("the broker " BROKER_PATH " could not be started", -r,
+                        r == -ENOENT ? "install utsbroker" : "try again");
         _exit(EXIT_UTSRUN_FAILED);
     }
     r = supervise_watch(&supervisor);
     if (r < 0)
-        message("signals could not be watched: %s", strerror(-r));
+        message_failure("signals could not be watched", -r, "try again");
     if (r == 0)
         r = send_request(options, closed, direct.channel);
     if (r < 0)
@@ -177,6 +179,22 @@ static _Noreturn void run_direct(const struct options *options, uint32_t closed)
         message("granted by %s:%u, direct, pid %d", reply.rule_file, reply.rule_line,
                 (int)reply.pid);
     supervise_command(&supervisor, reply.pid, options);
+}
+
+static _Noreturn void service_is_away(int error) {
+    char what[128], cure[128];
+
+    (void)snprintf(what, sizeof(what), "the service at " RUN_FOLDER "/%u.sock cannot be reached",
+                   (unsigned)getuid());
+    (void)snprintf(cure, sizeof(cure),
+                   "use --via direct, or ask your administrator to: systemctl enable --now "
+                   "utsbroker@%u.socket",
+                   (unsigned)getuid());
+    if (error == EAGAIN) /* it is there, and too busy */
+        message("%s: it does not answer; try again, or use --via direct", what);
+    else
+        message_failure(what, error, cure);
+    _exit(EXIT_UTSRUN_FAILED);
 }
 
 /*
@@ -194,10 +212,7 @@ static void try_service(const struct options *options, uint32_t closed) {
         service_run(options, closed, channel);
     if (options->via == VIA_AUTO && (r == -ENOENT || r == -ECONNREFUSED || r == -EACCES))
         return;
-    message("the service at " RUN_FOLDER "/%u.sock cannot be reached: %s; use --via direct, or ask "
-            "your administrator to: systemctl enable --now utsbroker@%u.socket",
-            (unsigned)getuid(), strerror(-r), (unsigned)getuid());
-    _exit(EXIT_UTSRUN_FAILED);
+    service_is_away(-r);
 }
 
 /* utsrun ends with its parent, and then the command with utsrun, whoever's child it is. */

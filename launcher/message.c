@@ -25,6 +25,38 @@ void message(const char *format, ...) {
     (void)fprintf(stderr, "utsrun: %s\n", text);
 }
 
+/* What to do where there is too little of something; NULL: it is not that. */
+static const char *shortage_hint(int error) {
+    switch (error) {
+    case EAGAIN:
+        return "too many processes: end some, or raise the limit (ulimit -u, a cgroup's pids.max)";
+    case EMFILE:
+    case ENFILE:
+        return "too many open files: close some, or raise the limit (ulimit -n)";
+    case ENOMEM:
+        return "not enough memory: end some processes, or raise the limit (ulimit -v, a cgroup's "
+               "memory.max)";
+    case EFBIG:
+        return "files may not be as large: raise the limit (ulimit -f)";
+    case E2BIG:
+        return "use fewer arguments, or a smaller environment";
+    case ETOOMANYREFS:
+        return "too many descriptors are on their way: try again, or raise the limit (ulimit -n)";
+    default:
+        return NULL;
+    }
+}
+
+/*
+ * Says that @what is so because of @error, an errno, and what to do: @otherwise, if it is not that
+ * there is too little of something.
+ */
+void message_failure(const char *what, int error, const char *otherwise) {
+    const char *hint = shortage_hint(error);
+
+    message("%s: %s; %s", what, strerror(error), hint != NULL ? hint : otherwise);
+}
+
 /* "host name 'a' and domain name 'b'", of the names in @names, or of all if it is none. */
 static void names_describe(char *text, size_t size, const struct options *options, unsigned names) {
     bool host = options->hostname != NULL && (names == 0 || (names & PROTOCOL_HOSTNAME) != 0);
@@ -96,27 +128,20 @@ static const char *confinement_describe(uint32_t confinement) {
 }
 
 static const char *kernel_hint(int error) {
-    switch (error) {
-    case ENOSYS:
+    const char *hint = shortage_hint(error);
+
+    if (error == ENOSYS)
         return "Linux 5.3 or newer is needed, and no sandbox that hides clone3";
-    case ENOSPC:
+    if (error == ENOSPC)
         return "too many UTS namespaces live: end some commands, or raise user.max_uts_namespaces";
-    case EAGAIN:
-        return "too many processes: end some, or raise the limit (ulimit -u)";
-    case EMFILE:
-    case ENFILE:
-        return "too many open files: close some, or raise the limit (ulimit -n)";
-    case ENOMEM:
-        return "not enough memory: end some processes, or raise the limit (ulimit -v)";
-    case ETOOMANYREFS:
-        return "too many descriptors are on their way; try again";
-    default:
-        return "the log of utsbroker says more";
-    }
+    return hint != NULL ? hint : "the log of utsbroker says more";
 }
 
 static int message_exec_failed(const struct options *options, int error) {
-    message("'%s' could not be executed: %s", options->command[0], strerror(error));
+    const char *hint = shortage_hint(error);
+
+    message("'%s' could not be executed: %s%s%s", options->command[0], strerror(error),
+            hint != NULL ? "; " : "", hint != NULL ? hint : "");
     return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE;
 }
 

@@ -14,5 +14,6 @@ enum {
 };
 
 __attribute__((format(printf, 1, 2))) void message(const char *format, ...);
+void message_failure(const char *what, int error, const char *otherwise);
 int message_refusal(const struct options *options, const struct protocol_reply *reply,
                     const sigset_t *mask);

@@ -124,9 +124,8 @@ static void request_ask(struct command *command, const struct options *options, 
         service_fail(command);
     }
     if (cwd < 0) {
-        message("the working directory cannot be given to the service: %s; go elsewhere, or use "
-                "--via direct",
-                strerror(-cwd));
+        message_failure("the working directory cannot be given to the service", -cwd,
+                        "go elsewhere, or use --via direct");
         service_fail(command);
     }
     if (r == 0)
@@ -135,7 +134,7 @@ static void request_ask(struct command *command, const struct options *options, 
         r = request_send(command, options, launch_fd, cwd, &inheritance);
     /* A service that is gone is spoken of when its reply is missing. */
     if (r < 0 && r != -EPIPE && r != -ECONNRESET) {
-        message("the command could not be described to the service: %s", strerror(-r));
+        message_failure("the command could not be described to the service", -r, "try again");
         service_fail(command);
     }
     terminal_close_slave(&command->terminal);
@@ -195,7 +194,7 @@ static void reply_take(struct command *command, const struct options *options) {
     if (r == -EPIPE)
         message("the service ended before it answered; try again, or use --via direct");
     else if (r < 0)
-        message("talking to the service failed: %s", strerror(-r));
+        message_failure("talking to the service failed", -r, "try again");
     if (r < 0)
         service_fail(command);
     if (reply.status != PROTOCOL_GRANTED) {
@@ -346,14 +345,16 @@ _Noreturn void service_run(const struct options *options, uint32_t closed_stdio,
     if (r == 0)
         r = terminal_open(&command.terminal);
     if (r < 0) {
-        message("a terminal for the command could not be made: %s", strerror(-r));
+        message_failure("a terminal for the command could not be made", -r,
+                        r == -ENOSPC ? "close some, raise kernel.pty.max, or use --via direct"
+                                     : "use --via direct");
         service_fail(&command);
     }
     request_ask(&command, options, closed_stdio);
     reply_take(&command, options);
     r = supervise_forward(&command.supervisor);
     if (r < 0) {
-        message("signals could not be watched: %s", strerror(-r));
+        message_failure("signals could not be watched", -r, "try again");
         service_fail(&command);
     }
     terminal_update_mode(&command.terminal);

@@ -63,7 +63,7 @@ static void every_refusal_is_one_line_with_what_why_and_what_now(void **state) {
          "refused by the kernel: No space left on device; too many UTS namespaces live: end some "
          "commands, or raise user.max_uts_namespaces"},
         {PROTOCOL_KERNEL_REFUSED, EAGAIN, 125,
-         "too many processes: end some, or raise the limit (ulimit -u)"},
+         "too many processes: end some, or raise the limit (ulimit -u, a cgroup's pids.max)"},
         {PROTOCOL_KERNEL_REFUSED, EMFILE, 125,
          "too many open files: close some, or raise the limit (ulimit -n)"},
         {PROTOCOL_KERNEL_REFUSED, ENOMEM, 125, "not enough memory: end some processes"},
@@ -76,7 +76,10 @@ static void every_refusal_is_one_line_with_what_why_and_what_now(void **state) {
         {PROTOCOL_EXEC_FAILED, EACCES, 126,
          "'the-command' could not be executed: Permission denied"},
         {PROTOCOL_EXEC_FAILED, E2BIG, 126,
-         "'the-command' could not be executed: Argument list too long"},
+         "'the-command' could not be executed: Argument list too long; use fewer arguments"},
+        {PROTOCOL_EXEC_FAILED, EAGAIN, 126,
+         "'the-command' could not be executed: Resource temporarily unavailable; too many "
+         "processes: end some"},
     };
 
     (void)state;
