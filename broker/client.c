@@ -103,15 +103,15 @@ static int child_watch(struct client *client, enum watch_kind kind, struct child
     return r < 0 ? r : client_watch(client, kind, child->pidfd, EPOLLIN);
 }
 
-/* No session can be had for it: nothing is read, and the launcher is told why. */
-static void client_refuse(struct client *client, int error) {
+/* No session can be had for it, or kept: the launcher is told why. */
+static void client_refuse(const struct client *client, int error) {
     const struct protocol_reply reply = {
         .version = PROTOCOL_VERSION, .status = PROTOCOL_KERNEL_REFUSED, .error = -error};
 
     (void)fprintf(stderr, "utsbroker: refusal: no session could be started: %s\n",
                   strerror(-error));
-    (void)send(client->connection, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL);
-    client_free(client);
+    if (client->connection >= 0)
+        (void)send(client->connection, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 /* From the session, before it has read a stranger's byte. Without a pidfd there is no command. */
@@ -170,8 +170,10 @@ void client_dispatch(struct client *client, bool is_late) {
     client_list_move(client, &client->service->undecided);
     client->deadline = service_now() + UNDECIDED_MS;
     r = session_start(client, is_late);
-    if (r < 0)
+    if (r < 0) {
         client_refuse(client, r);
+        client_free(client);
+    }
 }
 
 static void client_notify(struct client *client, int wait_status) {
@@ -264,9 +266,14 @@ static void control_is_closed(struct client *client) {
     }
 }
 
-/* Reads one message. False if there is none (any more). A session that speaks nonsense is ended. */
+/*
+ * Reads one message. False if there is none (any more). A session that speaks nonsense is ended,
+ * and one whose gate cannot be watched, which says nothing to its client then.
+ */
 static bool control_read(struct client *client) {
     struct session_message message;
+    bool had_reported = client->has_reported;
+    int r = -EBADMSG;
     ssize_t n = recv(client->control, &message, sizeof(message), MSG_DONTWAIT);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -275,8 +282,12 @@ static bool control_read(struct client *client) {
         control_is_closed(client);
         return false;
     }
-    if (n != sizeof(message) || control_obey(client, &message) < 0)
+    if (n == sizeof(message))
+        r = control_obey(client, &message);
+    if (r < 0)
         child_signal(&client->session, SIGKILL);
+    if (r < 0 && r != -EBADMSG && !had_reported)
+        client_refuse(client, r);
     return true;
 }
 

@@ -26,6 +26,14 @@
  * connected; that it lives when all is read means that it was the same process all the time.
  */
 
+/*
+ * What it means that something of the peer's could not be looked at. That there is too little of
+ * something here says nothing of the peer, and is told as it is.
+ */
+static int peer_failure(int error) {
+    return error == EMFILE || error == ENFILE || error == ENOMEM ? -error : PROTOCOL_UNREADABLE;
+}
+
 /* Of the process that connected, also if it has sent the connection on since. -ESRCH: it is gone.
  */
 static int peer_open_pidfd(int connection, pid_t pid) {
@@ -140,9 +148,10 @@ static bool line_says(const char *text, const char *key, size_t n, unsigned long
 static int peer_check_status(int folder, uid_t uid) {
     static const char *const keys[] = {"\nUid:", "\nNoNewPrivs:", "\nSeccomp:"};
     CLEANUP_FREE char *status = NULL;
+    int r = text_read_at(folder, "status", &status);
 
-    if (text_read_at(folder, "status", &status) < 0)
-        return PROTOCOL_UNREADABLE;
+    if (r < 0)
+        return peer_failure(-r);
     for (size_t i = 0; i < BASE_ARRAY_SIZE(keys); i++)
         if (strstr(status, keys[i]) == NULL)
             return PROTOCOL_UNREADABLE;
@@ -162,7 +171,7 @@ static int peer_check_status(int folder, uid_t uid) {
 static int peer_read_limits(pid_t pid, struct limits *limits) {
     for (int resource = 0; resource < RLIM_NLIMITS; resource++)
         if (prlimit(pid, (__rlimit_resource_t)resource, NULL, &limits->all[resource]) < 0)
-            return PROTOCOL_UNREADABLE;
+            return peer_failure(errno);
     /* If it cannot be asked, the process is gone, which its caller looks at. */
     limits->nice = getpriority(PRIO_PROCESS, (id_t)pid);
     return 0;
@@ -222,7 +231,7 @@ static int peer_check_namespaces(int pidfd, int folder, const struct peer_refere
         if (!ours->has_namespace[i])
             continue;
         if (namespace_stat(pidfd, folder, i, &theirs) < 0)
-            return PROTOCOL_UNREADABLE;
+            return peer_failure(errno);
         if (!is_same_inode(&ours->namespaces[i], &theirs))
             return PROTOCOL_OTHER_NAMESPACE;
     }
@@ -234,7 +243,7 @@ static int peer_check_root(int folder, const struct statx *ours) {
     struct statx theirs;
 
     if (statx(folder, "root", AT_STATX_DONT_SYNC, root_mask, &theirs) < 0)
-        return PROTOCOL_UNREADABLE;
+        return peer_failure(errno);
     if (ours->stx_dev_major != theirs.stx_dev_major ||
         ours->stx_dev_minor != theirs.stx_dev_minor || ours->stx_ino != theirs.stx_ino)
         return PROTOCOL_OTHER_ROOT;
@@ -272,7 +281,7 @@ int peer_examine(struct peer *peer, int connection, const struct subject *subjec
         return pidfd == -ESRCH ? PROTOCOL_GONE : pidfd;
     (void)snprintf(path, sizeof(path), "/proc/%d", (int)credentials.pid);
     folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    r = folder < 0 ? PROTOCOL_UNREADABLE : 0;
+    r = folder < 0 ? peer_failure(errno) : 0;
     if (r == 0)
         r = peer_check_groups(peer, connection, credentials.gid, subject);
     if (r == 0)
