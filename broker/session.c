@@ -152,6 +152,17 @@ static void session_report_gate(struct session *session) {
         session_die(session, "telling the service", r);
 }
 
+/*
+ * True if the service has given its client to this session, which then has to answer; from now on
+ * it gives it none (shutdown(2): its next send fails, and it has another session made).
+ */
+static bool session_has_client(const struct session_service *service) {
+    char byte;
+
+    (void)shutdown(service->control, SHUT_RD);
+    return recv(service->control, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 /* Step 4. Not even a gate is made for a request that is refused already. */
 static void session_open_gate(struct session *session) {
     const struct session_service *service = session->setup->service;
@@ -163,7 +174,7 @@ static void session_open_gate(struct session *session) {
         return;
     }
     r = session_make_gate(session);
-    if (r < 0 && service != NULL && service->is_ahead)
+    if (r < 0 && service != NULL && service->is_ahead && !session_has_client(service))
         _exit(SESSION_EXIT_REFUSED);
     if (service != NULL)
         session_report_gate(session);

@@ -50,7 +50,7 @@ struct session_client {
 /* What the service gives a session that it has forked. */
 struct session_service {
     int control;   /* a channel to the service; the session's own */
-    bool is_ahead; /* there is no client yet: a failure is not worth keeping for one */
+    bool is_ahead; /* made before there was a client: a failure is not worth keeping for one */
     const struct rulebook *rulebook;
     const size_t *counters; /* of the rulebook's rules, by their index */
 };
