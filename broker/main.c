@@ -169,7 +169,10 @@ static _Noreturn void run_service(const struct options *options, struct listener
     if (r == LISTENER_E_IN_USE)
         usage_fail("somebody listens at this path already");
     if (r < 0) {
-        (void)fprintf(stderr, "utsbroker: listening failed: %s\n", strerror(-r));
+        (void)fprintf(stderr, "utsbroker: listening at %s failed: %s%s\n",
+                      options->socket_path != NULL ? options->socket_path : "the socket passed",
+                      strerror(-r),
+                      r == -ENOSPC || r == -EDQUOT ? "; make room there, and start it again" : "");
         exit(125);
     }
     setup.listener = *listener;

@@ -238,13 +238,13 @@ static void what_is_not_its_own_stays_where_it_is(void **state) {
         const char *message;
     } cases[] = {
         {in_use, "somebody listens at this path already"},
-        {other_type, "listening failed: Address already in use"},
-        {stale, "listening failed: Address already in use"},
-        {file, "listening failed: Address already in use"},
-        {link, "listening failed: Address already in use"},
-        {folder, "listening failed: Address already in use"},
-        {missing, "listening failed: No such file or directory"},
-        {longest, "listening failed: File name too long"},
+        {other_type, " failed: Address already in use"},
+        {stale, " failed: Address already in use"},
+        {file, " failed: Address already in use"},
+        {link, " failed: Address already in use"},
+        {folder, " failed: Address already in use"},
+        {missing, " failed: No such file or directory"},
+        {longest, " failed: File name too long"},
     };
     static struct passed nothing = {NULL, "0", 0, false};
     CLEANUP_FD int used = bind_at(in_use, SOCK_SEQPACKET);

@@ -42,14 +42,14 @@ static void what_is_missing_to_start_is_told(void **state) {
         {"exec " BROKER_PATH " --idle-exit 5", 125, "say one of"},
         {"exec " BROKER_PATH " --listen --idle-exit -1", 125, "--idle-exit takes seconds"},
         {"exec " BROKER_PATH " --listen /no/such/folder/socket", 125,
-         "listening failed: No such file"},
+         " failed: No such file"},
         {"exec " BROKER_PATH " --listen /tmp/" /* more than unix(7) takes */
          "0123456789012345678901234567890123456789012345678901234567890123456789"
          "0123456789012345678901234567890123456789",
-         125, "listening failed: File name too long"},
+         125, " failed: File name too long"},
         {"install -o 54321 /dev/null " FOLDER "/file; exec " AS_SERVICE BROKER_PATH
          " --listen " FOLDER "/file",
-         125, "listening failed: Address already in use"},
+         125, " failed: Address already in use"},
         /* What no_new_privs makes of the file's capability: nothing. */
         {"exec setpriv --reuid 54321 --regid 54322 --clear-groups sh -c "
          "'exec setpriv --no-new-privs " BROKER_PATH " --listen " SOCKET "'",
