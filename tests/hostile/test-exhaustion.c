@@ -11,11 +11,15 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
+#include "tests/hostile/chance.h"
 #include "tests/hostile/confine.h"
 #include "tests/integration/harness.h"
+#include "utsbroker/channel.h"
 
 enum { NAMED = 42 /* the probe's status where all is as it should be */, REPEATS = 12 };
 
@@ -577,10 +581,110 @@ static void a_client_while_a_session_is_made(void **state) {
     tally_print("a client while a session is made");
 }
 
+static pid_t sender; /* 0: there is none */
+
+/* As many descriptors are on their way as one record carries, and nobody takes them. */
+static void send_many(void) {
+    int fds[CHANNEL_FDS_MAX], ends[2], ready[2];
+    char byte;
+
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    sender = fork();
+    assert_true(sender >= 0);
+    if (sender == 0) {
+        harness_become(USER);
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
+            socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+            _exit(203);
+        for (size_t i = 0; i < BASE_ARRAY_SIZE(fds); i++)
+            fds[i] = ends[0];
+        if (channel_send(ends[0], "", 1, fds, BASE_ARRAY_SIZE(fds)) < 0 ||
+            write(ready[1], "", 1) != 1)
+            _exit(203);
+        for (;;)
+            pause();
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+}
+
+static void send_no_more(void) {
+    if (sender <= 0)
+        return;
+    (void)kill(sender, SIGKILL);
+    (void)waitpid(sender, NULL, 0);
+    sender = 0;
+}
+
+/* The session that works for @utsrun, or is going to; 0: none is seen. */
+static pid_t session_of(pid_t utsrun, bool is_direct) {
+    pid_t pids[16];
+    size_t n = 0;
+
+    for (int i = 0; i < 1000 && n == 0; i++)
+        n = is_direct ? children_of(utsrun, pids, BASE_ARRAY_SIZE(pids))
+                      : service_children(service.pid, pids, BASE_ARRAY_SIZE(pids));
+    return n > 0 ? pids[0] : 0;
+}
+
+/* So much later the session may have no more on their way than there are. It may be gone by then.
+ */
+static void limit_later(pid_t session, long nanoseconds) {
+    const struct timespec pause = {.tv_nsec = nanoseconds};
+    const struct rlimit few = {100, 1024};
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        harness_become(USER);
+        (void)nanosleep(&pause, NULL);
+        if (session != 0)
+            (void)prlimit(session, RLIMIT_NOFILE, &few, NULL);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void ask_and_limit(char *way, uint64_t *chance) {
+    static struct result result;
+    const struct run run = {
+        .argv = {UTSRUN_PATH, "--via", way, "-n", "x.test", "--", PROBE_PATH, "be-named", "x.test"},
+        .set_up = become};
+    int output, errors;
+    pid_t pid = harness_start(&run, &output, &errors);
+
+    limit_later(session_of(pid, strcmp(way, "direct") == 0), (long)chance_below(chance, 2000000));
+    memset(&result, 0, sizeof(result));
+    assert_int_equal(waitpid(pid, &result.status, 0), pid);
+    assert_true(read(errors, result.errors, sizeof(result.errors) - 1) >= 0);
+    close(output);
+    close(errors);
+    tally.tried++;
+    assert_outcome(&result, has_run(&result) ? NULL : too_many_files);
+}
+
+/* A broker can be short of them when it has let the command go, and has yet to say so. */
+static void too_many_descriptors_on_their_way(void **state) {
+    uint64_t chance = 0x9e3779b97f4a7c15U;
+
+    (void)state;
+    start_service();
+    send_many();
+    for (size_t way = 0; way < BASE_ARRAY_SIZE(ways); way++)
+        for (unsigned i = 0; i < 100; i++)
+            ask_and_limit(ways[way], &chance);
+    assert_true(tally.refused > 0 && tally.ran > 0);
+    send_no_more();
+    assert_ran(ask("service", become, NULL));
+    end_service();
+    tally_print("descriptors on their way");
+}
+
 /* A case that failed does not make the next one fail. */
 static int tear_down_case(void **state) {
     (void)state;
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    send_no_more();
     if (service.pid != 0) {
         (void)kill(service.pid, SIGKILL);
         (void)waitpid(service.pid, NULL, 0);
@@ -616,6 +720,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_teardown(too_little_memory_in_a_cgroup, tear_down_case),
     cmocka_unit_test_teardown(too_few_descriptors_of_utsrun, tear_down_case),
     cmocka_unit_test_teardown(a_full_run_folder, tear_down_case),
+    cmocka_unit_test_teardown(too_many_descriptors_on_their_way, tear_down_case),
     cmocka_unit_test_teardown(too_few_descriptors_of_the_service, tear_down_case),
     cmocka_unit_test_teardown(a_client_while_a_session_is_made, tear_down_case),
 };
