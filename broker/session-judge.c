@@ -288,6 +288,26 @@ static void session_release_gate(struct session *session) {
     session_tell(session, SESSION_FAILED);
 }
 
+/* The launcher is there, but what is to be said to it does not get through. */
+static bool is_shortage(int error) {
+    return error < 0 && error != -EPIPE && error != -ECONNRESET;
+}
+
+/*
+ * Step 10. True if the launcher has been told that it was granted. A reply whose pidfd cannot be
+ * sent (unix(7), ETOOMANYREFS) is a refusal: whoever is the parent of the command ends it.
+ */
+static bool session_answer(struct session *session) {
+    int r = session_reply(session);
+
+    if (session->status == PROTOCOL_GRANTED && is_shortage(r)) {
+        session_refuse(session, PROTOCOL_KERNEL_REFUSED, -r, "telling the launcher: errno %d", -r);
+        (void)session_log(session, AUDIT_FAILURE);
+        r = session_reply(session);
+    }
+    return r == 0 && session->status == PROTOCOL_GRANTED;
+}
+
 /*
  * Steps 7 to 10: receives the request, decides, and does what was decided. Called behind the
  * filter; allocates and frees nothing. Returns true if the request was granted and the gate is, or
@@ -303,7 +323,7 @@ bool session_judge(struct session *session) {
             session_release_gate(session);
         else
             (void)session_log(session, AUDIT_REFUSAL);
-        is_granted = session_reply(session) == 0 && session->status == PROTOCOL_GRANTED;
+        is_granted = session_answer(session);
     }
     if (is_granted)
         session_tell(session, SESSION_GRANTED);

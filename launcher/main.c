@@ -172,6 +172,9 @@ static _Noreturn void run_direct(const struct options *options, uint32_t closed)
     if (r < 0)
         _exit(EXIT_UTSRUN_FAILED);
     await_reply(&supervisor, &direct, &reply);
+    /* The broker may have let the command go before it found that it cannot say so. */
+    if (reply.status == PROTOCOL_KERNEL_REFUSED)
+        end_stray_gate(&direct);
     if (reply.status != PROTOCOL_GRANTED)
         _exit(message_refusal(options, &reply, &supervisor.original_mask));
     status_tell_running(options, &reply, "direct");
