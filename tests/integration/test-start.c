@@ -41,8 +41,7 @@ static void what_is_missing_to_start_is_told(void **state) {
         {"exec " BROKER_PATH " --listen --session-fd 5", 125, "say one of"},
         {"exec " BROKER_PATH " --idle-exit 5", 125, "say one of"},
         {"exec " BROKER_PATH " --listen --idle-exit -1", 125, "--idle-exit takes seconds"},
-        {"exec " BROKER_PATH " --listen /no/such/folder/socket", 125,
-         " failed: No such file"},
+        {"exec " BROKER_PATH " --listen /no/such/folder/socket", 125, " failed: No such file"},
         {"exec " BROKER_PATH " --listen /tmp/" /* more than unix(7) takes */
          "0123456789012345678901234567890123456789012345678901234567890123456789"
          "0123456789012345678901234567890123456789",
