@@ -103,17 +103,6 @@ static int child_watch(struct client *client, enum watch_kind kind, struct child
     return r < 0 ? r : client_watch(client, kind, child->pidfd, EPOLLIN);
 }
 
-/* No session can be had for it, or kept: the launcher is told why. */
-static void client_refuse(const struct client *client, int error) {
-    const struct protocol_reply reply = {
-        .version = PROTOCOL_VERSION, .status = PROTOCOL_KERNEL_REFUSED, .error = -error};
-
-    (void)fprintf(stderr, "utsbroker: refusal: no session could be started: %s\n",
-                  strerror(-error));
-    if (client->connection >= 0)
-        (void)send(client->connection, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
 /* From the session, before it has read a stranger's byte. Without a pidfd there is no command. */
 static int client_take_command(struct client *client, uint32_t pid) {
     siginfo_t info;
@@ -171,17 +160,9 @@ void client_dispatch(struct client *client, bool is_late) {
     client->deadline = service_now() + UNDECIDED_MS;
     r = session_start(client, is_late);
     if (r < 0) {
-        client_refuse(client, r);
+        connection_refuse(client->connection, r);
         client_free(client);
     }
-}
-
-static void client_notify(struct client *client, int wait_status) {
-    const struct protocol_notice notice = {.version = PROTOCOL_VERSION, .wait_status = wait_status};
-
-    /* A launcher that does not read has the pidfd, too. */
-    if (client->connection >= 0)
-        (void)send(client->connection, &notice, sizeof(notice), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 /*
@@ -192,7 +173,7 @@ static void client_settle(struct client *client) {
     bool is_alive = client->command.pid != 0 && !client->command.has_ended;
 
     if (client->is_granted && client->command.has_ended) {
-        client_notify(client, client->command.wait_status);
+        connection_notify(client->connection, client->command.wait_status);
         client_hang_up(client);
     }
     if (client->owes_end && client->command.has_ended &&
@@ -287,7 +268,7 @@ static bool control_read(struct client *client) {
     if (r < 0)
         child_signal(&client->session, SIGKILL);
     if (r < 0 && r != -EBADMSG && !had_reported)
-        client_refuse(client, r);
+        connection_refuse(client->connection, r);
     return true;
 }
 
@@ -375,7 +356,7 @@ void client_note_stop(struct client *client, int signal_number) {
         return;
     }
     client->stop_signal = 0;
-    client_notify(client, W_STOPCODE(signal_number));
+    connection_notify(client->connection, W_STOPCODE(signal_number));
 }
 
 /*

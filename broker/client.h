@@ -44,8 +44,8 @@ struct client {
     bool has_reported;       /* what its gate is */
     bool is_granted;         /* and the launcher knows */
     bool dies_with_launcher; /* the command does */
-    bool owes_end; /* the log has the grant, and is to have the command's end */
-    bool is_counted; /* by @counter */
+    bool owes_end;           /* the log has the grant, and is to have the command's end */
+    bool is_counted;         /* by @counter */
     size_t counter;
     int stop_signal;  /* the command has stopped by it, and the launcher is yet to be told */
     int64_t deadline; /* silent, or undecided */

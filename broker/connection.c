@@ -3,12 +3,40 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "utsbroker/base.h"
+#include "utsbroker/protocol.h"
+
+/*
+ * Tells the launcher that no session could be had for it, or kept, for the negative errno @error. A
+ * @connection of -1 has hung up; one that cannot be written to is not waited for.
+ */
+void connection_refuse(int connection, int error) {
+    const struct protocol_reply reply = {
+        .version = PROTOCOL_VERSION, .status = PROTOCOL_KERNEL_REFUSED, .error = -error};
+
+    (void)fprintf(stderr, "utsbroker: refusal: no session could be started: %s\n",
+                  strerror(-error));
+    if (connection >= 0)
+        (void)send(connection, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/*
+ * Tells the launcher that its command has stopped or ended (wait(2)), if @connection is not -1. One
+ * that does not read has the pidfd, too.
+ */
+void connection_notify(int connection, int wait_status) {
+    const struct protocol_notice notice = {.version = PROTOCOL_VERSION, .wait_status = wait_status};
+
+    if (connection >= 0)
+        (void)send(connection, &notice, sizeof(notice), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
 
 /*
  * True if nothing is queued that nobody has read; nothing can be queued any more. Reads no byte:

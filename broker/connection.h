@@ -1,5 +1,8 @@
 #pragma once
 
-/* Closes a connection on which strangers may have left something. */
+/* What the service itself says to a launcher; and the end of a connection, on which strangers may
+ * have left something. */
 
+void connection_refuse(int connection, int error);
+void connection_notify(int connection, int wait_status);
 void connection_close(int *connectionp);

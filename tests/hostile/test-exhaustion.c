@@ -90,9 +90,10 @@ static void assert_outcome(const struct result *result, const char *cure) {
 }
 
 static void tally_print(const char *what) {
-    print_message("%s: %u requests: %u ran, %u were refused with a cure, %u killed by the kernel; "
-                  "wrong outcomes 0\n",
-                  what, tally.tried, tally.ran, tally.refused, tally.killed);
+    print_message(
+        "tried: %s: %u requests: %u ran, %u were refused with a cure, %u killed by the kernel; "
+        "wrong outcomes 0\n",
+        what, tally.tried, tally.ran, tally.refused, tally.killed);
     memset(&tally, 0, sizeof(tally));
 }
 

@@ -316,7 +316,7 @@ static struct holdings holdings_now(void) {
 
 static void tally_print(const struct holdings *before, const struct holdings *after) {
     print_message(
-        "%u launches in %s mode: %u ran, %u were refused, %u ended by a signal; %u signals "
+        "tried: %u launches in %s mode: %u ran, %u were refused, %u ended by a signal; %u signals "
         "to utsrun, %u to others; wrong outcomes %u\n",
         tally.launches, harness_mode(), tally.ran, tally.refused, tally.ended_by_signal,
         tally.killed_utsrun, tally.killed_others, tally.wrong);
