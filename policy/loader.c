@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "policy/file.h"
 #include "policy/parser.h"
 #include "utsbroker/base.h"
 
@@ -204,36 +205,21 @@ static const char *file_find_error(const struct stat *status) {
     return NULL;
 }
 
-static bool file_is_same(const struct stat *before, const struct stat *after) {
-    return before->st_size == after->st_size && before->st_mtim.tv_sec == after->st_mtim.tv_sec &&
-           before->st_mtim.tv_nsec == after->st_mtim.tv_nsec &&
-           before->st_ctim.tv_sec == after->st_ctim.tv_sec &&
-           before->st_ctim.tv_nsec == after->st_ctim.tv_nsec;
-}
-
-/* Reads exactly @size bytes. Returns 0, -EIO if there are fewer, or a negative errno. */
-static int read_all(int fd, char *text, size_t size) {
-    for (size_t done = 0; done < size;) {
-        ssize_t n = read(fd, text + done, size - done);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        done += (size_t)n;
-    }
-    return 0;
+static void loader_fail_to_read(struct loader *loader, const char *path, int r) {
+    loader_fail(loader, path, "could not be read: %s",
+                r == -EAGAIN ? "it changed meanwhile; try again" : strerror(-r));
 }
 
 /* Reads and parses the open file; its name in @path is the policy's already. */
 static int loader_parse_fd(struct loader *loader, int fd, const char *path) {
     CLEANUP_FREE char *text = NULL;
-    struct stat before, after;
+    struct stat before;
     const char *wrong;
     int r;
 
-    if (fstat(fd, &before) < 0) {
-        loader_fail(loader, path, "could not be examined: %s", strerror(errno));
+    r = file_settle(fd, &before);
+    if (r < 0) {
+        loader_fail_to_read(loader, path, r);
         return 0;
     }
     wrong = file_find_error(&before);
@@ -246,12 +232,9 @@ static int loader_parse_fd(struct loader *loader, int fd, const char *path) {
     text = malloc((size_t)before.st_size + 1);
     if (text == NULL)
         return -ENOMEM;
-    r = read_all(fd, text, (size_t)before.st_size);
-    if (r == 0 && fstat(fd, &after) < 0)
-        r = -errno;
-    if (r < 0 || !file_is_same(&before, &after)) {
-        loader_fail(loader, path, "could not be read: %s",
-                    r < 0 ? strerror(-r) : "it changed meanwhile; try again");
+    r = file_read(fd, &before, text);
+    if (r < 0) {
+        loader_fail_to_read(loader, path, r);
         return 0;
     }
     r = policy_parse(loader->policy, path, text, (size_t)before.st_size, loader->report,

@@ -355,7 +355,8 @@ static pid_t change_begin(size_t i) {
     pid = fork();
     assert_true(pid >= 0);
     for (unsigned n = 0; pid == 0; n++) {
-        const struct timespec pause = {.tv_nsec = (n % 4) * 100000};
+        /* Some at once, and then none for as long as a file takes to be taken for still. */
+        const struct timespec pause = {.tv_nsec = n % 5 == 0 ? 50000000 : (n % 5) * 100000};
 
         changes[i].change(n);
         (void)nanosleep(&pause, NULL);
@@ -390,7 +391,7 @@ static bool request_try(size_t i, unsigned n) {
 }
 
 static void a_policy_that_changes_is_the_old_one_or_the_new_one_or_refuses(void **state) {
-    const unsigned per_change = 60;
+    const unsigned per_change = 21;
     unsigned n_wrong = 0;
 
     (void)state;
@@ -419,10 +420,46 @@ static void a_policy_that_changes_is_the_old_one_or_the_new_one_or_refuses(void 
     assert_int_equal(tally.granted + tally.denied + tally.invalid, tally.n);
 }
 
+/*
+ * Somebody writes into the file without a pause, each time a whole policy by one write(2), so that
+ * a read is of one and the other, and the kernel's clock of file times ticks too seldom to tell.
+ */
+static void a_policy_that_is_never_still_gives_nothing_of_its_parts(void **state) {
+    const unsigned n = 25;
+    unsigned n_granted = 0, n_changed = 0;
+    pid_t writer;
+
+    (void)state;
+    versions_init();
+    policy_mend();
+    assert_int_equal(chdir(POLICY_FOLDER_ADMIN), 0);
+    write_file("10-test.conf", versions[0], VERSION_SIZE);
+    writer = fork();
+    for (unsigned i = 0; writer == 0; i++)
+        write_into_it(i);
+    assert_int_equal(chdir("/"), 0);
+    for (unsigned i = 0; i < n; i++) {
+        const struct result *result = ask_for("neither");
+
+        n_granted += result->status == 0;
+        n_changed += strstr(result->errors, " refused: the policy in ") != NULL;
+    }
+    assert_int_equal(kill(writer, SIGKILL), 0);
+    assert_int_equal(waitpid(writer, NULL, 0), writer);
+    policy_mend();
+    assert_granted("mended");
+    print_message("a policy that is never still in %s mode: %u requests for what no policy gives, "
+                  "%u refused as it changed meanwhile, wrong %u\n",
+                  harness_mode(), n, n_changed, n_granted);
+    assert_true(n_changed > 0);
+    assert_int_equal(n_granted, 0);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_cannot_be_trusted_or_read_refuses_and_is_logged),
     cmocka_unit_test(a_socket_refuses_and_is_logged),
     cmocka_unit_test(a_policy_that_changes_is_the_old_one_or_the_new_one_or_refuses),
+    cmocka_unit_test(a_policy_that_is_never_still_gives_nothing_of_its_parts),
 };
 
 TEST_MAIN_AS_ROOT(tests, set_up, harness_tear_down)

@@ -1,0 +1,9 @@
+#pragma once
+
+/* Reads a file that somebody may write to at the same time: as it was at one moment, or not at all.
+ */
+
+#include <sys/stat.h>
+
+int file_settle(int fd, struct stat *statusp);
+int file_read(int fd, const struct stat *status, char *text);
