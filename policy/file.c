@@ -31,9 +31,9 @@ static bool is_same(const struct stat *before, const struct stat *after) {
 }
 
 /*
- * Waits until the open file @fd has been left alone for a moment, so that whatever changes it from
- * then on can be seen. Returns 0 with its *@statusp; -EAGAIN if it is not for so long; another
- * negative errno.
+ * Waits until the open file or folder @fd has been left alone for a moment, so that whatever
+ * changes it from then on can be seen. Returns 0 with its *@statusp; -EAGAIN if it is not for so
+ * long; another negative errno.
  */
 int file_settle(int fd, struct stat *statusp) {
     const struct timespec pause = {.tv_nsec = SETTLED_NANOSECONDS};
@@ -46,6 +46,16 @@ int file_settle(int fd, struct stat *statusp) {
         (void)nanosleep(&pause, NULL);
     }
     return -EAGAIN;
+}
+
+/* Returns 0 if @fd is as it was at @status, which file_settle() gave; -EAGAIN; another negative
+ * errno. */
+int file_check_unchanged(int fd, const struct stat *status) {
+    struct stat now;
+
+    if (fstat(fd, &now) < 0)
+        return -errno;
+    return is_same(status, &now) ? 0 : -EAGAIN;
 }
 
 /* Reads exactly @size bytes. Returns 0, -EIO if there are fewer, or a negative errno. */
@@ -67,10 +77,7 @@ static int read_all(int fd, char *text, size_t size) {
  * gave. Returns 0; -EAGAIN if it has changed since; another negative errno.
  */
 int file_read(int fd, const struct stat *status, char *text) {
-    struct stat after;
     int r = read_all(fd, text, (size_t)status->st_size);
 
-    if (r == 0 && fstat(fd, &after) < 0)
-        r = -errno;
-    return r == 0 && !is_same(status, &after) ? -EAGAIN : r;
+    return r < 0 ? r : file_check_unchanged(fd, status);
 }

@@ -158,27 +158,43 @@ static bool is_shortage(int error) {
     return error == EMFILE || error == ENFILE || error == ENOMEM;
 }
 
+static void loader_fail_to_read(struct loader *loader, const char *path, int r) {
+    loader_fail(loader, path, "could not be read: %s",
+                r == -EAGAIN ? "it changed meanwhile; try again" : strerror(-r));
+}
+
 /* A folder that does not exist holds no rules; one that cannot be trusted or read is an error. */
 static int loader_open_folder(struct loader *loader, size_t folder) {
     const char *path = loader->folders[folder];
     CLEANUP_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct stat status;
+    int r;
 
     if (fd < 0 && errno == ENOENT)
         return 0;
     if (fd < 0 && is_shortage(errno))
         return -errno;
-    if (fd < 0 || fstat(fd, &status) < 0) {
+    if (fd < 0) {
         loader_fail(loader, path, "could not be opened: %s", strerror(errno));
         return 0;
     }
-    if (!loader_trusts(loader, path, &status))
+    r = file_settle(fd, &status);
+    if (r < 0)
+        loader_fail_to_read(loader, path, r);
+    if (r < 0 || !loader_trusts(loader, path, &status))
         return 0;
     loader->open_folders[folder] = fdopendir(fd);
     if (loader->open_folders[folder] == NULL)
         return -errno;
     fd = -1;
-    return loader_list_folder(loader, folder);
+    r = loader_list_folder(loader, folder);
+    if (r < 0)
+        return r;
+    /* A file that got another name meanwhile may be in the list by neither (readdir(3)). */
+    r = file_check_unchanged(dirfd(loader->open_folders[folder]), &status);
+    if (r < 0)
+        loader_fail_to_read(loader, path, r);
+    return 0;
 }
 
 static int entry_compare(const void *a, const void *b) {
@@ -203,11 +219,6 @@ static const char *file_find_error(const struct stat *status) {
     if (status->st_size > LOADER_FILE_SIZE_MAX)
         return "is larger than 4 MiB";
     return NULL;
-}
-
-static void loader_fail_to_read(struct loader *loader, const char *path, int r) {
-    loader_fail(loader, path, "could not be read: %s",
-                r == -EAGAIN ? "it changed meanwhile; try again" : strerror(-r));
 }
 
 /* Reads and parses the open file; its name in @path is the policy's already. */

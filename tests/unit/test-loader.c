@@ -1,5 +1,6 @@
 #include "policy/loader.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -174,6 +175,32 @@ static void a_file_that_changes_meanwhile_refuses_everything(void **state) {
     assert_non_null(strstr(errors.message, "it changed meanwhile"));
 }
 
+/* In place of readdir(3): a file gets another name while its folder is listed. */
+static bool renames_meanwhile;
+
+struct dirent *__real_readdir(DIR *folder);
+struct dirent *__wrap_readdir(DIR *folder);
+
+struct dirent *__wrap_readdir(DIR *folder) {
+    if (renames_meanwhile)
+        run("mv admin/0.conf admin/1.conf");
+    renames_meanwhile = false;
+    return __real_readdir(folder);
+}
+
+static void a_folder_that_changes_meanwhile_refuses_everything(void **state) {
+    CLEANUP_POLICY struct policy policy = POLICY_NULL;
+    struct errors errors;
+
+    (void)state;
+    run("rm -rf admin vendor; umask 022; mkdir admin; echo permit any hostname a > admin/a.conf;"
+        "echo deny any > admin/0.conf");
+    renames_meanwhile = true;
+    assert_int_equal(load(&policy, &errors), POLICY_E_INVALID);
+    assert_string_equal(errors.file, "admin");
+    assert_non_null(strstr(errors.message, "it changed meanwhile"));
+}
+
 static void no_descriptor_is_left_open(void **state) {
     CLEANUP_POLICY struct policy policy = POLICY_NULL;
     struct errors errors;
@@ -195,6 +222,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_cannot_be_trusted_refuses_everything),
     cmocka_unit_test(an_unreadable_file_refuses_everything),
     cmocka_unit_test(a_file_that_changes_meanwhile_refuses_everything),
+    cmocka_unit_test(a_folder_that_changes_meanwhile_refuses_everything),
     cmocka_unit_test(no_descriptor_is_left_open),
 };
 
