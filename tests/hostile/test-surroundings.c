@@ -160,11 +160,17 @@ static bool is_told(const char *errors) {
     return length > 0 && errors[length - 1] == '\n' && strncmp(line, "utsrun: ", 8) == 0;
 }
 
-/* 0 for an end that is never right. */
+/* 0 for an end that is never right. A limit of time may kill utsrun when the command has reported.
+ */
 static unsigned end_find(const struct result *plain, const struct result *inside) {
-    if (inside->output[0] == '\0' &&
-        (WIFSIGNALED(inside->status) || (inside->status == plain->status && inside->status != 0)))
-        return KILLED; /* or ended by its C library for what it had set, as without utsrun */
+    bool has_reported = inside->output[0] != '\0';
+
+    if (WIFSIGNALED(inside->status) &&
+        (!has_reported || report_is_right(plain->output, inside->output)))
+        return KILLED;
+    /* By its C library, for what it had set, as without utsrun. */
+    if (!has_reported && inside->status == plain->status && inside->status != 0)
+        return KILLED;
     if (WIFEXITED(inside->status) && WEXITSTATUS(inside->status) == 0)
         return report_is_right(plain->output, inside->output) ? RAN : 0;
     if (WIFEXITED(inside->status) &&
