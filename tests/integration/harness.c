@@ -446,18 +446,19 @@ static int listen_at(const char *path, const struct user *user) {
     return fd;
 }
 
-/* Where the service says that it is ready: an abstract address, which needs no right to a folder.
+/*
+ * Where the service says that it is ready: an abstract address, which needs no right to a folder.
+ * The kernel chooses it (unix(7)): pids are the same in other tests' pid namespaces.
  */
 static int notify_listen(char *name, size_t size) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    static unsigned n;
+    socklen_t length = sizeof(address);
 
-    snprintf(name, size, "@utsbroker-test-%d-%u", (int)getpid(), n++);
-    memcpy(address.sun_path + 1, name + 1, strlen(name) - 1);
-    assert_int_equal(bind(fd, (const struct sockaddr *)&address,
-                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))),
-                     0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(sa_family_t)), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &length), 0);
+    snprintf(name, size, "@%.*s", (int)(length - offsetof(struct sockaddr_un, sun_path) - 1),
+             address.sun_path + 1);
     return fd;
 }
 
