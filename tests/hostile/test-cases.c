@@ -1,32 +1,33 @@
 /*
- * What went wrong in programs that give somebody else's processes a privilege, and cannot here.
- * Each test bears the name of its case; where more is shown elsewhere, the test is here all the
- * same.
+ * What went wrong in programs that give others a privilege, and cannot here. Each test bears the
+ * name of its case, also where more is shown elsewhere. What a case was about:
  *
- * | case | what went wrong | here |
- * | --- | --- | --- |
- * | CVE-2016-8659 bubblewrap | a helper could be traced, and set the host's own name |
- * cve_2016_8659; all moments: test-moments | | CVE-2026-41163 bubblewrap | the same by another
- * operation of the helper | cve_2026_41163 | | CVE-2026-87766 Flatcar | links of the caller's were
- * followed with privilege | cve_2026_87766 | | CVE-2017-5226 bubblewrap | TIOCSTI to a terminal
- * that was shared | cve_2017_5226; by itself utsrun gives what its caller has | | CVE-2020-5291
- * bubblewrap | an effective uid decided whether there was privilege | cve_2020_5291 | |
- * CVE-2022-31214 firejail | joined a sandbox that was forged | nothing to test: nothing can be
- * joined | | CVE-2020-17367, 17368 firejail | options behind "--"; a shell | cve_2020_17367 | |
- * CVE-2021-26910 firejail | overlayfs | nothing to test: nothing is mounted | | CVE-2021-4034
- * polkit | argc 0 | cve_2021_4034 | | CVE-2025-32462 sudo | rules of another host held for this one
- * | cve_2025_32462 | | CVE-2018-7169 shadow | a group that denies could be dropped | cve_2018_7169
- * | | CVE-2017-5985 lxc | acted on a namespace of somebody else's | cve_2017_5985; no request names
- * a namespace | | CVE-2022-47952 lxc | errors told which files exist | cve_2022_47952 | |
- * CVE-2019-5736 runc | /proc/self/exe overwritten | cve_2019_5736 | | CVE-2024-21626 runc | a
- * descriptor led out | cve_2024_21626 | | CVE-2021-44730 snapd | a helper beside a hard link |
- * test-surroundings: a_broker_elsewhere_obeys_no_more | | CVE-2021-44731 snapd | a race while
- * mounting | nothing to test: nothing is mounted | | seatd 907b75d | the caller's PATH |
- * seatd_907b75d | | seatd 32d0648 | a socket's path could be unlinked | integration/test-listen |
- * | CVE-2019-7304 snapd | a uid was parsed out of the peer's text | cve_2019_7304 |
- * | CVE-2013-4288, 2019-6133 polkit | a pid was another process's by then | cve_2019_6133 |
- * | CVE-2014-3215, libcap-ng#21 | no_new_privs left out, sets not applied | cve_2014_3215 |
- * | CVE-2022-27650 crun | inheritable capabilities leaked | cve_2022_27650 |
+ * CVE-2016-8659 (bubblewrap): a helper was traced, and set the host's own name (all its moments:
+ *     test-moments)
+ * CVE-2026-41163 (bubblewrap): the same by another operation of the helper
+ * CVE-2026-87766 (Flatcar): links of the caller's were followed with privilege
+ * CVE-2017-5226 (bubblewrap): TIOCSTI to a terminal that was shared
+ * CVE-2020-5291 (bubblewrap): an effective uid decided whether there was a privilege to drop
+ * CVE-2020-17367, CVE-2020-17368 (firejail): options behind "--", and a shell
+ * CVE-2021-4034 (polkit): argc 0
+ * CVE-2025-32462 (sudo): another host's rules held for this one
+ * CVE-2018-7169 (shadow): a group that denies could be dropped
+ * CVE-2017-5985 (lxc): something was done in a namespace of somebody else's
+ * CVE-2022-47952 (lxc): errors told which files exist
+ * CVE-2019-5736 (runc): the program was overwritten through /proc/self/exe
+ * CVE-2024-21626 (runc): a descriptor led out
+ * CVE-2021-44730 (snapd): a helper was looked for beside a hard link (test-surroundings)
+ * seatd 907b75d: a helper was looked for in the caller's PATH
+ * seatd 32d0648: a path was removed that could be anything's (integration/test-listen:
+ *     what_is_not_its_own_stays_where_it_is)
+ * CVE-2019-7304 (snapd): a uid was parsed out of a text in which the peer's own was
+ * CVE-2013-4288, CVE-2019-6133 (polkit): a pid was another process's by then
+ * CVE-2014-3215 (seunshare), libcap-ng#21: no_new_privs was left out, sets were not applied
+ * CVE-2022-27650 (crun): inheritable capabilities leaked
+ *
+ * Nothing to test, as there is nothing of the kind: CVE-2022-31214 (firejail: a forged sandbox was
+ * joined; nothing can be joined), CVE-2021-26910 (firejail: overlayfs) and CVE-2021-44731 (snapd: a
+ * race while mounting; nothing is mounted).
  */
 
 #include <errno.h>
