@@ -217,7 +217,8 @@ static void what_cannot_be_trusted_or_read_refuses_and_is_logged(void **state) {
         assert_granted("mended");
     }
     harness_assert_nothing_left(USER_WITHOUT_NAME);
-    print_message("policies in %s mode: %zu cases, %u refused and logged, wrong 0; the service's "
+    print_message("tried: policies in %s mode: %zu cases, %u refused and logged, wrong outcomes 0; "
+                  "the service's "
                   "memory grew by %lu KiB\n",
                   harness_mode(), BASE_ARRAY_SIZE(cases), n_refused, service_peak() - before);
     assert_true(service_peak() - before < 32 << 10);
@@ -413,8 +414,8 @@ static void a_policy_that_changes_is_the_old_one_or_the_new_one_or_refuses(void 
     assert_granted("mended");
     harness_assert_nothing_left(USER_WITHOUT_NAME);
     print_message(
-        "changing policies in %s mode: %u requests, %u granted, %u denied, %u refused for "
-        "an error (%u: it changed meanwhile), wrong %u\n",
+        "tried: changing policies in %s mode: %u requests, %u granted, %u denied, %u refused for "
+        "an error (%u: it changed meanwhile), wrong outcomes %u\n",
         harness_mode(), tally.n, tally.granted, tally.denied, tally.invalid, tally.changed,
         n_wrong);
     assert_int_equal(n_wrong, 0);
@@ -450,9 +451,10 @@ static void a_policy_that_is_never_still_gives_nothing_of_its_parts(void **state
     assert_int_equal(waitpid(writer, NULL, 0), writer);
     policy_mend();
     assert_granted("mended");
-    print_message("a policy that is never still in %s mode: %u requests for what no policy gives, "
-                  "%u refused as it changed meanwhile, wrong %u\n",
-                  harness_mode(), n, n_changed, n_granted);
+    print_message(
+        "tried: a policy that is never still in %s mode: %u requests for what no policy gives, "
+        "%u refused as it changed meanwhile, wrong outcomes %u\n",
+        harness_mode(), n, n_changed, n_granted);
     assert_true(n_changed > 0);
     assert_int_equal(n_granted, 0);
 }

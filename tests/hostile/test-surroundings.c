@@ -77,10 +77,11 @@ static int tear_down(void **state) {
 
 static void tally_print(const char *what) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
-    print_message("%s in %s mode: %u cases, %u ran, %u refused, %u killed by what they had set, "
-                  "%u cannot be made here, wrong %u\n",
-                  what, harness_mode(), tally.n, tally.ran, tally.refused, tally.killed,
-                  tally.impossible, tally.wrong);
+    print_message(
+        "tried: %s in %s mode: %u cases, %u ran, %u refused, %u killed by what they had set, "
+        "%u cannot be made here, wrong outcomes %u\n",
+        what, harness_mode(), tally.n, tally.ran, tally.refused, tally.killed, tally.impossible,
+        tally.wrong);
     assert_int_equal(tally.wrong, 0);
     memset(&tally, 0, sizeof(tally));
 }
@@ -514,8 +515,8 @@ static void an_alarm_at_any_moment_ends_the_command(void **state) {
                     result.errors);
     }
     harness_assert_nothing_left(USER_WITHOUT_NAME);
-    print_message("alarms in %s mode: %u cases, %u killed by it, wrong %u\n", harness_mode(), n,
-                  n - n_wrong, n_wrong);
+    print_message("tried: alarms in %s mode: %u cases, %u killed by it, wrong outcomes %u\n",
+                  harness_mode(), n, n - n_wrong, n_wrong);
     assert_int_equal(n_wrong, 0);
 }
 
