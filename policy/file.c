@@ -7,7 +7,8 @@
 
 /*
  * A file's times are those of the kernel's last tick (4 ms, or 10), so what changed just now can
- * change again and look the same.
+ * change again and look the same. A write(2) of several pages that the scheduler stops in the
+ * middle for longer cannot be told from a file that is like that.
  */
 enum { SETTLED_NANOSECONDS = 20 * 1000 * 1000, SETTLING_ROUNDS = 4 };
 

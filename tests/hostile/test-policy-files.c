@@ -240,9 +240,10 @@ static void a_socket_refuses_and_is_logged(void **state) {
 
 /*
  * Two policies of one size, in which what begins one and ends the other would give "neither": the
- * first rule that matches decides.
+ * first rule that matches decides. One page each: of several, a write(2) that the scheduler stops
+ * in the middle leaves a file that is of both, for as long as it likes (policy/file.c).
  */
-enum { VERSION_SIZE = 8192 };
+enum { VERSION_SIZE = 4096 };
 static char versions[2][VERSION_SIZE];
 
 static void versions_init(void) {
@@ -423,14 +424,11 @@ static void a_policy_that_changes_is_the_old_one_or_the_new_one_or_refuses(void 
     assert_int_equal(tally.granted + tally.denied + tally.invalid, tally.n);
 }
 
-/*
- * Somebody writes into the file without a pause, each time a whole policy by one write(2), so that
- * a read is of one and the other, and the kernel's clock of file times ticks too seldom to tell.
- */
+/* Somebody writes into the file without a pause: after a while of that it is refused. */
 static void a_policy_that_is_never_still_gives_nothing_of_its_parts(void **state) {
-    const unsigned n = 25;
-    unsigned n_granted = 0, n_changed = 0;
+    unsigned n = 0, n_granted = 0, n_changed = 0;
     pid_t writer;
+    int status;
 
     (void)state;
     versions_init();
@@ -441,20 +439,21 @@ static void a_policy_that_is_never_still_gives_nothing_of_its_parts(void **state
     for (unsigned i = 0; writer == 0; i++)
         write_into_it(i);
     assert_int_equal(chdir("/"), 0);
-    for (unsigned i = 0; i < n; i++) {
+    /* On a busy machine the writer has pauses after all. */
+    for (; n < 25 || (n_changed == 0 && n < 1000); n++) {
         const struct result *result = ask_for("neither");
 
         n_granted += result->status == 0;
         n_changed += strstr(result->errors, " refused: the policy in ") != NULL;
     }
     assert_int_equal(kill(writer, SIGKILL), 0);
-    assert_int_equal(waitpid(writer, NULL, 0), writer);
+    assert_int_equal(waitpid(writer, &status, 0), writer);
+    assert_true(WIFSIGNALED(status)); /* it has not failed by itself */
     policy_mend();
     assert_granted("mended");
-    print_message(
-        "tried: a policy that is never still in %s mode: %u requests for what no policy gives, "
-        "%u refused as it changed meanwhile, wrong outcomes %u\n",
-        harness_mode(), n, n_changed, n_granted);
+    print_message("tried: a policy that is never still in %s mode: %u requests for what no policy "
+                  "gives, %u refused as it changed meanwhile, wrong outcomes %u\n",
+                  harness_mode(), n, n_changed, n_granted);
     assert_true(n_changed > 0);
     assert_int_equal(n_granted, 0);
 }
