@@ -21,6 +21,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -271,6 +272,17 @@ static void call_prctl(const struct surroundings *surroundings) {
     or_impossible(prctl(surroundings->resource, surroundings->number, 0, 0, 0) == 0);
 }
 
+/* They count for the user, not for a process: no more can be sent at a lower limit (unix(7)). */
+static void have_descriptors_on_their_way(const struct surroundings *surroundings) {
+    const struct rlimit limit = {64, 64};
+    struct channel_fds fds = {.n_fds = surroundings->number};
+    int ends[2];
+
+    or_impossible(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0 &&
+                  channel_send(ends[0], "x", 1, fds.fds, fds.n_fds) == 0 &&
+                  setrlimit(RLIMIT_NOFILE, &limit) == 0);
+}
+
 /* All at once. */
 static void be_in_a_bad_way(const struct surroundings *surroundings) {
     const struct rlimit none = {0, 0}, stack = {1 << 20, 1 << 20};
@@ -408,6 +420,10 @@ static void each_surroundings_are_the_commands_or_refused(void **state) {
          .resource = PR_SET_TSC, .number = PR_TSC_SIGSEGV},
         {"children of others", RAN, RAN, .set_up = call_prctl, .resource = PR_SET_CHILD_SUBREAPER,
          .number = 1},
+        {"many descriptors on their way", REFUSED, REFUSED, .set_up = have_descriptors_on_their_way,
+         .number = 100},
+        {"descriptors on their way", RAN, RAN, .set_up = have_descriptors_on_their_way,
+         .number = 40},
         {"everything at once", RAN, RAN, .set_up = be_in_a_bad_way},
         {"a filter of root's", RAN, REFUSED, .set_up = be_filtered, .begins_as_root = true},
         {"an empty /proc", RAN, REFUSED, .set_up = cover_proc, .begins_as_root = true},
