@@ -413,7 +413,7 @@ static void signal_try(struct attacker *attacker, enum role role, int signal_num
     moment_ask(&moment);
     if (is_stop(signal_number)) { /* stopped for ever, it would be waited for as long */
         usleep(20000);
-        assert_int_equal(kill(pids[role], SIGCONT), 0);
+        (void)kill(pids[role], SIGCONT); /* one whose group is orphaned did not stop */
     }
     tally.moments++;
     status = moment_end(&moment, PERMITTED, true);
