@@ -429,7 +429,8 @@ char *harness_read_line(int fd) {
     return line;
 }
 
-static int listen_at(const char *path, const struct user *user) {
+/* The socket that a service manager makes for the service of @user. */
+int service_listen(const char *path, const struct user *user) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     char command[256];
@@ -463,8 +464,8 @@ static int notify_listen(char *name, size_t size) {
 }
 
 /* As the service manager does by the unit: the one capability in every set, and the socket as 3. */
-static _Noreturn void be_service(const struct user *user, int listen_fd, const char *notify,
-                                 char *const options[]) {
+_Noreturn void service_execute(const struct user *user, int listen_fd, const char *notify,
+                               char *const options[]) {
     char uid[16], gid[16], groups[64] = "--clear-groups", number[16];
     const char *argv[32] = {"setpriv",
                             "--reuid",
@@ -515,13 +516,13 @@ void service_start_in(struct test_service *service, const struct user *user, con
     CLEANUP_FD int notify_fd = notify_listen(notify, sizeof(notify));
     struct pollfd ready = {.fd = notify_fd, .events = POLLIN};
 
-    *service = (struct test_service){.user = user, .listen_fd = listen_at(path, user)};
+    *service = (struct test_service){.user = user, .listen_fd = service_listen(path, user)};
     snprintf(service->path, sizeof(service->path), "%s", path);
     service->pid = fork();
     if (service->pid == 0 && enter != NULL)
         enter(context);
     if (service->pid == 0)
-        be_service(user, service->listen_fd, notify, options);
+        service_execute(user, service->listen_fd, notify, options);
     if (poll(&ready, 1, 20000) != 1 || recv(notify_fd, text, sizeof(text) - 1, 0) <= 0)
         fail_msg("the service of uid %u does not start", (unsigned)user->uid);
     assert_string_equal(text, "READY=1");

@@ -75,6 +75,9 @@ struct test_service {
     char path[108];
 };
 
+int service_listen(const char *path, const struct user *user);
+_Noreturn void service_execute(const struct user *user, int listen_fd, const char *notify,
+                               char *const options[]);
 void service_start(struct test_service *service, const struct user *user, const char *path,
                    char *const options[]);
 void service_start_in(struct test_service *service, const struct user *user, const char *path,

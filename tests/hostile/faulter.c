@@ -1,0 +1,467 @@
+#include "tests/hostile/faulter.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#ifdef __x86_64__
+#include <sys/reg.h>
+#endif
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "tests/integration/harness.h"
+
+/*
+ * The errors that a kind of call may fail with, of those that a machine in trouble brings about. A
+ * call that is not listed is refused (EPERM, as by a security module) or finds no memory.
+ */
+enum { ERRORS_MAX = 3 };
+static const struct {
+    long number;
+    int errors[ERRORS_MAX];
+} kinds[] = {
+    /* Those cannot fail, by their manual pages, with what they are given here. */
+    {SYS_exit, {0}},
+    {SYS_exit_group, {0}},
+    {SYS_rt_sigreturn, {0}},
+    {SYS_restart_syscall, {0}},
+    {SYS_set_tid_address, {0}},
+    {SYS_getpid, {0}},
+    {SYS_gettid, {0}},
+    {SYS_getppid, {0}},
+    {SYS_getuid, {0}},
+    {SYS_geteuid, {0}},
+    {SYS_getgid, {0}},
+    {SYS_getegid, {0}},
+    {SYS_umask, {0}},
+#ifdef SYS_getpgrp
+    {SYS_getpgrp, {0}},
+#endif
+#ifdef SYS_arch_prctl
+    {SYS_arch_prctl, {0}}, /* a C library that has no thread pointer has no way to say so */
+#endif
+
+    {SYS_brk, {ENOMEM}},
+    {SYS_mmap, {ENOMEM, EPERM}},
+    {SYS_mprotect, {ENOMEM}},
+    {SYS_munmap, {ENOMEM}},
+
+    {SYS_close, {EINTR}},
+    {SYS_openat, {EMFILE, ENOMEM, EPERM}},
+    {SYS_socket, {EMFILE, ENOMEM, EPERM}},
+    {SYS_socketpair, {EMFILE, ENOMEM, EPERM}},
+    {SYS_accept4, {EMFILE, EINTR, ENOMEM}},
+    {SYS_dup3, {EMFILE, EINTR}},
+    {SYS_fcntl, {EMFILE, EPERM, EINTR}},
+    {SYS_epoll_create1, {EMFILE, ENOMEM}},
+    {SYS_signalfd4, {EMFILE, ENOMEM}},
+    {SYS_memfd_create, {EMFILE, ENOMEM, EPERM}},
+    {SYS_pidfd_open, {EMFILE, ENOMEM, EPERM}},
+    {SYS_clone3, {ENOMEM, EPERM, EMFILE}},
+    {SYS_clone, {ENOMEM, EPERM}},
+    {SYS_execve, {ENOMEM, EPERM, EMFILE}},
+
+    {SYS_read, {EINTR, ENOMEM, EPERM}},
+    {SYS_pread64, {EINTR, ENOMEM, EPERM}},
+    {SYS_write, {EINTR, EPERM}},
+    {SYS_pwrite64, {EINTR, EPERM}},
+    {SYS_recvmsg, {EINTR, ENOMEM, EPERM}},
+    {SYS_recvfrom, {EINTR, ENOMEM, EPERM}},
+    {SYS_sendmsg, {EINTR, ENOMEM, EPERM}},
+    {SYS_sendto, {EINTR, ENOMEM, EPERM}},
+    {SYS_connect, {EINTR, EPERM}},
+    {SYS_ppoll, {EINTR, ENOMEM}},
+    {SYS_epoll_pwait, {EINTR}},
+    {SYS_wait4, {EINTR}},
+    {SYS_waitid, {EINTR}},
+#ifdef SYS_open
+    {SYS_open, {EMFILE, ENOMEM, EPERM}},
+    {SYS_dup2, {EMFILE, EINTR}},
+    {SYS_fork, {ENOMEM, EPERM}},
+    {SYS_vfork, {ENOMEM, EPERM}},
+    {SYS_poll, {EINTR, ENOMEM}},
+    {SYS_epoll_wait, {EINTR}},
+#endif
+};
+static const int other_errors[ERRORS_MAX] = {EPERM, ENOMEM};
+
+static const int *errors_of(long number) {
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(kinds); i++)
+        if (kinds[i].number == number)
+            return kinds[i].errors;
+    return other_errors;
+}
+
+/*
+ * A call is not left out but replaced by a close(2) of nothing: the session's filter lets that
+ * through, and looks at what the tracer has made of the call. brk(2) says that it failed by
+ * returning where the end is, as it does when it is asked for that.
+ */
+static long replacement_of(long number) {
+    return number == SYS_brk ? SYS_brk : SYS_close;
+}
+
+static unsigned long argument_of(long number) {
+    return number == SYS_brk ? 0 : ~0UL;
+}
+
+#if defined(__x86_64__)
+enum { RESULT = RAX, FIRST_ARGUMENT = RDI };
+
+static void number_set(pid_t pid, struct faulter_registers *now, long number) {
+    (void)pid;
+    now->words[ORIG_RAX] = (unsigned long)number;
+}
+#elif defined(__aarch64__)
+enum { RESULT = 0, FIRST_ARGUMENT = 0 };
+
+static void number_set(pid_t pid, struct faulter_registers *now, long number) {
+    int instead = (int)number;
+    struct iovec vector = {.iov_base = &instead, .iov_len = sizeof(instead)};
+
+    (void)now;
+    (void)ptrace(PTRACE_SETREGSET, pid, (void *)NT_ARM_SYSTEM_CALL, &vector);
+}
+#else
+enum { RESULT = 0, FIRST_ARGUMENT = 0 };
+
+static void number_set(pid_t pid, struct faulter_registers *now, long number) {
+    (void)pid;
+    (void)now;
+    (void)number;
+}
+#endif
+
+static void call_replace(pid_t pid, struct faulter_registers *now, long number) {
+    number_set(pid, now, replacement_of(number));
+    now->words[FIRST_ARGUMENT] = argument_of(number);
+}
+
+/* With PTRACE_GETREGSET or PTRACE_SETREGSET; one that was killed meanwhile has none. */
+static bool registers_move(enum __ptrace_request request, pid_t pid,
+                           struct faulter_registers *all) {
+    struct iovec vector = {.iov_base = all, .iov_len = sizeof(*all)};
+
+    return ptrace(request, pid, (void *)NT_PRSTATUS, &vector) == 0;
+}
+
+static void call_enter(struct faulter *faulter, struct tracee *tracee) {
+    const int *errors = errors_of(tracee->number);
+    struct fault *fault = faulter->fault;
+    struct faulter_registers now;
+
+    if (faulter->n_calls++ < fault->index || fault->is_injected || errors[0] == 0 ||
+        !faulter->is_armed)
+        return;
+    while (fault->n_errors < ERRORS_MAX && errors[fault->n_errors] != 0)
+        fault->n_errors++;
+    fault->index = faulter->n_calls - 1;
+    fault->number = tracee->number;
+    fault->error = errors[fault->choice % fault->n_errors];
+    fault->is_injected = true;
+    if (!registers_move(PTRACE_GETREGSET, tracee->pid, &now))
+        return;
+    tracee->is_failing = true;
+    tracee->before = now;
+    /* It closes also when it fails (close(2)). */
+    if (tracee->number == SYS_close)
+        return;
+    call_replace(tracee->pid, &now, tracee->number);
+    (void)registers_move(PTRACE_SETREGSET, tracee->pid, &now);
+}
+
+/* The program finds its registers as it left them, but for the result. */
+static void call_leave(const struct faulter *faulter, struct tracee *tracee) {
+    struct faulter_registers now;
+
+    if (!tracee->is_failing || !registers_move(PTRACE_GETREGSET, tracee->pid, &now))
+        return;
+    tracee->before.words[RESULT] =
+        tracee->number == SYS_brk ? now.words[RESULT] : (unsigned long)-(long)faulter->fault->error;
+    tracee->is_failing = false;
+    (void)registers_move(PTRACE_SETREGSET, tracee->pid, &tracee->before);
+}
+
+static struct tracee *tracee_find(const struct faulter *faulter, pid_t pid) {
+    for (size_t i = 0; i < faulter->n_tracees; i++)
+        if (faulter->tracees[i].pid == pid)
+            return (struct tracee *)(uintptr_t)&faulter->tracees[i];
+    return NULL;
+}
+
+static struct tracee *tracee_add(struct faulter *faulter, pid_t pid) {
+    assert_true(faulter->n_tracees < FAULTER_TRACEES_MAX);
+    faulter->tracees[faulter->n_tracees] = (struct tracee){.pid = pid};
+    return &faulter->tracees[faulter->n_tracees++];
+}
+
+static void tracee_remove(struct faulter *faulter, struct tracee *tracee) {
+    *tracee = faulter->tracees[--faulter->n_tracees];
+}
+
+/* The first process of each role is the one whose call fails; of the launcher it is two. */
+static void role_set(struct faulter *faulter, struct tracee *tracee, enum faulter_role role) {
+    tracee->role = role;
+    tracee->is_undecided = false;
+    tracee->is_victim = faulter->is_armed && role == faulter->fault->role && !faulter->has_victim;
+    faulter->has_victim |= tracee->is_victim;
+}
+
+/* Only a victim's calls are looked at, and those of who may become it. */
+static bool is_watched(const struct faulter *faulter, const struct tracee *tracee) {
+    return tracee->is_undecided || tracee->is_failing ||
+           (tracee->is_victim && faulter->is_armed && !faulter->fault->is_injected);
+}
+
+/* Lets it go on. It may have been killed. */
+static void tracee_continue(const struct faulter *faulter, const struct tracee *tracee,
+                            int signal_number) {
+    (void)ptrace(is_watched(faulter, tracee) ? PTRACE_SYSCALL : PTRACE_CONT, tracee->pid, NULL,
+                 (void *)(intptr_t)signal_number);
+}
+
+static void child_begins(struct faulter *faulter, struct tracee *child,
+                         const struct tracee *parent) {
+    switch (parent->role) {
+    case FAULTER_LAUNCHER: /* the broker, once it has been executed */
+        child->role = FAULTER_LAUNCHER;
+        child->is_victim = parent->is_victim;
+        child->becomes = FAULTER_SESSION;
+        child->executions = 1;
+        break;
+    case FAULTER_SERVICE:
+        child->is_undecided = true;
+        break;
+    case FAULTER_NURSERY:
+        role_set(faulter, child, FAULTER_SESSION);
+        break;
+    case FAULTER_SESSION:
+        role_set(faulter, child, FAULTER_GATE);
+        break;
+    default:
+        child->role = parent->role;
+        break;
+    }
+}
+
+static void orphan_begins(struct faulter *faulter, struct tracee *child,
+                          const struct tracee *parent) {
+    child->is_orphan = false;
+    child_begins(faulter, child, parent);
+    tracee_continue(faulter, child, 0);
+}
+
+/* It may have been killed before it could be announced. */
+static bool has_ended(const struct faulter *faulter, pid_t pid) {
+    for (size_t i = 0; i < faulter->n_unknown; i++)
+        if (faulter->unknown[i] == pid)
+            return true;
+    return false;
+}
+
+/* The parent of a new process says so; before or behind the first stop of the process itself. */
+static void child_is_announced(struct faulter *faulter, const struct tracee *parent) {
+    unsigned long pid = 0;
+    struct tracee *child;
+
+    if (ptrace(PTRACE_GETEVENTMSG, parent->pid, NULL, &pid) < 0 || has_ended(faulter, (pid_t)pid))
+        return;
+    child = tracee_find(faulter, (pid_t)pid);
+    if (child == NULL)
+        child_begins(faulter, tracee_add(faulter, (pid_t)pid), parent);
+    else if (child->is_orphan)
+        orphan_begins(faulter, child, parent);
+}
+
+/* A parent that was killed announces nobody. */
+static void tracee_has_ended(struct faulter *faulter, struct tracee *tracee) {
+    const struct tracee parent = *tracee;
+
+    tracee_remove(faulter, tracee);
+    for (size_t i = 0; i < faulter->n_tracees; i++)
+        if (faulter->tracees[i].is_orphan)
+            orphan_begins(faulter, &faulter->tracees[i], &parent);
+}
+
+/* The nursery begins with prctl(2), a session of the service's with its descriptors. */
+static void child_is_decided(struct faulter *faulter, struct tracee *tracee) {
+    if (tracee->number == SYS_prctl)
+        role_set(faulter, tracee, FAULTER_NURSERY);
+    if (tracee->number == SYS_dup3)
+        role_set(faulter, tracee, FAULTER_SESSION);
+#ifdef SYS_dup2
+    if (tracee->number == SYS_dup2)
+        role_set(faulter, tracee, FAULTER_SESSION);
+#endif
+}
+
+static void call_look(struct faulter *faulter, struct tracee *tracee) {
+    struct __ptrace_syscall_info info = {.op = PTRACE_SYSCALL_INFO_NONE};
+
+    if (ptrace(PTRACE_GET_SYSCALL_INFO, tracee->pid, (void *)sizeof(info), &info) <= 0)
+        return;
+    if (info.op == PTRACE_SYSCALL_INFO_EXIT)
+        call_leave(faulter, tracee);
+    if (info.op != PTRACE_SYSCALL_INFO_ENTRY)
+        return;
+    tracee->number = (long)info.entry.nr;
+    if (tracee->is_undecided)
+        child_is_decided(faulter, tracee);
+    if (tracee->is_victim)
+        call_enter(faulter, tracee);
+}
+
+static void program_begins(struct faulter *faulter, struct tracee *tracee) {
+    if (tracee->executions > 0) {
+        if (--tracee->executions == 0)
+            role_set(faulter, tracee, tracee->becomes);
+    } else if (tracee->role == FAULTER_GATE) {
+        role_set(faulter, tracee, FAULTER_COMMAND);
+        faulter->on_command(tracee->pid, faulter->context);
+    } else if (tracee->role != FAULTER_COMMAND) {
+        faulter->is_unexpected = true;
+    }
+}
+
+static void tracee_has_stopped(struct faulter *faulter, struct tracee *tracee, int status) {
+    int number = WSTOPSIG(status), event = status >> 16;
+    bool is_call = number == (SIGTRAP | 0x80);
+
+    if (event == PTRACE_EVENT_STOP && number != SIGTRAP) {
+        /* Stopped by a signal, until it is continued by one. */
+        (void)ptrace(PTRACE_LISTEN, tracee->pid, NULL, NULL);
+        return;
+    }
+    if (is_call)
+        call_look(faulter, tracee);
+    else if (event == PTRACE_EVENT_EXEC)
+        program_begins(faulter, tracee);
+    else if (event == PTRACE_EVENT_CLONE || event == PTRACE_EVENT_FORK ||
+             event == PTRACE_EVENT_VFORK)
+        child_is_announced(faulter, tracee);
+    tracee_continue(faulter, tracee, is_call || event != 0 ? 0 : number);
+}
+
+/*
+ * Handles one thing that happened to any child or tracee. False if nothing has happened and it is
+ * not to wait, if nobody is left, or if the patience is at its end.
+ */
+bool faulter_next(struct faulter *faulter, bool waits) {
+    struct tracee *tracee;
+    int status;
+    pid_t pid;
+
+    do {
+        pid = waitpid(-1, &status, __WALL | (waits ? 0 : WNOHANG));
+    } while (pid < 0 && errno == EINTR && harness_now() < faulter->deadline);
+    if (pid <= 0)
+        return false;
+    tracee = tracee_find(faulter, pid);
+    if (!WIFSTOPPED(status)) {
+        if (tracee != NULL)
+            tracee_has_ended(faulter, tracee);
+        else if (faulter->n_unknown < FAULTER_TRACEES_MAX)
+            faulter->unknown[faulter->n_unknown++] = pid;
+        faulter->on_end(pid, status, faulter->context);
+    } else if (tracee != NULL) {
+        tracee_has_stopped(faulter, tracee, status);
+    } else {
+        tracee_add(faulter, pid)->is_orphan = true; /* its parent will tell of it */
+    }
+    return true;
+}
+
+static bool all_sleep(const struct faulter *faulter) {
+    for (size_t i = 0; i < faulter->n_tracees; i++)
+        if (harness_process_state(faulter->tracees[i].pid) != 'S')
+            return false;
+    return true;
+}
+
+/* Waits until all wait for somebody else. False if the patience is at its end. */
+bool faulter_settle(struct faulter *faulter) {
+    const struct timespec pause = {.tv_nsec = 1000 * 1000};
+
+    for (unsigned n_calm = 0; n_calm < 2; n_calm++) {
+        while (faulter_next(faulter, false))
+            n_calm = 0;
+        if (harness_now() >= faulter->deadline)
+            return false;
+        if (!all_sleep(faulter))
+            n_calm = 0;
+        (void)nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
+static void interrupt(int number) {
+    (void)number;
+}
+
+/* From now on; without end if it is 0. */
+void faulter_set_patience(struct faulter *faulter, unsigned seconds) {
+    const struct itimerval timer = {.it_value.tv_sec = seconds, .it_interval.tv_usec = 100000};
+    const struct sigaction action = {.sa_handler = interrupt}; /* waitpid(2) is not restarted */
+
+    faulter->deadline = harness_now() + seconds;
+    assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+    assert_int_equal(setitimer(ITIMER_REAL, &timer, NULL), 0);
+}
+
+void faulter_init(struct faulter *faulter, struct fault *fault) {
+    fault->is_injected = false;
+    fault->n_errors = 0;
+    *faulter = (struct faulter){.fault = fault, .is_armed = true};
+}
+
+/*
+ * Takes hold of @pid, a child of this process's that has stopped itself, and lets it go on. It has
+ * @role when it has executed @executions programs.
+ */
+void faulter_take(struct faulter *faulter, pid_t pid, enum faulter_role role, unsigned executions) {
+    struct tracee *tracee = tracee_add(faulter, pid);
+    int status;
+
+    tracee->becomes = role;
+    tracee->executions = executions;
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    assert_true(WIFSTOPPED(status));
+    assert_int_equal(
+        ptrace(PTRACE_SEIZE, pid, NULL,
+               (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACECLONE |
+                        PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_EXITKILL)),
+        0);
+    assert_int_equal(kill(pid, SIGCONT), 0);
+}
+
+/* Those that have their role already, too, are to have a call fail. */
+void faulter_arm(struct faulter *faulter) {
+    faulter->is_armed = true;
+    for (size_t i = 0; i < faulter->n_tracees; i++) {
+        struct tracee *tracee = &faulter->tracees[i];
+
+        if (tracee->role != faulter->fault->role || tracee->role != FAULTER_SERVICE)
+            continue;
+        role_set(faulter, tracee, tracee->role);
+        (void)ptrace(PTRACE_INTERRUPT, tracee->pid, NULL, NULL);
+    }
+}
+
+bool faulter_has(const struct faulter *faulter, pid_t pid) {
+    return tracee_find(faulter, pid) != NULL;
+}
+
+/* Ends all that it has hold of. */
+void faulter_kill(struct faulter *faulter) {
+    faulter_set_patience(faulter, 10);
+    while (faulter->n_tracees > 0) {
+        for (size_t i = 0; i < faulter->n_tracees; i++)
+            (void)kill(faulter->tracees[i].pid, SIGKILL);
+        if (!faulter_next(faulter, true))
+            fail_msg("a process that was killed does not end");
+    }
+}

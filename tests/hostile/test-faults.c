@@ -1,0 +1,464 @@
+/*
+ * Every system call on the way to a command fails once: of utsrun, session and gate, and of the
+ * service and its nursery. Behind each single fault the command runs as it should, or there is a
+ * refusal that says why; and a service serves the next who asks, or has ended with a message, and
+ * its manager starts another.
+ *
+ * UTSBROKER_TEST_VERBOSE has each fault printed, with what came of it.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <sys/personality.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+
+#include "tests/hostile/faulter.h"
+#include "tests/integration/harness.h"
+
+#define HOSTNAME "only.test"
+#define DOMAINNAME "lab.example"
+
+enum { PATIENCE_SECONDS = 10, STATUS_FD = 7, WRONGS_MAX = 20 };
+
+static const char *const role_names[FAULTER_ROLES] = {
+    [FAULTER_LAUNCHER] = "utsrun", [FAULTER_SERVICE] = "service", [FAULTER_NURSERY] = "nursery",
+    [FAULTER_SESSION] = "session", [FAULTER_GATE] = "gate",       [FAULTER_COMMAND] = "command"};
+
+/* As it should; refused; the command ran, but utsrun could not say so; and what must not be. */
+enum outcome { RAN, REFUSED, UNFOLLOWED, WRONG, HUNG, OUTCOMES };
+static const char *const outcome_names[OUTCOMES] = {"ran", "refused", "ran and given up", "wrong",
+                                                    "hung"};
+
+struct launch {
+    pid_t pid;
+    int status, output_fd, error_fd;
+    bool has_ended;
+    unsigned n_commands;
+    char output[HARNESS_OUTPUT_MAX], errors[HARNESS_OUTPUT_MAX];
+};
+
+struct service {
+    pid_t pid;
+    int status, error_fd;
+    bool has_ended;
+    char errors[HARNESS_OUTPUT_MAX];
+};
+
+/* What happens to one fault. */
+struct trial {
+    struct fault fault;
+    struct faulter faulter;
+    struct launch launch;
+    struct service service;
+    unsigned n_services;
+    char problem[512]; /* the first one; "" for none */
+};
+
+static struct {
+    struct utsname host;
+    struct stat host_namespace;
+    int host_namespace_fd, listen_fd, log_fd;
+    char output[HARNESS_OUTPUT_MAX]; /* what a command prints that runs as it should */
+    unsigned n_grants_logged;
+} stage;
+
+static struct {
+    unsigned of_outcome[OUTCOMES], of_role[FAULTER_ROLES];
+    unsigned n_faults, n_restarts;
+    double longest;
+} tally;
+
+__attribute__((format(printf, 2, 3))) static void problem(struct trial *trial, const char *format,
+                                                          ...) {
+    va_list arguments;
+
+    va_start(arguments, format);
+    if (trial->problem[0] == '\0')
+        (void)vsnprintf(trial->problem, sizeof(trial->problem), format, arguments);
+    va_end(arguments);
+}
+
+/* What is behind @key in the lines of @path, up to the line's end; "" for nothing. */
+static const char *line_of(const char *path, const char *key) {
+    static char line[256];
+    FILE *file = fopen(path, "re");
+    const char *found = "";
+
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+        if (strncmp(line, key, strlen(key)) == 0) {
+            line[strcspn(line, "\n")] = '\0';
+            found = line + strlen(key);
+            break;
+        }
+    if (file != NULL)
+        fclose(file);
+    return found;
+}
+
+/* The names in the namespace of @fd, by this process, which goes there and comes back. */
+static void names_read(int fd, struct utsname *names) {
+    assert_int_equal(setns(fd, CLONE_NEWUTS), 0);
+    assert_int_equal(uname(names), 0);
+    assert_int_equal(setns(stage.host_namespace_fd, CLONE_NEWUTS), 0);
+}
+
+/* A command is about to make its first step; if it has not been killed meanwhile. */
+static void command_judge(pid_t pid, void *context) {
+    static const char *const expected[][2] = {{"CapInh:", "\t0000000000000000"},
+                                              {"CapPrm:", "\t0000000000000000"},
+                                              {"CapEff:", "\t0000000000000000"},
+                                              {"CapAmb:", "\t0000000000000000"},
+                                              {"NoNewPrivs:", "\t1"},
+                                              {"Seccomp:", "\t0"}};
+    struct trial *trial = context;
+    struct utsname names;
+    struct stat status;
+    char path[64];
+    int fd;
+
+    trial->launch.n_commands++;
+    snprintf(path, sizeof(path), "/proc/%d/ns/uts", (int)pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    names_read(fd, &names);
+    assert_int_equal(fstat(fd, &status), 0);
+    close(fd);
+    if (status.st_ino == stage.host_namespace.st_ino)
+        problem(trial, "a command is in the host's UTS namespace");
+    if (strcmp(names.nodename, HOSTNAME) != 0 || strcmp(names.domainname, DOMAINNAME) != 0)
+        problem(trial, "a command has the names %s and %s", names.nodename, names.domainname);
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(expected); i++) {
+        const char *value = line_of(path, expected[i][0]);
+
+        if (value[0] != '\0' && strcmp(value, expected[i][1]) != 0)
+            problem(trial, "a command has %s%s", expected[i][0], value);
+    }
+}
+
+static void process_has_ended(pid_t pid, int status, void *context) {
+    struct trial *trial = context;
+
+    if (pid == trial->launch.pid) {
+        trial->launch.status = status;
+        trial->launch.has_ended = true;
+    }
+    if (pid == trial->service.pid) {
+        trial->service.status = status;
+        trial->service.has_ended = true;
+    }
+}
+
+/* What a launch may lose on the way, so that the loss would be seen. */
+static void surroundings_set_up(void *context) {
+    const struct rlimit descriptors = {.rlim_cur = 200, .rlim_max = 300};
+    const struct rlimit core = {.rlim_cur = 0, .rlim_max = 4096};
+    struct rlimit stack;
+    sigset_t set;
+
+    (void)context;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGUSR2);
+    (void)umask(027);
+    (void)signal(SIGUSR1, SIG_IGN);
+    if (getrlimit(RLIMIT_STACK, &stack) < 0 || nice(3) < 0)
+        _exit(203);
+    stack.rlim_cur = 4 << 20;
+    if (setrlimit(RLIMIT_NOFILE, &descriptors) < 0 || setrlimit(RLIMIT_CORE, &core) < 0 ||
+        setrlimit(RLIMIT_STACK, &stack) < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0 ||
+        personality(ADDR_NO_RANDOMIZE) < 0 || chdir("/usr") < 0 ||
+        dup2(open("/dev/null", O_RDWR), 5) < 0 || dup2(open("/dev/null", O_RDWR), STATUS_FD) < 0)
+        _exit(203);
+    (void)raise(SIGSTOP); /* for faulter_take() */
+}
+
+static void launch_begin(struct trial *trial) {
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "--die-with-parent", "--status-fd", "7", "-n",
+                                     HOSTNAME, "-d", DOMAINNAME, "--", PROBE_PATH, "-"},
+                            .set_up = surroundings_set_up};
+    struct launch *launch = &trial->launch;
+
+    launch->has_ended = false;
+    launch->n_commands = 0;
+    launch->pid = harness_start(&run, &launch->output_fd, &launch->error_fd);
+    faulter_take(&trial->faulter, launch->pid, FAULTER_LAUNCHER, 1);
+}
+
+/* What is there to be read. */
+static void text_read(int *fdp, char *text) {
+    ssize_t n;
+
+    text[0] = '\0';
+    assert_true(fcntl(*fdp, F_SETFL, O_NONBLOCK) == 0);
+    n = read(*fdp, text, HARNESS_OUTPUT_MAX - 1);
+    text[n > 0 ? n : 0] = '\0';
+    base_close_fd(fdp);
+}
+
+/* Takes out of what the probe has said what is another with each launch. */
+static void output_normalise(char *output) {
+    static char all[HARNESS_OUTPUT_MAX];
+    char *to = output;
+
+    strcpy(all, output);
+    for (char *rest = all, *line; (line = strsep(&rest, "\n")) != NULL;) {
+        char *inode = strncmp(line, "fd.", 3) == 0 ? strchr(line, ':') : NULL;
+
+        if (strncmp(line, "ns.uts=", 7) == 0 || strncmp(line, "group=", 6) == 0)
+            continue;
+        if (inode != NULL)
+            memset(inode, 'x', strcspn(inode, " "));
+        to = stpcpy(stpcpy(to, line), "\n");
+    }
+}
+
+/* Lines of the log since the last time; a daemon that does not read would hold everybody up. */
+static unsigned log_read(void) {
+    char line[4096];
+    unsigned n_grants = 0;
+    ssize_t n;
+
+    while ((n = recv(stage.log_fd, line, sizeof(line) - 1, MSG_DONTWAIT)) > 0) {
+        line[n] = '\0';
+        n_grants += strstr(line, ": grant ") != NULL;
+    }
+    return n_grants;
+}
+
+static void launch_end(struct trial *trial) {
+    struct launch *launch = &trial->launch;
+    unsigned n_grants = log_read();
+
+    text_read(&launch->output_fd, launch->output);
+    text_read(&launch->error_fd, launch->errors);
+    output_normalise(launch->output);
+    if (launch->n_commands > n_grants)
+        problem(trial, "a command runs whose grant is not in the log");
+    if (launch->n_commands > 1)
+        problem(trial, "%u commands run", launch->n_commands);
+    if (trial->faulter.is_unexpected)
+        problem(trial, "somebody executes something who never should");
+}
+
+/* Also what was begun and could not be followed to its end must have been right until then. */
+static enum outcome launch_judge(struct trial *trial) {
+    const struct launch *launch = &trial->launch;
+    int code = WIFEXITED(launch->status) ? WEXITSTATUS(launch->status) : -1;
+
+    if (!launch->has_ended) {
+        problem(trial, "utsrun hangs");
+        return HUNG;
+    }
+    if (code == 0 && launch->n_commands == 1) {
+        if (strcmp(launch->output, stage.output) != 0)
+            problem(trial, "the command is not as it should be");
+        if (launch->errors[0] != '\0')
+            problem(trial, "the command runs, and there is a message");
+        return trial->problem[0] == '\0' ? RAN : WRONG;
+    }
+    if (code < 125 || code > 127)
+        problem(trial, "the wait status is 0x%x", (unsigned)launch->status);
+    if (launch->errors[0] == '\0')
+        problem(trial, "no message");
+    if (trial->problem[0] != '\0')
+        return WRONG;
+    return launch->n_commands == 0 ? REFUSED : UNFOLLOWED;
+}
+
+static void difference_print(const char *is, const char *expected) {
+    while (*is != '\0' && *is == *expected) {
+        is++;
+        expected++;
+    }
+    print_error("  from here: %.60s\n  expected: %.60s\n", is, expected);
+}
+
+static void trial_print(const struct trial *trial) {
+    char *call = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, (int)trial->fault.number);
+
+    print_error("%s: call %u, %s, fails with %s: %s\n  utsrun says: %s  the service says: %s\n",
+                role_names[trial->fault.role], trial->fault.index, call != NULL ? call : "?",
+                strerrorname_np(trial->fault.error), trial->problem, trial->launch.errors,
+                trial->service.errors);
+    if (strcmp(trial->launch.output, stage.output) != 0 && trial->launch.output[0] != '\0')
+        difference_print(trial->launch.output, stage.output);
+    free(call);
+}
+
+static void trial_count(const struct trial *trial, enum outcome outcome, double seconds) {
+    if (trial->fault.is_injected) {
+        tally.n_faults++;
+        tally.of_role[trial->fault.role]++;
+        tally.of_outcome[outcome]++;
+    }
+    if (seconds > tally.longest)
+        tally.longest = seconds;
+    if (getenv("UTSBROKER_TEST_VERBOSE") != NULL) {
+        char *call = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, (int)trial->fault.number);
+
+        print_message("%s %u %s %s: %s %.3f s: %s", role_names[trial->fault.role],
+                      trial->fault.index, call, strerrorname_np(trial->fault.error),
+                      outcome_names[outcome], seconds,
+                      trial->launch.errors[0] != '\0' ? trial->launch.errors : "\n");
+        free(call);
+    }
+    if (outcome >= WRONG && tally.of_outcome[WRONG] + tally.of_outcome[HUNG] <= WRONGS_MAX)
+        trial_print(trial);
+}
+
+static void trial_begin(struct trial *trial, const struct fault *fault) {
+    memset(trial, 0, sizeof(*trial));
+    trial->fault = *fault;
+    faulter_init(&trial->faulter, &trial->fault);
+    trial->faulter.on_command = command_judge;
+    trial->faulter.on_end = process_has_ended;
+    trial->faulter.context = trial;
+    (void)log_read();
+}
+
+/* True if all have ended; whoever has not is made to. */
+static void trial_end(struct trial *trial) {
+    faulter_set_patience(&trial->faulter, PATIENCE_SECONDS);
+    while (trial->faulter.n_tracees > 0 && faulter_next(&trial->faulter, true))
+        ;
+    if (trial->faulter.n_tracees > 0)
+        problem(trial, "%zu processes are left", trial->faulter.n_tracees);
+    faulter_kill(&trial->faulter);
+    faulter_set_patience(&trial->faulter, 0);
+}
+
+static enum outcome trial_run_direct(struct trial *trial) {
+    enum outcome outcome;
+
+    launch_begin(trial);
+    faulter_set_patience(&trial->faulter, PATIENCE_SECONDS);
+    while (!trial->launch.has_ended && faulter_next(&trial->faulter, true))
+        ;
+    if (!trial->launch.has_ended)
+        problem(trial, "utsrun hangs");
+    trial_end(trial);
+    launch_end(trial);
+    outcome = launch_judge(trial);
+    return strstr(trial->problem, "hangs") != NULL ? HUNG : outcome;
+}
+
+/* Tries one fault. False if the role makes no such call. */
+static bool fault_try(const struct fault *fault, struct fault *donep) {
+    static struct trial trial;
+    double begin = harness_now();
+    enum outcome outcome;
+
+    trial_begin(&trial, fault);
+    outcome = trial_run_direct(&trial);
+    trial_count(&trial, outcome, harness_now() - begin);
+    *donep = trial.fault;
+    return trial.fault.is_injected;
+}
+
+/* Each call of @role in turn, until it makes no more: twice, as not each launch takes as many. */
+static void role_try(enum faulter_role role) {
+    for (unsigned index = 0, n_missed = 0; n_missed < 2;) {
+        struct fault fault = {.role = role, .index = index}, done;
+
+        if (!fault_try(&fault, &done)) {
+            n_missed++;
+            continue;
+        }
+        n_missed = 0;
+        index = done.index + 1;
+        fault.index = done.index;
+        for (fault.choice = 1; fault.choice < done.n_errors; fault.choice++)
+            (void)fault_try(&fault, &done);
+    }
+}
+
+/* What is compared with later. */
+static void command_runs_without_a_fault(void) {
+    static struct trial trial;
+    const struct fault none = {.role = FAULTER_NOBODY};
+
+    trial_begin(&trial, &none);
+    (void)trial_run_direct(&trial);
+    if (trial.problem[0] == '\0' || strstr(trial.problem, "as it should") != NULL)
+        strcpy(stage.output, trial.launch.output);
+    trial.problem[0] = '\0';
+    if (launch_judge(&trial) != RAN)
+        fail_msg("without a fault: %s; %s", trial.problem, trial.launch.errors);
+    assert_non_null(strstr(stage.output, "hostname=" HOSTNAME "\ndomainname=" DOMAINNAME "\n"));
+}
+
+static void tally_print(void) {
+    print_message("%s: %u faults in", harness_mode(), tally.n_faults);
+    for (size_t i = 0; i < FAULTER_ROLES; i++)
+        if (tally.of_role[i] > 0)
+            print_message(" %s %u", role_names[i], tally.of_role[i]);
+    for (size_t i = 0; i < OUTCOMES; i++)
+        print_message("%s %s %u", i == 0 ? ":" : ",", outcome_names[i], tally.of_outcome[i]);
+    print_message("; the longest took %.1f s\n", tally.longest);
+}
+
+static void every_call_fails_once(void **state) {
+    static const enum faulter_role roles[] = {FAULTER_LAUNCHER, FAULTER_SESSION, FAULTER_GATE};
+
+    (void)state;
+    command_runs_without_a_fault();
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(roles); i++)
+        role_try(roles[i]);
+    tally_print();
+    assert_int_equal(tally.of_outcome[WRONG] + tally.of_outcome[HUNG], 0);
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(roles); i++)
+        assert_true(tally.of_role[roles[i]] > 10);
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+/* A log daemon that takes everything. */
+static int log_open(void) {
+    const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
+
+    stage.log_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (stage.log_fd < 0 ||
+        bind(stage.log_fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+        return -1;
+    return chmod("/dev/log", 0666);
+}
+
+static int set_up(void **state) {
+    if (harness_mount_dev() < 0 || log_open() < 0 || harness_set_up(state) < 0)
+        return -1;
+    stage.host_namespace_fd = open("/proc/self/ns/uts", O_RDONLY | O_CLOEXEC);
+    if (stage.host_namespace_fd < 0 || fstat(stage.host_namespace_fd, &stage.host_namespace) < 0 ||
+        uname(&stage.host) < 0)
+        return -1;
+    /* The first rule asks a database, the second counts where somebody counts. */
+    policy_write("10-faults.conf",
+                 harness_is_service()
+                     ? "deny user daemon hostname forbidden.test\n"
+                       "permit any hostname " HOSTNAME " domainname " DOMAINNAME " limit 1\n"
+                     : "deny user daemon hostname forbidden.test\n"
+                       "permit any hostname " HOSTNAME " domainname " DOMAINNAME "\n");
+    return 0;
+}
+
+int main(void) {
+    static const struct CMUnitTest tests[] = {cmocka_unit_test(every_call_fails_once)};
+    int status;
+
+    if (!test_has_root(BASE_ARRAY_SIZE(tests), &status))
+        return status;
+    if (!FAULTER_IS_SUPPORTED) {
+        printf("skipped 1 test: no system call can be replaced on this architecture yet\n");
+        return TEST_SKIPPED;
+    }
+    cmocka_set_test_filter(getenv("UTSBROKER_TEST_FILTER"));
+    return cmocka_run_group_tests(tests, set_up, harness_tear_down);
+}
