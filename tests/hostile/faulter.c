@@ -56,7 +56,7 @@ static const struct {
     {SYS_socketpair, {EMFILE, ENOMEM, EPERM}},
     {SYS_accept4, {EMFILE, EINTR, ENOMEM}},
     {SYS_dup3, {EMFILE, EINTR}},
-    {SYS_fcntl, {EMFILE, EPERM, EINTR}},
+    {SYS_fcntl, {EMFILE, EPERM}},
     {SYS_epoll_create1, {EMFILE, ENOMEM}},
     {SYS_signalfd4, {EMFILE, ENOMEM}},
     {SYS_memfd_create, {EMFILE, ENOMEM, EPERM}},
@@ -89,11 +89,28 @@ static const struct {
 };
 static const int other_errors[ERRORS_MAX] = {EPERM, ENOMEM};
 
-static const int *errors_of(long number) {
+/* Who does not wait is not interrupted (wait4(2), poll(2)). */
+static bool waits_for_nothing(const struct __ptrace_syscall_info *info) {
+#ifdef SYS_poll
+    if (info->entry.nr == SYS_poll)
+        return info->entry.args[2] == 0;
+#endif
+    return (info->entry.nr == SYS_wait4 && (info->entry.args[2] & WNOHANG) != 0) ||
+           (info->entry.nr == SYS_waitid && (info->entry.args[3] & WNOHANG) != 0);
+}
+
+/* Fills @errors with those that fit the call; returns how many these are. */
+static unsigned errors_find(const struct __ptrace_syscall_info *info, int errors[ERRORS_MAX]) {
+    const int *all = other_errors;
+    unsigned n = 0;
+
     for (size_t i = 0; i < BASE_ARRAY_SIZE(kinds); i++)
-        if (kinds[i].number == number)
-            return kinds[i].errors;
-    return other_errors;
+        if (kinds[i].number == (long)info->entry.nr)
+            all = kinds[i].errors;
+    for (size_t i = 0; i < ERRORS_MAX && all[i] != 0; i++)
+        if (all[i] != EINTR || !waits_for_nothing(info))
+            errors[n++] = all[i];
+    return n;
 }
 
 /*
@@ -149,19 +166,20 @@ static bool registers_move(enum __ptrace_request request, pid_t pid,
     return ptrace(request, pid, (void *)NT_PRSTATUS, &vector) == 0;
 }
 
-static void call_enter(struct faulter *faulter, struct tracee *tracee) {
-    const int *errors = errors_of(tracee->number);
+static void call_enter(struct faulter *faulter, struct tracee *tracee,
+                       const struct __ptrace_syscall_info *info) {
     struct fault *fault = faulter->fault;
     struct faulter_registers now;
+    int errors[ERRORS_MAX];
+    unsigned n_errors = errors_find(info, errors);
 
-    if (faulter->n_calls++ < fault->index || fault->is_injected || errors[0] == 0 ||
-        !faulter->is_armed)
+    if (faulter->n_calls++ < fault->index || fault->is_injected || !faulter->is_armed ||
+        n_errors == 0)
         return;
-    while (fault->n_errors < ERRORS_MAX && errors[fault->n_errors] != 0)
-        fault->n_errors++;
+    fault->n_errors = n_errors;
     fault->index = faulter->n_calls - 1;
     fault->number = tracee->number;
-    fault->error = errors[fault->choice % fault->n_errors];
+    fault->error = errors[fault->choice % n_errors];
     fault->is_injected = true;
     if (!registers_move(PTRACE_GETREGSET, tracee->pid, &now))
         return;
@@ -312,7 +330,7 @@ static void call_look(struct faulter *faulter, struct tracee *tracee) {
     if (tracee->is_undecided)
         child_is_decided(faulter, tracee);
     if (tracee->is_victim)
-        call_enter(faulter, tracee);
+        call_enter(faulter, tracee, &info);
 }
 
 static void program_begins(struct faulter *faulter, struct tracee *tracee) {
@@ -321,6 +339,7 @@ static void program_begins(struct faulter *faulter, struct tracee *tracee) {
             role_set(faulter, tracee, tracee->becomes);
     } else if (tracee->role == FAULTER_GATE) {
         role_set(faulter, tracee, FAULTER_COMMAND);
+        tracee->is_held = true;
         faulter->on_command(tracee->pid, faulter->context);
     } else if (tracee->role != FAULTER_COMMAND) {
         faulter->is_unexpected = true;
@@ -343,7 +362,8 @@ static void tracee_has_stopped(struct faulter *faulter, struct tracee *tracee, i
     else if (event == PTRACE_EVENT_CLONE || event == PTRACE_EVENT_FORK ||
              event == PTRACE_EVENT_VFORK)
         child_is_announced(faulter, tracee);
-    tracee_continue(faulter, tracee, is_call || event != 0 ? 0 : number);
+    if (!tracee->is_held)
+        tracee_continue(faulter, tracee, is_call || event != 0 ? 0 : number);
 }
 
 /*
@@ -377,12 +397,13 @@ bool faulter_next(struct faulter *faulter, bool waits) {
 
 static bool all_sleep(const struct faulter *faulter) {
     for (size_t i = 0; i < faulter->n_tracees; i++)
-        if (harness_process_state(faulter->tracees[i].pid) != 'S')
+        if (!faulter->tracees[i].is_held && harness_process_state(faulter->tracees[i].pid) != 'S')
             return false;
     return true;
 }
 
-/* Waits until all wait for somebody else. False if the patience is at its end. */
+/* Waits until all wait for somebody else, but for a command that is held. False if the patience is
+ * at its end. */
 bool faulter_settle(struct faulter *faulter) {
     const struct timespec pause = {.tv_nsec = 1000 * 1000};
 
@@ -396,6 +417,26 @@ bool faulter_settle(struct faulter *faulter) {
         (void)nanosleep(&pause, NULL);
     }
     return true;
+}
+
+/* True if there is a command that has not begun. */
+bool faulter_is_holding(const struct faulter *faulter) {
+    for (size_t i = 0; i < faulter->n_tracees; i++)
+        if (faulter->tracees[i].is_held)
+            return true;
+    return false;
+}
+
+/* Lets the command begin. */
+void faulter_release(struct faulter *faulter) {
+    for (size_t i = 0; i < faulter->n_tracees; i++) {
+        struct tracee *tracee = &faulter->tracees[i];
+
+        if (tracee->is_held) {
+            tracee->is_held = false;
+            tracee_continue(faulter, tracee, 0);
+        }
+    }
 }
 
 static void interrupt(int number) {

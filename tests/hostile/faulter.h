@@ -55,13 +55,14 @@ struct tracee {
     bool is_undecided; /* a child of the service's, that has not shown yet which one */
     bool is_victim;    /* its calls are counted */
     bool is_failing;
-    long number; /* of the call that it is in */
+    bool is_held; /* a command, until faulter_release() */
+    long number;  /* of the call that it is in */
     struct faulter_registers before;
 };
 
 struct faulter {
     struct fault *fault;
-    void (*on_command)(pid_t pid, void *context); /* it has executed the command, and is stopped */
+    void (*on_command)(pid_t pid, void *context); /* of a command, held before its first step */
     void *context;
     bool is_armed; /* a call is to fail, once it comes to that */
     bool has_victim;
@@ -82,5 +83,7 @@ void faulter_arm(struct faulter *faulter);
 void faulter_set_patience(struct faulter *faulter, unsigned seconds);
 bool faulter_next(struct faulter *faulter, bool waits);
 bool faulter_settle(struct faulter *faulter);
+bool faulter_is_holding(const struct faulter *faulter);
+void faulter_release(struct faulter *faulter);
 bool faulter_has(const struct faulter *faulter, pid_t pid);
 void faulter_kill(struct faulter *faulter);
