@@ -31,7 +31,7 @@ static uint32_t closed_stdio(void) {
     uint32_t closed = 0;
 
     for (int fd = 0; fd < 3; fd++)
-        if (fcntl(fd, F_GETFD) < 0)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
             closed |= 1U << fd;
     return closed;
 }
