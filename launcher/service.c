@@ -169,10 +169,7 @@ static int reply_receive(struct command *command, struct protocol_reply *replyp)
     int r = reply_await(command);
 
     if (r == 0)
-        r = channel_receive(command->channel, &record, sizeof(record), &size, &fds);
-    /* A service that has not read the request resets; what it said before that comes behind. */
-    if (r == -ECONNRESET)
-        r = channel_receive(command->channel, &record, sizeof(record), &size, &fds);
+        r = channel_receive_last(command->channel, &record, sizeof(record), &size, &fds);
     if (r < 0)
         return r == -ECONNRESET ? -EPIPE : r;
     if (size == 0)

@@ -140,3 +140,14 @@ static inline int channel_receive(int channel, void *record, size_t capacity, si
         channel_fds_deinit(fdsp);
     return r;
 }
+
+/*
+ * As channel_receive(), from somebody who may have ended without having read all: that resets the
+ * connection, which is said once and first (unix(7)); what they had sent before comes behind it.
+ */
+static inline int channel_receive_last(int channel, void *record, size_t capacity, size_t *sizep,
+                                       struct channel_fds *fdsp) {
+    int r = channel_receive(channel, record, capacity, sizep, fdsp);
+
+    return r == -ECONNRESET ? channel_receive(channel, record, capacity, sizep, fdsp) : r;
+}
