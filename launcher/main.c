@@ -59,14 +59,20 @@ static int send_request(const struct options *options, uint32_t closed, int chan
 }
 
 /*
- * The broker ended and said nothing, but it may have let its gate go by then: a child of this
- * process's that nobody would know of.
+ * A gate that was let go, although this process says that there is no command: by a broker that
+ * died, or could not hear what became of it. A child of this process's that nobody would know of.
  */
 static void end_stray_gate(const struct direct *direct) {
     pid_t gate = direct_find_gate(direct);
 
     if (gate > 0 && kill(gate, SIGKILL) == 0)
         (void)waitpid(gate, NULL, 0);
+}
+
+/* Before it can let its gate go, if it has not. */
+static void end_broker(const struct direct *direct) {
+    if (kill(direct->broker, SIGKILL) == 0)
+        (void)waitpid(direct->broker, NULL, 0);
 }
 
 /* The broker ended and said nothing. */
@@ -123,6 +129,8 @@ static void await_reply(struct supervisor *supervisor, const struct direct *dire
 
     if (r == -EPIPE && ended == 0)
         ended = supervise_wait(supervisor, direct->broker, -1, &broker_status);
+    if (r < 0 && ended != SUPERVISE_E_ENDED)
+        end_broker(direct);
     if (r < 0)
         end_stray_gate(direct);
     if (r == -EPIPE && ended == SUPERVISE_E_ENDED)
@@ -136,18 +144,32 @@ static void await_reply(struct supervisor *supervisor, const struct direct *dire
         supervisor->broker = direct->broker;
 }
 
+/*
+ * Nobody would hear how it ends. Returns SUPERVISE_E_ENDED if it has ended by itself before; one
+ * that is no child of this process's has, too, but nobody knows how.
+ */
+static int end_command(pid_t command, int *statusp) {
+    if (kill(command, SIGKILL) < 0 || waitpid(command, statusp, 0) != command)
+        return -errno;
+    return WIFSIGNALED(*statusp) && WTERMSIG(*statusp) == SIGKILL ? 0 : SUPERVISE_E_ENDED;
+}
+
 static _Noreturn void supervise_command(struct supervisor *supervisor, pid_t command,
                                         const struct options *options) {
-    int status;
+    int status, ended = 0;
     int r = supervise_forward(supervisor);
 
     if (r == 0)
         r = supervise_wait(supervisor, command, -1, &status);
-    if (r == SUPERVISE_E_ENDED) {
+    if (r < 0 && r != -ECHILD)
+        ended = end_command(command, &status);
+    if (r == SUPERVISE_E_ENDED || ended == SUPERVISE_E_ENDED) {
         status_tell_end(options, status);
         supervise_end_like(status);
     }
-    message_failure("waiting for the command failed", -r, "it may live on");
+    message_failure(r != -ECHILD && ended == 0 ? "waiting for the command failed, and it was killed"
+                                               : "waiting for the command failed",
+                    -r, "how it ended is not known");
     _exit(EXIT_UTSRUN_FAILED);
 }
 
@@ -172,11 +194,11 @@ static _Noreturn void run_direct(const struct options *options, uint32_t closed)
     if (r < 0)
         _exit(EXIT_UTSRUN_FAILED);
     await_reply(&supervisor, &direct, &reply);
-    /* The broker may have let the command go before it found that it cannot say so. */
-    if (reply.status == PROTOCOL_KERNEL_REFUSED)
+    if (reply.status != PROTOCOL_GRANTED) {
+        /* The broker may have let the command go before it found that it cannot say so. */
         end_stray_gate(&direct);
-    if (reply.status != PROTOCOL_GRANTED)
         _exit(message_refusal(options, &reply, &supervisor.original_mask));
+    }
     status_tell_running(options, &reply, "direct");
     if (options->is_verbose)
         message("granted by %s:%u, direct, pid %d", reply.rule_file, reply.rule_line,
