@@ -25,6 +25,8 @@
 
 #define HOSTNAME "only.test"
 #define DOMAINNAME "lab.example"
+#define POLICY_NAME "10-faults.conf"
+#define POLICY_PATH POLICY_FOLDER_ADMIN "/" POLICY_NAME
 
 enum { PATIENCE_SECONDS = 10, STATUS_FD = 7, WRONGS_MAX = 20 };
 
@@ -53,7 +55,6 @@ struct service {
     pid_t pid;
     int status, error_fd;
     bool has_ended;
-    char errors[HARNESS_OUTPUT_MAX];
 };
 
 /* What happens to one fault. */
@@ -62,8 +63,9 @@ struct trial {
     struct faulter faulter;
     struct launch launch;
     struct service service;
-    unsigned n_services;
-    char problem[512]; /* the first one; "" for none */
+    unsigned n_restarts;
+    char service_errors[HARNESS_OUTPUT_MAX]; /* of the one that ended */
+    char problem[512];                       /* the first one; "" for none */
 };
 
 static struct {
@@ -72,6 +74,7 @@ static struct {
     int host_namespace_fd, listen_fd, log_fd;
     char output[HARNESS_OUTPUT_MAX]; /* what a command prints that runs as it should */
     bool has_wishes;                 /* besides the names */
+    bool is_policy_new;              /* the service has a policy that is not that of the spare */
 } stage;
 
 static struct {
@@ -185,6 +188,17 @@ static void surroundings_set_up(void *context) {
     (void)raise(SIGSTOP); /* for faulter_take() */
 }
 
+/* What is there to be read. */
+static void text_read(int *fdp, char *text) {
+    ssize_t n;
+
+    text[0] = '\0';
+    assert_true(fcntl(*fdp, F_SETFL, O_NONBLOCK) == 0);
+    n = read(*fdp, text, HARNESS_OUTPUT_MAX - 1);
+    text[n > 0 ? n : 0] = '\0';
+    base_close_fd(fdp);
+}
+
 static void launch_begin(struct trial *trial) {
     static char *const wishes[] = {"--die-with-parent", "--status-fd", "7"};
     static char *const words[] = {"-n", HOSTNAME, "-d", DOMAINNAME, "--", PROBE_PATH, "-"};
@@ -202,12 +216,56 @@ static void launch_begin(struct trial *trial) {
     faulter_take(&trial->faulter, launch->pid, FAULTER_LAUNCHER, 1);
 }
 
-/* Lets the command begin when all the others wait for it. False if they hang. */
+static void service_begin(struct trial *trial) {
+    char *const options[] = {"--idle-exit", "0", NULL};
+    struct service *service = &trial->service;
+    int ends[2];
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    *service = (struct service){.error_fd = ends[0], .pid = fork()};
+    assert_true(service->pid >= 0);
+    if (service->pid == 0) {
+        if (dup2(ends[1], 2) < 0)
+            _exit(201);
+        (void)raise(SIGSTOP); /* for faulter_take() */
+        service_execute(USER_WITHOUT_NAME, stage.listen_fd, "@utsbroker-test-faults", options);
+    }
+    close(ends[1]);
+    faulter_take(&trial->faulter, service->pid, FAULTER_SERVICE, 2); /* setpriv, utsbroker */
+}
+
+/* Does what a service manager does: one that has ended is started again, for who waits. */
+static void service_look(struct trial *trial) {
+    struct service *service = &trial->service;
+
+    if (service->pid == 0 || !service->has_ended)
+        return;
+    text_read(&service->error_fd, trial->service_errors);
+    if (WIFSIGNALED(service->status))
+        problem(trial, "the service is killed by signal %d", WTERMSIG(service->status));
+    if (trial->service_errors[0] == '\0' || service->status == 0)
+        problem(trial, "the service ends with wait status 0x%x, and no message",
+                (unsigned)service->status);
+    if (trial->n_restarts++ > 0)
+        problem(trial, "the service ends again: %s", trial->service_errors);
+    service_begin(trial);
+}
+
+/* False if nothing happens any more. */
+static bool trial_go_on(struct trial *trial) {
+    bool has_happened = faulter_next(&trial->faulter, true);
+
+    service_look(trial);
+    return has_happened;
+}
+
+/* Lets the command begin when all the others wait for it. False if somebody hangs. */
 static bool launch_run(struct trial *trial) {
     struct faulter *faulter = &trial->faulter;
     struct launch *launch = &trial->launch;
 
-    while (!launch->has_ended && launch->n_commands == 0 && faulter_next(faulter, true))
+    faulter_set_patience(faulter, PATIENCE_SECONDS);
+    while (!launch->has_ended && launch->n_commands == 0 && trial_go_on(trial))
         ;
     if (!faulter_settle(faulter))
         return false;
@@ -216,20 +274,9 @@ static bool launch_run(struct trial *trial) {
     else if (faulter_is_holding(faulter))
         problem(trial, "utsrun has ended, and the command goes on");
     faulter_release(faulter);
-    while (!launch->has_ended && faulter_next(faulter, true))
+    while (!launch->has_ended && trial_go_on(trial))
         ;
     return launch->has_ended;
-}
-
-/* What is there to be read. */
-static void text_read(int *fdp, char *text) {
-    ssize_t n;
-
-    text[0] = '\0';
-    assert_true(fcntl(*fdp, F_SETFL, O_NONBLOCK) == 0);
-    n = read(*fdp, text, HARNESS_OUTPUT_MAX - 1);
-    text[n > 0 ? n : 0] = '\0';
-    base_close_fd(fdp);
 }
 
 /* Takes out of what the probe has said what is another with each launch. */
@@ -316,7 +363,7 @@ static void trial_print(const struct trial *trial) {
     print_error("%s: call %u, %s, fails with %s: %s\n  utsrun says: %s  the service says: %s\n",
                 role_names[trial->fault.role], trial->fault.index, call != NULL ? call : "?",
                 strerrorname_np(trial->fault.error), trial->problem, trial->launch.errors,
-                trial->service.errors);
+                trial->service_errors);
     if (strcmp(trial->launch.output, stage.output) != 0 && trial->launch.output[0] != '\0')
         difference_print(trial->launch.output, stage.output);
     free(call);
@@ -327,6 +374,7 @@ static void trial_count(const struct trial *trial, enum outcome outcome, double 
         tally.n_faults++;
         tally.of_role[trial->fault.role]++;
         tally.of_outcome[outcome]++;
+        tally.n_restarts += trial->n_restarts;
     }
     if (seconds > tally.longest)
         tally.longest = seconds;
@@ -365,16 +413,76 @@ static void trial_end(struct trial *trial) {
 }
 
 static enum outcome trial_run_direct(struct trial *trial) {
-    enum outcome outcome;
+    bool is_hanging;
 
     launch_begin(trial);
-    faulter_set_patience(&trial->faulter, PATIENCE_SECONDS);
-    if (!launch_run(trial))
-        problem(trial, "utsrun hangs");
+    is_hanging = !launch_run(trial);
     trial_end(trial);
     launch_end(trial);
+    return is_hanging ? HUNG : launch_judge(trial);
+}
+
+/* One more, without a fault, is to be served. */
+static void next_run(struct trial *trial) {
+    static struct launch faulted;
+
+    faulted = trial->launch;
+    trial->faulter.is_armed = false;
+    launch_begin(trial);
+    if (!launch_run(trial))
+        problem(trial, "the next utsrun hangs");
+    launch_end(trial);
+    if (launch_judge(trial) != RAN)
+        problem(trial, "the next is not served: %s", trial->launch.errors);
+    trial->launch = faulted;
+}
+
+static bool settle(struct trial *trial) {
+    faulter_set_patience(&trial->faulter, PATIENCE_SECONDS);
+    if (!faulter_settle(&trial->faulter)) {
+        problem(trial, "the service does not come to rest");
+        return false;
+    }
+    service_look(trial);
+    return true;
+}
+
+static enum outcome service_ask(struct trial *trial) {
+    enum outcome outcome;
+    bool is_hanging;
+
+    launch_begin(trial);
+    is_hanging = !launch_run(trial) || !settle(trial);
+    launch_end(trial);
+    if (is_hanging)
+        return HUNG;
     outcome = launch_judge(trial);
-    return strstr(trial->problem, "hangs") != NULL ? HUNG : outcome;
+    next_run(trial);
+    return outcome;
+}
+
+static enum outcome trial_run_service(struct trial *trial) {
+    enum outcome outcome = HUNG;
+
+    trial->faulter.is_armed = !stage.is_policy_new;
+    service_begin(trial);
+    if (settle(trial)) {
+        if (stage.is_policy_new) {
+            assert_int_equal(utimensat(AT_FDCWD, POLICY_PATH, NULL, 0), 0);
+            faulter_arm(&trial->faulter);
+        }
+        outcome = service_ask(trial);
+    }
+    (void)kill(trial->service.pid, SIGTERM);
+    trial_end(trial);
+    base_close_fd(&trial->service.error_fd);
+    if (trial->service.status != 0)
+        problem(trial, "the service ends with wait status 0x%x", (unsigned)trial->service.status);
+    return trial->problem[0] == '\0' || outcome == HUNG ? outcome : WRONG;
+}
+
+static enum outcome trial_run(struct trial *trial) {
+    return harness_is_service() ? trial_run_service(trial) : trial_run_direct(trial);
 }
 
 /* Tries one fault. False if the role makes no such call. */
@@ -384,7 +492,7 @@ static bool fault_try(const struct fault *fault, struct fault *donep) {
     enum outcome outcome;
 
     trial_begin(&trial, fault);
-    outcome = trial_run_direct(&trial);
+    outcome = trial_run(&trial);
     trial_count(&trial, outcome, harness_now() - begin);
     *donep = trial.fault;
     return trial.fault.is_injected;
@@ -413,7 +521,7 @@ static void command_runs_without_a_fault(void) {
     const struct fault none = {.role = FAULTER_NOBODY};
 
     trial_begin(&trial, &none);
-    (void)trial_run_direct(&trial);
+    (void)trial_run(&trial);
     if (trial.problem[0] == '\0' || strstr(trial.problem, "as it should") != NULL)
         strcpy(stage.output, trial.launch.output);
     trial.problem[0] = '\0';
@@ -429,24 +537,57 @@ static void tally_print(void) {
             print_message(" %s %u", role_names[i], tally.of_role[i]);
     for (size_t i = 0; i < OUTCOMES; i++)
         print_message("%s %s %u", i == 0 ? ":" : ",", outcome_names[i], tally.of_outcome[i]);
+    if (harness_is_service())
+        print_message("; the service was started again %u times", tally.n_restarts);
     print_message("; the longest took %.1f s\n", tally.longest);
 }
 
-static void every_call_fails_once(void **state) {
+static void roles_try(const enum faulter_role *roles, size_t n) {
+    command_runs_without_a_fault();
+    for (size_t i = 0; i < n; i++)
+        role_try(roles[i]);
+}
+
+static void roles_assert(const enum faulter_role *roles, size_t n) {
+    tally_print();
+    assert_int_equal(tally.of_outcome[WRONG] + tally.of_outcome[HUNG], 0);
+    for (size_t i = 0; i < n; i++)
+        assert_true(tally.of_role[roles[i]] > 10);
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+static void every_call_fails_once_directly(void **state) {
     static const enum faulter_role roles[] = {FAULTER_LAUNCHER, FAULTER_SESSION, FAULTER_GATE};
 
     (void)state;
     for (int i = 0; i < 2; i++) {
         stage.has_wishes = i == 1;
-        command_runs_without_a_fault();
-        for (size_t j = 0; j < BASE_ARRAY_SIZE(roles); j++)
-            role_try(roles[j]);
+        roles_try(roles, BASE_ARRAY_SIZE(roles));
     }
-    tally_print();
-    assert_int_equal(tally.of_outcome[WRONG] + tally.of_outcome[HUNG], 0);
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(roles); i++)
-        assert_true(tally.of_role[roles[i]] > 10);
-    harness_assert_nothing_left(USER_WITHOUT_NAME);
+    roles_assert(roles, BASE_ARRAY_SIZE(roles));
+}
+
+/* From the start of the service to the end of a launch. */
+static void every_call_fails_once_in_the_service(void **state) {
+    static const enum faulter_role roles[] = {FAULTER_SERVICE, FAULTER_NURSERY, FAULTER_SESSION,
+                                              FAULTER_GATE, FAULTER_LAUNCHER};
+
+    (void)state;
+    stage.has_wishes = true;
+    sleep(4); /* a policy that has just changed is read with each request */
+    roles_try(roles, BASE_ARRAY_SIZE(roles));
+    roles_assert(roles, BASE_ARRAY_SIZE(roles));
+}
+
+/* The session that was made ahead is of no use then, and the service makes another itself. */
+static void every_call_fails_once_with_a_new_policy(void **state) {
+    static const enum faulter_role roles[] = {FAULTER_SERVICE, FAULTER_SESSION, FAULTER_GATE};
+
+    (void)state;
+    memset(&tally, 0, sizeof(tally));
+    stage.is_policy_new = true;
+    roles_try(roles, BASE_ARRAY_SIZE(roles));
+    roles_assert(roles, BASE_ARRAY_SIZE(roles));
 }
 
 /* A log daemon that takes everything. */
@@ -460,6 +601,16 @@ static int log_open(void) {
     return chmod("/dev/log", 0666);
 }
 
+/* Each trial has a service of its own, at the socket of the harness's. */
+static void service_replace(void) {
+    struct test_service *service = harness_service_of(USER_WITHOUT_NAME);
+    char path[sizeof(service->path)];
+
+    memcpy(path, service->path, sizeof(path));
+    service_stop(service);
+    stage.listen_fd = service_listen(path, USER_WITHOUT_NAME);
+}
+
 static int set_up(void **state) {
     if (harness_mount_dev() < 0 || log_open() < 0 || harness_set_up(state) < 0)
         return -1;
@@ -468,25 +619,32 @@ static int set_up(void **state) {
         uname(&stage.host) < 0)
         return -1;
     /* The first rule asks a database, the second counts where somebody counts. */
-    policy_write("10-faults.conf",
-                 harness_is_service()
-                     ? "deny user daemon hostname forbidden.test\n"
-                       "permit any hostname " HOSTNAME " domainname " DOMAINNAME " limit 1\n"
-                     : "deny user daemon hostname forbidden.test\n"
-                       "permit any hostname " HOSTNAME " domainname " DOMAINNAME "\n");
+    policy_write(POLICY_NAME, harness_is_service() ? "deny user daemon hostname forbidden.test\n"
+                                                     "permit any hostname " HOSTNAME
+                                                     " domainname " DOMAINNAME " limit 1\n"
+                                                   : "deny user daemon hostname forbidden.test\n"
+                                                     "permit any hostname " HOSTNAME
+                                                     " domainname " DOMAINNAME "\n");
+    if (harness_is_service())
+        service_replace();
     return 0;
 }
 
 int main(void) {
-    static const struct CMUnitTest tests[] = {cmocka_unit_test(every_call_fails_once)};
+    static const struct CMUnitTest direct[] = {cmocka_unit_test(every_call_fails_once_directly)};
+    static const struct CMUnitTest service[] = {
+        cmocka_unit_test(every_call_fails_once_in_the_service),
+        cmocka_unit_test(every_call_fails_once_with_a_new_policy)};
     int status;
 
-    if (!test_has_root(BASE_ARRAY_SIZE(tests), &status))
+    if (!test_has_root(harness_is_service() ? BASE_ARRAY_SIZE(service) : BASE_ARRAY_SIZE(direct),
+                       &status))
         return status;
     if (!FAULTER_IS_SUPPORTED) {
-        printf("skipped 1 test: no system call can be replaced on this architecture yet\n");
+        printf("skipped: no system call can be replaced on this architecture yet\n");
         return TEST_SKIPPED;
     }
     cmocka_set_test_filter(getenv("UTSBROKER_TEST_FILTER"));
-    return cmocka_run_group_tests(tests, set_up, harness_tear_down);
+    return harness_is_service() ? cmocka_run_group_tests(service, set_up, harness_tear_down)
+                                : cmocka_run_group_tests(direct, set_up, harness_tear_down);
 }
