@@ -7,6 +7,7 @@
 #ifdef __x86_64__
 #include <sys/reg.h>
 #endif
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -242,67 +243,42 @@ static void tracee_continue(const struct faulter *faulter, const struct tracee *
                  (void *)(intptr_t)signal_number);
 }
 
-static void child_begins(struct faulter *faulter, struct tracee *child,
-                         const struct tracee *parent) {
-    switch (parent->role) {
-    case FAULTER_LAUNCHER: /* the broker, once it has been executed */
-        child->role = FAULTER_LAUNCHER;
-        child->is_victim = parent->is_victim;
-        child->becomes = FAULTER_SESSION;
-        child->executions = 1;
-        break;
-    case FAULTER_SERVICE:
-        child->is_undecided = true;
-        break;
-    case FAULTER_NURSERY:
-        role_set(faulter, child, FAULTER_SESSION);
-        break;
-    case FAULTER_SESSION:
-        role_set(faulter, child, FAULTER_GATE);
-        break;
-    default:
-        child->role = parent->role;
-        break;
+static bool is_in_our_namespace(pid_t pid) {
+    struct stat ours, theirs;
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/ns/uts", (int)pid);
+    return stat("/proc/self/ns/uts", &ours) < 0 || stat(path, &theirs) < 0 ||
+           ours.st_ino == theirs.st_ino;
+}
+
+/*
+ * What a new process is, by what it is born with: whoever made it may have been killed before it
+ * could tell (PTRACE_GETEVENTMSG).
+ */
+static void process_begins(struct faulter *faulter, struct tracee *tracee) {
+    char path[64], name[32] = "";
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/comm", (int)tracee->pid);
+    file = fopen(path, "re");
+    if (file != NULL && fgets(name, sizeof(name), file) == NULL)
+        name[0] = '\0';
+    if (file != NULL)
+        fclose(file);
+    if (!is_in_our_namespace(tracee->pid)) {
+        role_set(faulter, tracee, FAULTER_GATE);
+    } else if (strcmp(name, "utsb-nursery\n") == 0) {
+        role_set(faulter, tracee, FAULTER_SESSION);
+    } else if (strcmp(name, "utsrun\n") == 0) { /* the broker, once it has been executed */
+        tracee->role = FAULTER_LAUNCHER;
+        tracee->is_victim = faulter->fault->role == FAULTER_LAUNCHER && faulter->is_armed;
+        tracee->becomes = FAULTER_SESSION;
+        tracee->executions = 1;
+    } else {
+        tracee->is_undecided = true;
     }
-}
-
-static void orphan_begins(struct faulter *faulter, struct tracee *child,
-                          const struct tracee *parent) {
-    child->is_orphan = false;
-    child_begins(faulter, child, parent);
-    tracee_continue(faulter, child, 0);
-}
-
-/* It may have been killed before it could be announced. */
-static bool has_ended(const struct faulter *faulter, pid_t pid) {
-    for (size_t i = 0; i < faulter->n_unknown; i++)
-        if (faulter->unknown[i] == pid)
-            return true;
-    return false;
-}
-
-/* The parent of a new process says so; before or behind the first stop of the process itself. */
-static void child_is_announced(struct faulter *faulter, const struct tracee *parent) {
-    unsigned long pid = 0;
-    struct tracee *child;
-
-    if (ptrace(PTRACE_GETEVENTMSG, parent->pid, NULL, &pid) < 0 || has_ended(faulter, (pid_t)pid))
-        return;
-    child = tracee_find(faulter, (pid_t)pid);
-    if (child == NULL)
-        child_begins(faulter, tracee_add(faulter, (pid_t)pid), parent);
-    else if (child->is_orphan)
-        orphan_begins(faulter, child, parent);
-}
-
-/* A parent that was killed announces nobody. */
-static void tracee_has_ended(struct faulter *faulter, struct tracee *tracee) {
-    const struct tracee parent = *tracee;
-
-    tracee_remove(faulter, tracee);
-    for (size_t i = 0; i < faulter->n_tracees; i++)
-        if (faulter->tracees[i].is_orphan)
-            orphan_begins(faulter, &faulter->tracees[i], &parent);
+    tracee_continue(faulter, tracee, 0);
 }
 
 /* The nursery begins with prctl(2), a session of the service's with its descriptors. */
@@ -359,9 +335,6 @@ static void tracee_has_stopped(struct faulter *faulter, struct tracee *tracee, i
         call_look(faulter, tracee);
     else if (event == PTRACE_EVENT_EXEC)
         program_begins(faulter, tracee);
-    else if (event == PTRACE_EVENT_CLONE || event == PTRACE_EVENT_FORK ||
-             event == PTRACE_EVENT_VFORK)
-        child_is_announced(faulter, tracee);
     if (!tracee->is_held)
         tracee_continue(faulter, tracee, is_call || event != 0 ? 0 : number);
 }
@@ -383,14 +356,12 @@ bool faulter_next(struct faulter *faulter, bool waits) {
     tracee = tracee_find(faulter, pid);
     if (!WIFSTOPPED(status)) {
         if (tracee != NULL)
-            tracee_has_ended(faulter, tracee);
-        else if (faulter->n_unknown < FAULTER_TRACEES_MAX)
-            faulter->unknown[faulter->n_unknown++] = pid;
+            tracee_remove(faulter, tracee);
         faulter->on_end(pid, status, faulter->context);
     } else if (tracee != NULL) {
         tracee_has_stopped(faulter, tracee, status);
     } else {
-        tracee_add(faulter, pid)->is_orphan = true; /* its parent will tell of it */
+        process_begins(faulter, tracee_add(faulter, pid));
     }
     return true;
 }
@@ -427,15 +398,15 @@ bool faulter_is_holding(const struct faulter *faulter) {
     return false;
 }
 
-/* Lets the command begin. */
+/* Lets the command begin, and lets go of it. */
 void faulter_release(struct faulter *faulter) {
-    for (size_t i = 0; i < faulter->n_tracees; i++) {
+    for (size_t i = faulter->n_tracees; i-- > 0;) {
         struct tracee *tracee = &faulter->tracees[i];
 
-        if (tracee->is_held) {
-            tracee->is_held = false;
-            tracee_continue(faulter, tracee, 0);
-        }
+        if (!tracee->is_held)
+            continue;
+        (void)ptrace(PTRACE_DETACH, tracee->pid, NULL, NULL);
+        tracee_remove(faulter, tracee);
     }
 }
 

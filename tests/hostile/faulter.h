@@ -51,7 +51,6 @@ struct tracee {
     enum faulter_role role;
     enum faulter_role becomes; /* with the last of its @executions */
     unsigned executions;
-    bool is_orphan;    /* it has stopped, and nobody has said yet whose child it is */
     bool is_undecided; /* a child of the service's, that has not shown yet which one */
     bool is_victim;    /* its calls are counted */
     bool is_failing;
@@ -62,7 +61,8 @@ struct tracee {
 
 struct faulter {
     struct fault *fault;
-    void (*on_command)(pid_t pid, void *context); /* of a command, held before its first step */
+    void (*on_command)(pid_t pid,
+                       void *context); /* of a command, which is held before its first step */
     void *context;
     bool is_armed; /* a call is to fail, once it comes to that */
     bool has_victim;
@@ -71,8 +71,6 @@ struct faulter {
     double deadline;
     struct tracee tracees[FAULTER_TRACEES_MAX];
     size_t n_tracees;
-    pid_t unknown[FAULTER_TRACEES_MAX]; /* those that ended and were in nobody's hands */
-    size_t n_unknown;
     void (*on_end)(pid_t pid, int status,
                    void *context); /* of any process that can be waited for */
 };
