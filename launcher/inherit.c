@@ -36,12 +36,16 @@ static int descriptors_count(size_t *np) {
     return 0;
 }
 
-/* Of @n_open descriptors lists those that execve(2) would let through: not close-on-exec. */
-static void numbers_list(struct inheritance *inheritance, size_t n_open, size_t max) {
+/* Of @n_open descriptors lists those that execve(2) would let through: not close-on-exec. One that
+ * cannot be asked about would be sought up to the last number that there is.
+ */
+static int numbers_list(struct inheritance *inheritance, size_t n_open, size_t max) {
     inheritance->n_fds = 0;
     for (int fd = 0; n_open > 0 && fd < INT_MAX; fd++) {
         int flags = fcntl(fd, F_GETFD);
 
+        if (flags < 0 && errno != EBADF)
+            return -errno;
         n_open -= flags >= 0;
         if (flags < 0 || (flags & FD_CLOEXEC) != 0)
             continue;
@@ -49,6 +53,7 @@ static void numbers_list(struct inheritance *inheritance, size_t n_open, size_t 
             inheritance->numbers[inheritance->n_fds] = fd;
         inheritance->n_fds++;
     }
+    return 0;
 }
 
 /* For a program without threads: nothing is made while the mask is another. */
@@ -77,7 +82,9 @@ int inherit_collect(struct inheritance *inheritance, const struct terminal *term
         return r;
     inheritance->umask = umask_read();
     inheritance->mask = mask;
-    numbers_list(inheritance, n_open, max);
+    r = numbers_list(inheritance, n_open, max);
+    if (r < 0)
+        return r;
     if (inheritance->n_fds > max)
         return INHERIT_E_TOO_MANY;
     for (size_t i = 0; i < inheritance->n_fds; i++) {
