@@ -172,9 +172,9 @@ static int peer_read_limits(pid_t pid, struct limits *limits) {
     for (int resource = 0; resource < RLIM_NLIMITS; resource++)
         if (prlimit(pid, (__rlimit_resource_t)resource, NULL, &limits->all[resource]) < 0)
             return peer_failure(errno);
-    /* If it cannot be asked, the process is gone, which its caller looks at. */
+    errno = 0; /* -1 is a value, too */
     limits->nice = getpriority(PRIO_PROCESS, (id_t)pid);
-    return 0;
+    return errno == 0 ? 0 : peer_failure(errno);
 }
 
 static bool is_same_inode(const struct stat *a, const struct stat *b) {

@@ -109,25 +109,30 @@ static bool bit_is_set(const uint64_t *bits, size_t bit) {
     return (bits[bit / 64] >> (bit % 64) & 1) != 0;
 }
 
-/*
- * What cannot be had is left as it is: a nice value below the service's wants a right that it has
- * not (setpriority(2)), and a cpuset may allow none of the processors.
- */
-static void schedule_take(const struct launch_header *header, int nice) {
+/* A nice value below the service's wants a right that it has not (setpriority(2)): it is left. */
+static int nice_take(int nice) {
+    int now = getpriority(PRIO_PROCESS, 0); /* which cannot fail */
+
+    return nice > now && setpriority(PRIO_PROCESS, 0, nice) < 0 ? -errno : 0;
+}
+
+/* A cpuset may allow none of the processors (EINVAL): then they are left as they are. */
+static int processors_take(const struct launch_header *header) {
     cpu_set_t processors;
 
-    if (nice != getpriority(PRIO_PROCESS, 0))
-        (void)setpriority(PRIO_PROCESS, 0, nice);
     if (header->n_processors == 0)
-        return;
+        return 0;
     CPU_ZERO(&processors);
     for (size_t i = 0; i < header->n_processors && i < CPU_SETSIZE; i++)
         if (bit_is_set(header->processors, i))
             CPU_SET(i, &processors);
-    (void)sched_setaffinity(0, sizeof(processors), &processors);
+    if (sched_setaffinity(0, sizeof(processors), &processors) < 0 && errno != EINVAL)
+        return -errno;
+    return 0;
 }
 
-/* The service ignores nothing. The C library keeps two signals for itself; they stay as they are.
+/* The service ignores nothing. What cannot be ignored (EINVAL), such as the two that the C library
+ * keeps for itself, stays as it is.
  */
 static int signals_take(const struct launch_header *header) {
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
@@ -137,8 +142,9 @@ static int signals_take(const struct launch_header *header) {
     for (int number = 1; number <= 64; number++) {
         size_t bit = (size_t)number - 1;
 
-        if (bit_is_set(&header->ignored_signals, bit))
-            (void)sigaction(number, &ignore, NULL);
+        if (bit_is_set(&header->ignored_signals, bit) && sigaction(number, &ignore, NULL) < 0 &&
+            errno != EINVAL)
+            return -errno;
         if (bit_is_set(&header->blocked_signals, bit))
             (void)sigaddset(&blocked, number);
     }
@@ -169,7 +175,10 @@ int place_take(const struct launch *launch, const struct channel_fds *fds, uint3
     if (r < 0)
         return r;
     (void)umask(launch->header.umask);
-    schedule_take(&launch->header, limits->nice);
-    r = limits_take(limits);
+    r = nice_take(limits->nice);
+    if (r == 0)
+        r = processors_take(&launch->header);
+    if (r == 0)
+        r = limits_take(limits);
     return r < 0 ? r : signals_take(&launch->header);
 }

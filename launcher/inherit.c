@@ -105,23 +105,26 @@ static uint64_t blocked_signals(const sigset_t *mask) {
     return blocked;
 }
 
-/* A machine with more processors than fit leaves it to the scheduler. */
-static void processors_fill(struct launch_header *header) {
+/* A machine with more processors than fit (EINVAL) leaves it to the scheduler. */
+static int processors_fill(struct launch_header *header) {
     cpu_set_t processors;
 
     if (sched_getaffinity(0, sizeof(processors), &processors) < 0)
-        return;
+        return errno == EINVAL ? 0 : -errno;
     for (size_t i = 0; i < LAUNCH_PROCESSORS_MAX && i < CPU_SETSIZE; i++)
         if (CPU_ISSET(i, &processors))
             header->processors[i / 64] |= UINT64_C(1) << (i % 64);
     header->n_processors = LAUNCH_PROCESSORS_MAX;
+    return 0;
 }
 
-/* Fills in what the service needs to know besides the descriptors themselves. */
-void inherit_describe(const struct inheritance *inheritance, struct launch_header *header) {
+/* Fills in what the service needs to know besides the descriptors themselves. Returns 0 or a
+ * negative errno.
+ */
+int inherit_describe(const struct inheritance *inheritance, struct launch_header *header) {
     header->n_descriptors = (uint32_t)inheritance->n_fds;
     header->umask = inheritance->umask;
     header->ignored_signals = inheritance->ignored_signals;
     header->blocked_signals = blocked_signals(inheritance->mask);
-    processors_fill(header);
+    return processors_fill(header);
 }

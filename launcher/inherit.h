@@ -28,4 +28,4 @@ enum {
 
 int inherit_collect(struct inheritance *inheritance, const struct terminal *terminal,
                     const sigset_t *mask);
-void inherit_describe(const struct inheritance *inheritance, struct launch_header *header);
+int inherit_describe(const struct inheritance *inheritance, struct launch_header *header);

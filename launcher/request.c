@@ -116,9 +116,7 @@ static int header_init(struct launch_header *header, const struct request_place 
                                      .closed_stdio = place->closed_stdio,
                                      .personality = (uint32_t)persona,
                                      .stack_limit = stack.rlim_cur};
-    if (place->inheritance != NULL)
-        inherit_describe(place->inheritance, header);
-    return 0;
+    return place->inheritance != NULL ? inherit_describe(place->inheritance, header) : 0;
 }
 
 /*
