@@ -233,14 +233,20 @@ static void session_decide(struct session *session) {
         session_check_way(session, decision.rule);
 }
 
-/* Where there is a service. If it is gone, so is whoever would be told. */
+/*
+ * Where there is a service. If it is gone, so is whoever would be told; if there is no memory for
+ * it, there may be now: a service that does not hear of a grant ends a command of which the
+ * launcher has.
+ */
 static void session_tell(const struct session *session, enum session_word word) {
+    const int tries = 3;
     const struct session_message message = {
         .word = (uint32_t)word,
         .value = (session->request.flags & PROTOCOL_DIES_WITH_LAUNCHER) != 0};
 
-    if (session->setup->service != NULL)
-        (void)channel_send(session->setup->service->control, &message, sizeof(message), NULL, 0);
+    for (int i = 0; i < tries && session->setup->service != NULL; i++)
+        if (channel_send(session->setup->service->control, &message, sizeof(message), NULL, 0) == 0)
+            return;
 }
 
 /*

@@ -260,6 +260,7 @@ static void process_begins(struct faulter *faulter, struct tracee *tracee) {
     char path[64], name[32] = "";
     FILE *file;
 
+    tracee->has_begun = true;
     snprintf(path, sizeof(path), "/proc/%d/comm", (int)tracee->pid);
     file = fopen(path, "re");
     if (file != NULL && fgets(name, sizeof(name), file) == NULL)
@@ -322,6 +323,16 @@ static void program_begins(struct faulter *faulter, struct tracee *tracee) {
     }
 }
 
+/* One that has been made and has not run yet is not to be overlooked by faulter_settle(). */
+static void child_expect(struct faulter *faulter, const struct tracee *parent) {
+    unsigned long pid = 0;
+
+    if (ptrace(PTRACE_GETEVENTMSG, parent->pid, NULL, &pid) == 0 &&
+        tracee_find(faulter, (pid_t)pid) == NULL &&
+        strchr("-ZX", harness_process_state((pid_t)pid)) == NULL)
+        (void)tracee_add(faulter, (pid_t)pid);
+}
+
 static void tracee_has_stopped(struct faulter *faulter, struct tracee *tracee, int status) {
     int number = WSTOPSIG(status), event = status >> 16;
     bool is_call = number == (SIGTRAP | 0x80);
@@ -335,6 +346,9 @@ static void tracee_has_stopped(struct faulter *faulter, struct tracee *tracee, i
         call_look(faulter, tracee);
     else if (event == PTRACE_EVENT_EXEC)
         program_begins(faulter, tracee);
+    else if (event == PTRACE_EVENT_CLONE || event == PTRACE_EVENT_FORK ||
+             event == PTRACE_EVENT_VFORK)
+        child_expect(faulter, tracee);
     if (!tracee->is_held)
         tracee_continue(faulter, tracee, is_call || event != 0 ? 0 : number);
 }
@@ -358,10 +372,10 @@ bool faulter_next(struct faulter *faulter, bool waits) {
         if (tracee != NULL)
             tracee_remove(faulter, tracee);
         faulter->on_end(pid, status, faulter->context);
-    } else if (tracee != NULL) {
+    } else if (tracee != NULL && tracee->has_begun) {
         tracee_has_stopped(faulter, tracee, status);
     } else {
-        process_begins(faulter, tracee_add(faulter, pid));
+        process_begins(faulter, tracee != NULL ? tracee : tracee_add(faulter, pid));
     }
     return true;
 }
@@ -438,6 +452,7 @@ void faulter_take(struct faulter *faulter, pid_t pid, enum faulter_role role, un
     struct tracee *tracee = tracee_add(faulter, pid);
     int status;
 
+    tracee->has_begun = true;
     tracee->becomes = role;
     tracee->executions = executions;
     assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);

@@ -51,6 +51,7 @@ struct tracee {
     enum faulter_role role;
     enum faulter_role becomes; /* with the last of its @executions */
     unsigned executions;
+    bool has_begun;    /* it has stopped for the first time */
     bool is_undecided; /* a child of the service's, that has not shown yet which one */
     bool is_victim;    /* its calls are counted */
     bool is_failing;

@@ -441,16 +441,27 @@ static enum outcome trial_run_direct(struct trial *trial) {
     return is_hanging ? HUNG : launch_judge(trial);
 }
 
+static bool settle(struct trial *trial) {
+    faulter_set_patience(&trial->faulter, PATIENCE_SECONDS);
+    if (!faulter_settle(&trial->faulter)) {
+        problem(trial, "the service does not come to rest");
+        return false;
+    }
+    service_look(trial);
+    return true;
+}
+
 /*
  * One more, without a fault, is to be served. The service hears some milliseconds later of the end
- * of a command that had a tracer.
+ * of a gate that had a tracer, and counts it until then.
  */
 static void next_run(struct trial *trial) {
-    const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
+    const struct timespec pause = {.tv_nsec = 15 * 1000 * 1000};
     static struct launch faulted;
 
-    if (trial->launch.n_commands > 0 && !trial->launch.is_released)
+    if (!trial->launch.is_released)
         (void)nanosleep(&pause, NULL);
+    (void)settle(trial);
     faulted = trial->launch;
     trial->faulter.is_armed = false;
     launch_begin(trial);
@@ -460,16 +471,6 @@ static void next_run(struct trial *trial) {
     if (launch_judge(trial) != RAN)
         problem(trial, "the next is not served: %s", trial->launch.errors);
     trial->launch = faulted;
-}
-
-static bool settle(struct trial *trial) {
-    faulter_set_patience(&trial->faulter, PATIENCE_SECONDS);
-    if (!faulter_settle(&trial->faulter)) {
-        problem(trial, "the service does not come to rest");
-        return false;
-    }
-    service_look(trial);
-    return true;
 }
 
 static enum outcome service_ask(struct trial *trial) {
