@@ -4,7 +4,9 @@
  * refusal that says why; and a service serves the next who asks, or has ended with a message, and
  * its manager starts another.
  *
- * UTSBROKER_TEST_VERBOSE has each fault printed, with what came of it.
+ * With a service one of the errors is tried for each call, which one UTSBROKER_TEST_SEED says; each
+ * that fits with UTSBROKER_TEST_FAULTS=all. UTSBROKER_TEST_VERBOSE has each fault printed, with
+ * what came of it.
  */
 
 #include <errno.h>
@@ -169,7 +171,7 @@ static void process_has_ended(pid_t pid, int status, void *context) {
 
 /* What a launch may lose on the way, so that the loss would be seen. */
 static void surroundings_set_up(void *context) {
-    const struct rlimit descriptors = {.rlim_cur = 200, .rlim_max = 300};
+    const struct rlimit descriptors = {.rlim_cur = 2000, .rlim_max = 3000};
     const struct rlimit core = {.rlim_cur = 0, .rlim_max = 4096};
     cpu_set_t processors, one;
     struct rlimit stack;
@@ -524,11 +526,26 @@ static bool fault_try(const struct fault *fault, struct fault *donep) {
     return trial.fault.is_injected;
 }
 
+/* In the service a trial takes ten times as long. */
+static bool tries_all_errors(void) {
+    const char *text = getenv("UTSBROKER_TEST_FAULTS");
+
+    return !harness_is_service() || (text != NULL && strcmp(text, "all") == 0);
+}
+
+static unsigned seed(void) {
+    const char *text = getenv("UTSBROKER_TEST_SEED");
+
+    return text != NULL ? (unsigned)atoi(text) : 0;
+}
+
 /* Each call of @role in turn, until it makes no more: twice, as not each launch takes as many. */
 static void role_try(enum faulter_role role) {
     for (unsigned index = 0, n_missed = 0; n_missed < 2 && tally.of_outcome[HUNG] < HUNG_MAX;) {
         struct fault fault = {.role = role, .index = index}, done;
 
+        if (!tries_all_errors())
+            fault.choice = index + seed();
         if (!fault_try(&fault, &done)) {
             n_missed++;
             continue;
@@ -536,7 +553,7 @@ static void role_try(enum faulter_role role) {
         n_missed = 0;
         index = done.index + 1;
         fault.index = done.index;
-        for (fault.choice = 1; fault.choice < done.n_errors; fault.choice++)
+        for (fault.choice = 1; tries_all_errors() && fault.choice < done.n_errors; fault.choice++)
             (void)fault_try(&fault, &done);
     }
 }
@@ -599,8 +616,19 @@ static void every_call_fails_once_in_the_service(void **state) {
                                               FAULTER_GATE, FAULTER_LAUNCHER};
 
     (void)state;
-    stage.has_wishes = true;
     sleep(4); /* a policy that has just changed is read with each request */
+    stage.has_wishes = true;
+    roles_try(roles, BASE_ARRAY_SIZE(roles));
+    roles_assert(roles, BASE_ARRAY_SIZE(roles));
+}
+
+/* The command does not end with utsrun then. */
+static void every_call_of_a_launch_fails_once_without_wishes(void **state) {
+    static const enum faulter_role roles[] = {FAULTER_SESSION, FAULTER_LAUNCHER};
+
+    (void)state;
+    memset(&tally, 0, sizeof(tally));
+    stage.has_wishes = false;
     roles_try(roles, BASE_ARRAY_SIZE(roles));
     roles_assert(roles, BASE_ARRAY_SIZE(roles));
 }
@@ -611,6 +639,7 @@ static void every_call_fails_once_with_a_new_policy(void **state) {
 
     (void)state;
     memset(&tally, 0, sizeof(tally));
+    stage.has_wishes = true;
     stage.is_policy_new = true;
     roles_try(roles, BASE_ARRAY_SIZE(roles));
     roles_assert(roles, BASE_ARRAY_SIZE(roles));
@@ -660,6 +689,7 @@ int main(void) {
     static const struct CMUnitTest direct[] = {cmocka_unit_test(every_call_fails_once_directly)};
     static const struct CMUnitTest service[] = {
         cmocka_unit_test(every_call_fails_once_in_the_service),
+        cmocka_unit_test(every_call_of_a_launch_fails_once_without_wishes),
         cmocka_unit_test(every_call_fails_once_with_a_new_policy)};
     int status;
 
