@@ -269,7 +269,7 @@ int gate_wait(const struct gate *gate, struct gate_report *reportp) {
     while (report.status == PROTOCOL_GRANTED) {
         struct channel_fds fds;
         size_t size;
-        int r = channel_receive_last(gate->channel, &report, sizeof(report), &size, &fds);
+        int r = channel_receive_surely(gate->channel, &report, sizeof(report), &size, &fds);
 
         if (r < 0)
             return is_end_of_gate(r) ? 0 : r;

@@ -109,7 +109,7 @@ static int receive_reply(int channel, struct protocol_reply *replyp) {
     /* A gate that was stopped may still hold a dead broker's channel: nothing to wait for. */
     if (poll(&ready, 1, 0) != 1)
         return -EPIPE;
-    r = channel_receive_last(channel, &record, sizeof(record), &size, &fds);
+    r = channel_receive_surely(channel, &record, sizeof(record), &size, &fds);
     if (r < 0)
         return r == -ECONNRESET ? -EPIPE : r;
     if (size == 0)

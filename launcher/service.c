@@ -149,8 +149,9 @@ static int reply_await(struct command *command) {
     sigset_t all;
     int r = poll(&ready, 1, 5000);
 
+    /* Without it the reply is waited for all the same. */
     if (r != 0)
-        return r < 0 ? -errno : 0;
+        return 0;
     signals_fill(&all);
     r = signals_set_mask(&command->supervisor.original_mask, NULL);
     if (r < 0)
@@ -169,7 +170,7 @@ static int reply_receive(struct command *command, struct protocol_reply *replyp)
     int r = reply_await(command);
 
     if (r == 0)
-        r = channel_receive_last(command->channel, &record, sizeof(record), &size, &fds);
+        r = channel_receive_surely(command->channel, &record, sizeof(record), &size, &fds);
     if (r < 0)
         return r == -ECONNRESET ? -EPIPE : r;
     if (size == 0)
@@ -351,7 +352,10 @@ _Noreturn void service_run(const struct options *options, uint32_t closed_stdio,
     reply_take(&command, options);
     r = supervise_forward(&command.supervisor);
     if (r < 0) {
-        message_failure("signals could not be watched", -r, "try again");
+        message_failure(pidfd_signal(command.pidfd, SIGKILL) == 0
+                            ? "signals could not be watched, and the command was killed"
+                            : "signals could not be watched",
+                        -r, "try again");
         service_fail(&command);
     }
     terminal_update_mode(&command.terminal);

@@ -142,12 +142,14 @@ static inline int channel_receive(int channel, void *record, size_t capacity, si
 }
 
 /*
- * As channel_receive(), from somebody who may have ended without having read all: that resets the
- * connection, which is said once and first (unix(7)); what they had sent before comes behind it.
+ * As channel_receive(), but where that got no record, it tries again: somebody who ends without
+ * having read all resets the connection, which is said once and before what they had sent
+ * (unix(7)), and memory may be had the next time.
  */
-static inline int channel_receive_last(int channel, void *record, size_t capacity, size_t *sizep,
-                                       struct channel_fds *fdsp) {
+static inline int channel_receive_surely(int channel, void *record, size_t capacity, size_t *sizep,
+                                         struct channel_fds *fdsp) {
     int r = channel_receive(channel, record, capacity, sizep, fdsp);
+    bool is_final = r == 0 || r == -EAGAIN || r == -EMSGSIZE || r == -EBADMSG || r == -EMFILE;
 
-    return r == -ECONNRESET ? channel_receive(channel, record, capacity, sizep, fdsp) : r;
+    return is_final ? r : channel_receive(channel, record, capacity, sizep, fdsp);
 }
