@@ -122,10 +122,11 @@ int nursery_ask(struct service *service, int control) {
 void nursery_drop(struct nursery *nursery) {
     if (nursery->pid == 0)
         return;
-    /* Reaped by nobody else, so the pid is its own. */
-    (void)kill(nursery->pid, SIGKILL);
-    (void)waitpid(nursery->pid, NULL, 0);
     base_close_fd(&nursery->channel);
+    /* Reaped by nobody else, so the pid is its own. One that cannot be killed ends without its
+     * channel, and is reaped as nobody's. */
+    if (kill(nursery->pid, SIGKILL) == 0)
+        (void)waitpid(nursery->pid, NULL, 0);
     *nursery = (struct nursery)NURSERY_NULL;
 }
 

@@ -86,15 +86,13 @@ void spawn_drop(struct service *service) {
     spawn_hear(service);
     pids[0] = service->spare.pid;
     pids[1] = service->spare.gate;
-    /* Neither is reaped by anybody else, so each pid is its own. */
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(pids); i++) {
-        if (pids[i] != 0) {
-            (void)kill(pids[i], SIGKILL);
-            (void)waitpid(pids[i], NULL, 0);
-        }
-    }
     if (service->spare.control >= 0)
         spare_forget(service);
+    /* Neither is reaped by anybody else, so each pid is its own. One that cannot be killed ends
+     * without its channel, and is reaped as nobody's. */
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(pids); i++)
+        if (pids[i] != 0 && kill(pids[i], SIGKILL) == 0)
+            (void)waitpid(pids[i], NULL, 0);
 }
 
 /* Some child has ended: forgets the spare session if it, or its gate, is that one. */
