@@ -39,11 +39,11 @@ static const char *const role_names[FAULTER_ROLES] = {
     [FAULTER_SESSION] = "session", [FAULTER_GATE] = "gate",       [FAULTER_COMMAND] = "command"};
 
 /*
- * The command ran as it should; it was refused; it ran, and how it ended could not be said; and
- * what must not be.
+ * The command ran as it should; it was refused; it ran, and was killed by a utsrun that could not
+ * follow it; and what must not be.
  */
-enum outcome { RAN, REFUSED, UNKNOWN_END, WRONG, HUNG, OUTCOMES };
-static const char *const outcome_names[OUTCOMES] = {"ran", "refused", "ran to an unknown end",
+enum outcome { RAN, REFUSED, KILLED, WRONG, HUNG, OUTCOMES };
+static const char *const outcome_names[OUTCOMES] = {"ran", "refused", "killed with a message",
                                                     "wrong", "hung"};
 
 struct launch {
@@ -367,7 +367,7 @@ static enum outcome launch_judge(struct trial *trial) {
         problem(trial, "no message");
     if (trial->problem[0] != '\0')
         return WRONG;
-    return launch->is_released ? UNKNOWN_END : REFUSED;
+    return launch->is_released ? KILLED : REFUSED;
 }
 
 static void difference_print(const char *is, const char *expected) {
