@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #ifdef __x86_64__
 #include <sys/reg.h>
@@ -100,6 +101,21 @@ static bool waits_for_nothing(const struct __ptrace_syscall_info *info) {
            (info->entry.nr == SYS_waitid && (info->entry.args[3] & WNOHANG) != 0);
 }
 
+/* The broker reads back what these have done (CONTRIBUTING). */
+static bool is_read_back(const struct __ptrace_syscall_info *info) {
+    switch (info->entry.nr) {
+    case SYS_capset:
+    case SYS_seccomp:
+    case SYS_sethostname:
+    case SYS_setdomainname:
+        return true;
+    case SYS_prctl:
+        return info->entry.args[0] == PR_SET_NO_NEW_PRIVS || info->entry.args[0] == PR_SET_DUMPABLE;
+    default:
+        return false;
+    }
+}
+
 /* Fills @errors with those that fit the call; returns how many these are. */
 static unsigned errors_find(const struct __ptrace_syscall_info *info, int errors[ERRORS_MAX]) {
     const int *all = other_errors;
@@ -111,6 +127,8 @@ static unsigned errors_find(const struct __ptrace_syscall_info *info, int errors
     for (size_t i = 0; i < ERRORS_MAX && all[i] != 0; i++)
         if (all[i] != EINTR || !waits_for_nothing(info))
             errors[n++] = all[i];
+    if (n < ERRORS_MAX && is_read_back(info))
+        errors[n++] = FAULTER_LIE;
     return n;
 }
 
@@ -195,12 +213,15 @@ static void call_enter(struct faulter *faulter, struct tracee *tracee,
 
 /* The program finds its registers as it left them, but for the result. */
 static void call_leave(const struct faulter *faulter, struct tracee *tracee) {
+    const int error = faulter->fault->error;
     struct faulter_registers now;
 
     if (!tracee->is_failing || !registers_move(PTRACE_GETREGSET, tracee->pid, &now))
         return;
-    tracee->before.words[RESULT] =
-        tracee->number == SYS_brk ? now.words[RESULT] : (unsigned long)-(long)faulter->fault->error;
+    if (tracee->number == SYS_brk)
+        tracee->before.words[RESULT] = now.words[RESULT];
+    else
+        tracee->before.words[RESULT] = error == FAULTER_LIE ? 0 : (unsigned long)-(long)error;
     tracee->is_failing = false;
     (void)registers_move(PTRACE_SETREGSET, tracee->pid, &tracee->before);
 }

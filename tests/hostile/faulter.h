@@ -31,6 +31,9 @@ enum faulter_role {
     FAULTER_ROLES,
 };
 
+/* Instead of an errno: the call says that it succeeded, and has done nothing. */
+enum { FAULTER_LIE = -1 };
+
 /* The call that is to fail, the first time that somebody has the role. */
 struct fault {
     enum faulter_role role;
@@ -40,7 +43,7 @@ struct fault {
     /* What came of it. */
     bool is_injected;
     long number;       /* of the system call */
-    int error;         /* an errno */
+    int error;         /* an errno, or FAULTER_LIE */
     unsigned n_errors; /* that fit this call */
 };
 

@@ -1,8 +1,8 @@
 /*
  * Every system call on the way to a command fails once: of utsrun, session and gate, and of the
- * service and its nursery. Behind each single fault the command runs as it should, or there is a
- * refusal that says why; and a service serves the next who asks, or has ended with a message, and
- * its manager starts another.
+ * service and its nursery; those that take privilege away also say that they did and did not.
+ * Behind each single fault the command runs as it should, or there is a refusal that says why; and
+ * a service serves the next who asks, or has ended with a message, and its manager starts another.
  *
  * With a service one of the errors is tried for each call, which one UTSBROKER_TEST_SEED says; each
  * that fits with UTSBROKER_TEST_FAULTS=all. UTSBROKER_TEST_VERBOSE has each fault printed, with
@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -28,6 +29,7 @@
 #include "tests/integration/harness.h"
 
 #define HOSTNAME "only.test"
+#define DENIED "denied.test"
 #define DOMAINNAME "lab.example"
 #define POLICY_NAME "10-faults.conf"
 #define POLICY_PATH POLICY_FOLDER_ADMIN "/" POLICY_NAME
@@ -77,8 +79,10 @@ static struct {
     struct stat host_namespace;
     int host_namespace_fd, listen_fd, log_fd;
     char output[HARNESS_OUTPUT_MAX]; /* what a command prints that runs as it should */
-    bool has_wishes;                 /* besides the names */
-    bool is_policy_new;              /* the service has a policy that is not that of the spare */
+    const struct user *user;
+    const char *hostname; /* that is asked for */
+    bool has_wishes;      /* besides the names */
+    bool is_policy_new;   /* the service has a policy that is not that of the spare */
 } stage;
 
 static struct {
@@ -213,9 +217,9 @@ static void text_read(int *fdp, char *text) {
 
 static void launch_begin(struct trial *trial) {
     static char *const wishes[] = {"--die-with-parent", "--status-fd", "7"};
-    static char *const words[] = {"-n", HOSTNAME, "-d", DOMAINNAME, "--", PROBE_PATH, "-"};
-    struct run run = {
-        .user = USER_WITHOUT_NAME, .argv = {UTSRUN_PATH}, .set_up = surroundings_set_up};
+    char *const words[] = {
+        "-n", (char *)(uintptr_t)stage.hostname, "-d", DOMAINNAME, "--", PROBE_PATH, "-"};
+    struct run run = {.user = stage.user, .argv = {UTSRUN_PATH}, .set_up = surroundings_set_up};
     struct launch *launch = &trial->launch;
     size_t n = 1;
 
@@ -354,6 +358,8 @@ static enum outcome launch_judge(struct trial *trial) {
         problem(trial, "utsrun hangs");
         return HUNG;
     }
+    if (launch->n_commands > 0 && strcmp(stage.hostname, HOSTNAME) != 0)
+        problem(trial, "a command runs that is denied");
     if (code == 0 && launch->n_commands == 1) {
         if (strcmp(launch->output, stage.output) != 0)
             problem(trial, "the command is not as it should be");
@@ -378,12 +384,16 @@ static void difference_print(const char *is, const char *expected) {
     print_error("  from here: %.60s\n  expected: %.60s\n", is, expected);
 }
 
+static const char *error_name(const struct fault *fault) {
+    return fault->error == FAULTER_LIE ? "a lie" : strerrorname_np(fault->error);
+}
+
 static void trial_print(const struct trial *trial) {
     char *call = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, (int)trial->fault.number);
 
     print_error("%s: call %u, %s, fails with %s: %s\n  utsrun says: %s  the service says: %s\n",
                 role_names[trial->fault.role], trial->fault.index, call != NULL ? call : "?",
-                strerrorname_np(trial->fault.error), trial->problem, trial->launch.errors,
+                error_name(&trial->fault), trial->problem, trial->launch.errors,
                 trial->service_errors);
     if (strcmp(trial->launch.output, stage.output) != 0 && trial->launch.output[0] != '\0')
         difference_print(trial->launch.output, stage.output);
@@ -403,9 +413,8 @@ static void trial_count(const struct trial *trial, enum outcome outcome, double 
         char *call = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, (int)trial->fault.number);
 
         print_message("%s %u %s %s: %s %.3f s: %s", role_names[trial->fault.role],
-                      trial->fault.index, call, strerrorname_np(trial->fault.error),
-                      outcome_names[outcome], seconds,
-                      trial->launch.errors[0] != '\0' ? trial->launch.errors : "\n");
+                      trial->fault.index, call, error_name(&trial->fault), outcome_names[outcome],
+                      seconds, trial->launch.errors[0] != '\0' ? trial->launch.errors : "\n");
         free(call);
     }
     if (outcome >= WRONG && tally.of_outcome[WRONG] + tally.of_outcome[HUNG] <= WRONGS_MAX)
@@ -610,6 +619,31 @@ static void every_call_fails_once_directly(void **state) {
     roles_assert(roles, BASE_ARRAY_SIZE(roles));
 }
 
+/* Asked for by a name that has to be looked up, in a file before another that permits. */
+static void what_is_denied_is_denied_whatever_fails(void **state) {
+    const struct group *group = getgrgid(USER_NOBODY->gid);
+    static struct trial trial;
+    const struct fault none = {.role = FAULTER_NOBODY};
+    char text[256];
+
+    (void)state;
+    assert_non_null(group);
+    snprintf(text, sizeof(text), "deny group %s hostname " DENIED "\n", group->gr_name);
+    policy_write("05-faults.conf", text);
+    memset(&tally, 0, sizeof(tally));
+    stage.user = USER_NOBODY;
+    stage.hostname = DENIED;
+    stage.has_wishes = false;
+    trial_begin(&trial, &none);
+    assert_int_equal(trial_run(&trial), REFUSED);
+    if (strstr(trial.launch.errors, "05-faults.conf:1 forbids it") == NULL)
+        fail_msg("without a fault: %s", trial.launch.errors);
+    role_try(FAULTER_SESSION);
+    tally_print();
+    assert_int_equal(tally.of_outcome[REFUSED], tally.n_faults);
+    assert_true(tally.n_faults > 10);
+}
+
 /* From the start of the service to the end of a launch. */
 static void every_call_fails_once_in_the_service(void **state) {
     static const enum faulter_role roles[] = {FAULTER_SERVICE, FAULTER_NURSERY, FAULTER_SESSION,
@@ -680,13 +714,17 @@ static int set_up(void **state) {
                                                    : "deny user daemon hostname forbidden.test\n"
                                                      "permit any hostname " HOSTNAME
                                                      " domainname " DOMAINNAME "\n");
+    stage.user = USER_WITHOUT_NAME;
+    stage.hostname = HOSTNAME;
     if (harness_is_service())
         service_replace();
     return 0;
 }
 
 int main(void) {
-    static const struct CMUnitTest direct[] = {cmocka_unit_test(every_call_fails_once_directly)};
+    static const struct CMUnitTest direct[] = {
+        cmocka_unit_test(every_call_fails_once_directly),
+        cmocka_unit_test(what_is_denied_is_denied_whatever_fails)};
     static const struct CMUnitTest service[] = {
         cmocka_unit_test(every_call_fails_once_in_the_service),
         cmocka_unit_test(every_call_of_a_launch_fails_once_without_wishes),
