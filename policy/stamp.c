@@ -50,14 +50,19 @@ static int stamp_add(struct stamp *stamp, char *path, int flags, time_t now) {
 
 static int stamp_add_files(struct stamp *stamp, const char *folder, time_t now) {
     DIR *open_folder = opendir(folder);
-    const struct dirent *item;
     int r = 0;
 
     if (open_folder == NULL)
-        return errno == ENOMEM || errno == EMFILE || errno == ENFILE ? -errno : 0;
-    while (r == 0 && (item = readdir(open_folder)) != NULL) {
+        return errno == ENOENT ? 0 : -errno;
+    while (r == 0) {
+        const struct dirent *item;
         char *path;
 
+        errno = 0; /* readdir(3) */
+        item = readdir(open_folder);
+        r = item == NULL ? -errno : 0;
+        if (item == NULL)
+            break;
         if (!loader_is_policy_file(item->d_name))
             continue;
         r = asprintf(&path, "%s/%s", folder, item->d_name) < 0

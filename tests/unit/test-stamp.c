@@ -2,6 +2,7 @@
 
 #include "policy/stamp.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -27,6 +28,24 @@ time_t __wrap_time(time_t *nowp) {
     if (nowp != NULL)
         *nowp = now;
     return now;
+}
+
+/* In place of opendir(3) and readdir(3): an errno with which they fail, or 0. */
+static int open_error, read_error;
+
+DIR *__real_opendir(const char *path);
+DIR *__wrap_opendir(const char *path);
+struct dirent *__real_readdir(DIR *folder);
+struct dirent *__wrap_readdir(DIR *folder);
+
+DIR *__wrap_opendir(const char *path) {
+    errno = open_error;
+    return open_error != 0 ? NULL : __real_opendir(path);
+}
+
+struct dirent *__wrap_readdir(DIR *folder) {
+    errno = read_error != 0 ? read_error : errno;
+    return read_error != 0 ? NULL : __real_readdir(folder);
 }
 
 static void run(const char *command) {
@@ -327,6 +346,24 @@ static void without_a_descriptor_nothing_is_current(void **state) {
     assert_int_equal(stamp.n_entries, 0);
 }
 
+static void without_a_list_of_files_nothing_is_current(void **state) {
+    static const int errors[] = {EPERM, EACCES, EINTR, EIO, ENOMEM};
+
+    (void)state;
+    for (size_t i = 0; i < 2 * BASE_ARRAY_SIZE(errors); i++) {
+        int error = errors[i / 2], r;
+        struct stamp stamp = STAMP_NULL;
+
+        tree_make();
+        take_settled(&stamp);
+        *(i % 2 == 0 ? &open_error : &read_error) = error;
+        r = stamp_take(&stamp, folders, BASE_ARRAY_SIZE(folders));
+        open_error = read_error = 0;
+        assert_int_equal(r, -error);
+        assert_false(stamp_is_current(&stamp));
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_changes_makes_it_old),
     cmocka_unit_test(a_folder_of_the_same_moment_is_another),
@@ -337,6 +374,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(each_file_and_folder_must_be_old_enough),
     cmocka_unit_test(what_was_never_taken_is_not_current),
     cmocka_unit_test(without_a_descriptor_nothing_is_current),
+    cmocka_unit_test(without_a_list_of_files_nothing_is_current),
 };
 
 int main(void) {
