@@ -872,7 +872,7 @@ static void without_descriptors_it_does_not_spin_and_serves_again(void **state) 
         rlim_t limit = limits[i];
         unsigned long ticks;
         int status;
-        pid_t client;
+        pid_t client, session;
 
         (void)next_session();
         limit_process(service.pid, RLIMIT_NOFILE, limit);
@@ -887,7 +887,9 @@ static void without_descriptors_it_does_not_spin_and_serves_again(void **state) 
         if (status != 0)
             fail_msg("at most %d descriptors: wait status 0x%x", (int)limit, status);
         /* It was made when the limit held, which it has for ever. */
-        assert_int_equal(kill(next_session().session, SIGKILL), 0);
+        session = next_session().session;
+        assert_int_equal(kill(session, SIGKILL), 0);
+        assert_true(harness_wait_for(is_gone, &session));
         assert_as_before();
     }
 }
