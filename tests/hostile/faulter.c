@@ -411,7 +411,7 @@ static bool all_sleep(const struct faulter *faulter) {
 /* Waits until all wait for somebody else, but for a command that is held. False if the patience is
  * at its end. */
 bool faulter_settle(struct faulter *faulter) {
-    const struct timespec pause = {.tv_nsec = 1000 * 1000};
+    const struct timespec pause = {.tv_nsec = 300 * 1000};
 
     for (unsigned n_calm = 0; n_calm < 2; n_calm++) {
         while (faulter_next(faulter, false))
