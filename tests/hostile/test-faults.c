@@ -337,10 +337,15 @@ static unsigned log_read(void) {
 static void launch_end(struct trial *trial) {
     struct launch *launch = &trial->launch;
     unsigned n_grants = log_read();
+    struct utsname now;
 
     text_read(&launch->output_fd, launch->output);
     text_read(&launch->error_fd, launch->errors);
     output_normalise(launch->output);
+    assert_int_equal(uname(&now), 0);
+    if (strcmp(now.nodename, stage.host.nodename) != 0 ||
+        strcmp(now.domainname, stage.host.domainname) != 0)
+        problem(trial, "the host's names are %s and %s", now.nodename, now.domainname);
     if (launch->n_commands > n_grants)
         problem(trial, "a command runs whose grant is not in the log");
     if (launch->n_commands > 1)
