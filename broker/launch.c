@@ -107,6 +107,8 @@ int launch_read(struct launch *launch, int fd) {
     struct stat status;
     char *bytes;
 
+    if (seals < 0 && errno != EINVAL && errno != EBADF)
+        return -errno;
     if (seals < 0 || (seals & needed_seals) != needed_seals)
         return -EBADMSG;
     if (fstat(fd, &status) < 0)

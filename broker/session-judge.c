@@ -135,8 +135,8 @@ static bool session_receive(struct session *session) {
 
     if (r == 0 && size == 0)
         return false;
-    if (r == -EMFILE)
-        session_refuse(session, PROTOCOL_KERNEL_REFUSED, EMFILE, "too few descriptors");
+    if (r < 0 && r != -EAGAIN && r != -EMSGSIZE && r != -EBADMSG)
+        session_refuse(session, PROTOCOL_KERNEL_REFUSED, -r, "receiving the request: errno %d", -r);
     if (r == -EAGAIN)
         r = PROTOCOL_TOO_LATE;
     else if (r == 0)

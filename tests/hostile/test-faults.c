@@ -376,6 +376,8 @@ static enum outcome launch_judge(struct trial *trial) {
         problem(trial, "the wait status is 0x%x", (unsigned)launch->status);
     if (launch->errors[0] == '\0')
         problem(trial, "no message");
+    if (strstr(launch->errors, "do not understand each other") != NULL)
+        problem(trial, "the message blames the version");
     if (trial->problem[0] != '\0')
         return WRONG;
     return launch->is_released ? KILLED : REFUSED;
