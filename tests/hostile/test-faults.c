@@ -590,7 +590,7 @@ static void command_runs_without_a_fault(void) {
 }
 
 static void tally_print(void) {
-    print_message("%s: %u faults in", harness_mode(), tally.n_faults);
+    print_message("tried: %s: %u faults in", harness_mode(), tally.n_faults);
     for (size_t i = 0; i < FAULTER_ROLES; i++)
         if (tally.of_role[i] > 0)
             print_message(" %s %u", role_names[i], tally.of_role[i]);
