@@ -19,7 +19,7 @@ enum session_word {
     SESSION_BEGINS, /* @value: its own pid; one of the nursery's says so first of all */
     /* @value: its pid, or 0 for none; said once, before the first stranger's byte is read. */
     SESSION_HAS_GATE,
-    SESSION_COUNTS,  /* @value: a counter; answered by a byte, not 0 if there is room */
+    SESSION_COUNTS, /* @value: a counter; answered by a byte, not 0 if there is room */
     /* The grant is in the log and the gate about to be released; how long that takes is not the
      * session's to say. */
     SESSION_DECIDED,

@@ -275,7 +275,7 @@ static void ten_thousand_rules_take_milliseconds_and_the_cost_is_linear(void **s
 
     (void)state;
     print_message("10,000 rules: %.2f ms; 80,000: %.2f ms\n", small * 1e3, large * 1e3);
-#ifdef NDEBUG /* an optimised build: the others say nothing about speed */
+#ifdef NDEBUG                 /* an optimised build: the others say nothing about speed */
     assert_true(small < 0.1); /* some 10 ms on a quiet machine */
 #endif
     assert_true(large < small * 8 * 3); /* a quadratic cost would be 64 times */
