@@ -615,19 +615,6 @@ static void who_hangs_up_has_a_command_only_if_they_could_know_of_it(void **stat
     }
 }
 
-static char state_of(pid_t pid) {
-    char path[64], text[512] = "";
-    FILE *file;
-
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    file = fopen(path, "re");
-    if (file != NULL) {
-        (void)!fgets(text, sizeof(text), file);
-        fclose(file);
-    }
-    return strrchr(text, ')') != NULL ? strrchr(text, ')')[2] : '-';
-}
-
 static long memory_of_service(void) {
     char path[64], line[256];
     long kib = -1;
@@ -714,7 +701,7 @@ static void have_a_command(void *context) {
 }
 
 static bool is_zombie(void *context) {
-    return state_of(*(const pid_t *)context) == 'Z';
+    return harness_process_state(*(const pid_t *)context) == 'Z';
 }
 
 /* A tracer has what it traces until it lets go, also when it is dead: nobody else can reap it. */
@@ -769,7 +756,7 @@ static void set_next_pid(pid_t pid) {
 }
 
 static bool is_gone(void *context) {
-    return state_of(*(const pid_t *)context) == '-';
+    return harness_process_state(*(const pid_t *)context) == '-';
 }
 
 /* The session of a command that lives has ended long since, and an orphan gets its number. */
