@@ -1,6 +1,7 @@
 #include "policy/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,7 +26,8 @@ static bool is_settled(const struct stat *status) {
 }
 
 static bool is_same(const struct stat *before, const struct stat *after) {
-    return before->st_size == after->st_size && before->st_mtim.tv_sec == after->st_mtim.tv_sec &&
+    return before->st_dev == after->st_dev && before->st_ino == after->st_ino &&
+           before->st_size == after->st_size && before->st_mtim.tv_sec == after->st_mtim.tv_sec &&
            before->st_mtim.tv_nsec == after->st_mtim.tv_nsec &&
            before->st_ctim.tv_sec == after->st_ctim.tv_sec &&
            before->st_ctim.tv_nsec == after->st_ctim.tv_nsec;
@@ -49,13 +51,17 @@ int file_settle(int fd, struct stat *statusp) {
     return -EAGAIN;
 }
 
-/* Returns 0 if @fd is as it was at @status, which file_settle() gave; -EAGAIN; another negative
- * errno. */
-int file_check_unchanged(int fd, const struct stat *status) {
+/*
+ * Returns 0 if the file or folder at @path, seen from the open @folder, is the one of @status,
+ * which file_settle() gave, and as it was then; -EAGAIN; another negative errno. With AT_EMPTY_PATH
+ * it is
+ * @folder itself, with AT_SYMLINK_NOFOLLOW the link (fstatat(2)).
+ */
+int file_check_unchanged(int folder, const char *path, int flags, const struct stat *status) {
     struct stat now;
 
-    if (fstat(fd, &now) < 0)
-        return -errno;
+    if (fstatat(folder, path, &now, flags) < 0)
+        return errno == ENOENT ? -EAGAIN : -errno;
     return is_same(status, &now) ? 0 : -EAGAIN;
 }
 
@@ -75,10 +81,11 @@ static int read_all(int fd, char *text, size_t size) {
 
 /*
  * Reads the whole of the open file @fd to @text, as long as it was at @status, which file_settle()
- * gave. Returns 0; -EAGAIN if it has changed since; another negative errno.
+ * gave. Returns 0; -EAGAIN if it has changed since, or was cut off; another negative errno.
  */
 int file_read(int fd, const struct stat *status, char *text) {
     int r = read_all(fd, text, (size_t)status->st_size);
+    int changed = file_check_unchanged(fd, "", AT_EMPTY_PATH, status);
 
-    return r < 0 ? r : file_check_unchanged(fd, status);
+    return changed < 0 ? changed : r; /* one that was cut off has changed, too */
 }

@@ -18,13 +18,21 @@
 struct entry {
     char *name;
     size_t folder;
+    struct stat status; /* as it was when it was read */
+    bool is_read;
+};
+
+struct folder {
+    DIR *folder; /* NULL: it does not exist, or cannot be used */
+    struct stat status;
+    bool is_missing;
 };
 
 struct loader {
     struct policy *policy;
     const char *const *folders;
     size_t n_folders;
-    DIR **open_folders; /* NULL where a folder does not exist */
+    struct folder *open_folders;
     struct entry *entries;
     size_t n_entries;
     size_t n_files; /* that count: loaded, refused, or masked on purpose */
@@ -39,8 +47,8 @@ static void loader_deinit(struct loader *loader) {
         free(loader->entries[i].name);
     free(loader->entries);
     for (size_t i = 0; loader->open_folders != NULL && i < loader->n_folders; i++)
-        if (loader->open_folders[i] != NULL)
-            (void)closedir(loader->open_folders[i]);
+        if (loader->open_folders[i].folder != NULL)
+            (void)closedir(loader->open_folders[i].folder);
     free(loader->open_folders);
 }
 
@@ -137,7 +145,7 @@ static int loader_list_folder(struct loader *loader, size_t folder) {
         int r;
 
         errno = 0;
-        item = readdir(loader->open_folders[folder]);
+        item = readdir(loader->open_folders[folder].folder);
         if (item == NULL) {
             if (errno != 0)
                 loader_fail(loader, path, "could not be read: %s", strerror(errno));
@@ -164,13 +172,14 @@ static void loader_fail_to_read(struct loader *loader, const char *path, int r) 
 }
 
 /* A folder that does not exist holds no rules; one that cannot be trusted or read is an error. */
-static int loader_open_folder(struct loader *loader, size_t folder) {
-    const char *path = loader->folders[folder];
+static int loader_open_folder(struct loader *loader, size_t index) {
+    const char *path = loader->folders[index];
+    struct folder *folder = &loader->open_folders[index];
     CLEANUP_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct stat status;
     int r;
 
-    if (fd < 0 && errno == ENOENT)
+    folder->is_missing = fd < 0 && errno == ENOENT;
+    if (folder->is_missing)
         return 0;
     if (fd < 0 && is_shortage(errno))
         return -errno;
@@ -178,23 +187,50 @@ static int loader_open_folder(struct loader *loader, size_t folder) {
         loader_fail(loader, path, "could not be opened: %s", strerror(errno));
         return 0;
     }
-    r = file_settle(fd, &status);
+    r = file_settle(fd, &folder->status);
     if (r < 0)
         loader_fail_to_read(loader, path, r);
-    if (r < 0 || !loader_trusts(loader, path, &status))
+    if (r < 0 || !loader_trusts(loader, path, &folder->status))
         return 0;
-    loader->open_folders[folder] = fdopendir(fd);
-    if (loader->open_folders[folder] == NULL)
+    folder->folder = fdopendir(fd);
+    if (folder->folder == NULL)
         return -errno;
     fd = -1;
-    r = loader_list_folder(loader, folder);
-    if (r < 0)
-        return r;
-    /* A file that got another name meanwhile may be in the list by neither (readdir(3)). */
-    r = file_check_unchanged(dirfd(loader->open_folders[folder]), &status);
-    if (r < 0)
-        loader_fail_to_read(loader, path, r);
-    return 0;
+    return loader_list_folder(loader, index);
+}
+
+static int folder_check_unchanged(const struct folder *folder, const char *path) {
+    if (folder->is_missing)
+        return access(path, F_OK) < 0 && errno == ENOENT ? 0 : -EAGAIN;
+    return file_check_unchanged(AT_FDCWD, path, 0, &folder->status);
+}
+
+/*
+ * The files are of one time: each is still as it was when it was read, in a folder that is as it
+ * was before it was listed. Else a rule that was moved from one to another could be in neither; and
+ * of a folder that changes while it is listed, a file may be missing (readdir(3)). Whoever can stop
+ * this process chooses when it reads.
+ */
+static void loader_check_unchanged(struct loader *loader) {
+    for (size_t i = 0; i < loader->n_entries && !loader->has_failed; i++) {
+        const struct entry *entry = &loader->entries[i];
+        CLEANUP_FREE char *path = NULL;
+        int r = !entry->is_read
+                    ? 0
+                    : file_check_unchanged(dirfd(loader->open_folders[entry->folder].folder),
+                                           entry->name, AT_SYMLINK_NOFOLLOW, &entry->status);
+
+        if (r < 0 && asprintf(&path, "%s/%s", loader->folders[entry->folder], entry->name) < 0)
+            path = NULL;
+        if (r < 0)
+            loader_fail_to_read(loader, path != NULL ? path : entry->name, r);
+    }
+    for (size_t i = 0; i < loader->n_folders && !loader->has_failed; i++) {
+        int r = folder_check_unchanged(&loader->open_folders[i], loader->folders[i]);
+
+        if (r < 0)
+            loader_fail_to_read(loader, loader->folders[i], r);
+    }
 }
 
 static int entry_compare(const void *a, const void *b) {
@@ -222,41 +258,42 @@ static const char *file_find_error(const struct stat *status) {
 }
 
 /* Reads and parses the open file; its name in @path is the policy's already. */
-static int loader_parse_fd(struct loader *loader, int fd, const char *path) {
+static int loader_parse_fd(struct loader *loader, int fd, struct entry *entry, const char *path) {
+    struct stat *before = &entry->status;
     CLEANUP_FREE char *text = NULL;
-    struct stat before;
     const char *wrong;
     int r;
 
-    r = file_settle(fd, &before);
+    r = file_settle(fd, before);
     if (r < 0) {
         loader_fail_to_read(loader, path, r);
         return 0;
     }
-    wrong = file_find_error(&before);
+    wrong = file_find_error(before);
     if (wrong != NULL) {
         loader_fail(loader, path, "%s", wrong);
         return 0;
     }
-    if (!loader_trusts(loader, path, &before))
+    if (!loader_trusts(loader, path, before))
         return 0;
-    text = malloc((size_t)before.st_size + 1);
+    text = malloc((size_t)before->st_size + 1);
     if (text == NULL)
         return -ENOMEM;
-    r = file_read(fd, &before, text);
+    r = file_read(fd, before, text);
     if (r < 0) {
         loader_fail_to_read(loader, path, r);
         return 0;
     }
-    r = policy_parse(loader->policy, path, text, (size_t)before.st_size, loader->report,
+    entry->is_read = true;
+    r = policy_parse(loader->policy, path, text, (size_t)before->st_size, loader->report,
                      loader->context);
     if (r == POLICY_E_INVALID)
         loader->has_failed = true;
     return r < 0 ? r : 0;
 }
 
-static int loader_load_entry(struct loader *loader, const struct entry *entry) {
-    int folder_fd = dirfd(loader->open_folders[entry->folder]);
+static int loader_load_entry(struct loader *loader, struct entry *entry) {
+    int folder_fd = dirfd(loader->open_folders[entry->folder].folder);
     CLEANUP_FREE char *path = NULL;
     CLEANUP_FD int fd = -1;
     const char *name;
@@ -285,7 +322,7 @@ static int loader_load_entry(struct loader *loader, const struct entry *entry) {
                                    : strerror(errno));
         return 0;
     }
-    return loader_parse_fd(loader, fd, name);
+    return loader_parse_fd(loader, fd, entry, name);
 }
 
 static void loader_warn_masked(const struct loader *loader, const struct entry *masked,
@@ -305,7 +342,7 @@ static int loader_load_entries(struct loader *loader) {
     if (loader->n_entries > 0)
         qsort(loader->entries, loader->n_entries, sizeof(*loader->entries), entry_compare);
     for (size_t i = 0; i < loader->n_entries; i++) {
-        const struct entry *entry = &loader->entries[i];
+        struct entry *entry = &loader->entries[i];
         int r;
 
         /* The same name in a later folder: the earlier folder's file masks it. */
@@ -342,7 +379,7 @@ int policy_load(struct policy *policy, const char *const *folders, size_t n_fold
                                            .context = context};
     int r;
 
-    loader.open_folders = calloc(n_folders + 1, sizeof(DIR *));
+    loader.open_folders = calloc(n_folders + 1, sizeof(*loader.open_folders));
     if (loader.open_folders == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < n_folders; i++) {
@@ -353,6 +390,7 @@ int policy_load(struct policy *policy, const char *const *folders, size_t n_fold
     r = loader_load_entries(&loader);
     if (r < 0)
         return r;
+    loader_check_unchanged(&loader);
     if (loader.n_files == 0 && !loader.has_failed)
         loader_fail(&loader, n_folders > 0 ? folders[0] : "policy", "holds no *.conf file");
     return loader.has_failed ? POLICY_E_INVALID : 0;

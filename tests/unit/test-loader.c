@@ -201,6 +201,55 @@ static void a_folder_that_changes_meanwhile_refuses_everything(void **state) {
     assert_non_null(strstr(errors.message, "it changed meanwhile"));
 }
 
+/* In place of openat(2): the administrator works, right before the second file is opened. */
+static const char *work_meanwhile;
+static unsigned n_opened;
+
+int __real_openat(int folder, const char *path, int flags, ...);
+int __wrap_openat(int folder, const char *path, int flags, ...);
+
+int __wrap_openat(int folder, const char *path, int flags, ...) {
+    if (++n_opened == 2 && work_meanwhile != NULL)
+        run(work_meanwhile);
+    return __real_openat(folder, path, flags);
+}
+
+/* A rule that denies wanders from one file to another: the old one of these and the new one of
+ * those were together never, and deny nothing. */
+static void files_that_were_together_never_refuse_everything(void **state) {
+    static const struct {
+        const char *meanwhile, *file;
+    } cases[] = {
+        {"echo deny any hostname b > new; mv new admin/1.conf;"
+         "echo permit any hostname b > new; mv new admin/2.conf",
+         "admin/1.conf"},
+        {"echo deny any hostname b > admin/1.conf; echo permit any hostname b > admin/2.conf",
+         "admin/1.conf"},
+        {"mkdir vendor; echo deny any hostname b > vendor/0.conf;"
+         "echo permit any hostname b > admin/2.conf",
+         "vendor"},
+        {"mkdir other; echo deny any hostname b > other/0.conf; mv admin old; mv other admin",
+         "admin"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        CLEANUP_POLICY struct policy policy = POLICY_NULL;
+        struct errors errors;
+
+        run("rm -rf admin vendor old other; umask 022; mkdir admin;"
+            "echo permit any hostname a > admin/1.conf;"
+            "(echo deny any hostname b; echo permit any hostname b) > admin/2.conf");
+        n_opened = 0;
+        work_meanwhile = cases[i].meanwhile;
+        if (load(&policy, &errors) != POLICY_E_INVALID)
+            fail_msg("'%s': loaded", cases[i].meanwhile);
+        work_meanwhile = NULL;
+        assert_string_equal(errors.file, cases[i].file);
+        assert_non_null(strstr(errors.message, "it changed meanwhile"));
+    }
+}
+
 static void no_descriptor_is_left_open(void **state) {
     CLEANUP_POLICY struct policy policy = POLICY_NULL;
     struct errors errors;
@@ -223,6 +272,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(an_unreadable_file_refuses_everything),
     cmocka_unit_test(a_file_that_changes_meanwhile_refuses_everything),
     cmocka_unit_test(a_folder_that_changes_meanwhile_refuses_everything),
+    cmocka_unit_test(files_that_were_together_never_refuse_everything),
     cmocka_unit_test(no_descriptor_is_left_open),
 };
 
