@@ -103,7 +103,10 @@ static int child_watch(struct client *client, enum watch_kind kind, struct child
     return r < 0 ? r : client_watch(client, kind, child->pidfd, EPOLLIN);
 }
 
-/* From the session, before it has read a stranger's byte. Without a pidfd there is no command. */
+/*
+ * From the session, before it has read a stranger's byte. Without a pidfd there is no command: it
+ * is killed, and reaped as one that could not be had.
+ */
 static int client_take_command(struct client *client, uint32_t pid) {
     siginfo_t info;
     int r;
@@ -114,9 +117,10 @@ static int client_take_command(struct client *client, uint32_t pid) {
         return -EBADMSG;
     r = child_watch(client, WATCH_COMMAND, &client->command, (pid_t)pid);
     if (r < 0) {
-        (void)kill((pid_t)pid, SIGKILL); /* a child of ours that is reaped as nobody's */
+        (void)kill((pid_t)pid, SIGKILL); /* a child of ours that nobody has reaped */
         client_forget(client, &client->command.pidfd);
-        client->command = (struct child){.pidfd = -1};
+        client->command = (struct child){.pid = (pid_t)pid, .pidfd = -1, .is_held = true};
+        client->service->n_held++;
     }
     return r;
 }
@@ -262,7 +266,7 @@ static ssize_t control_receive(const struct client *client, struct session_messa
 
 /*
  * Reads one message. False if there is none (any more). A session that speaks nonsense is ended,
- * and one whose gate cannot be watched, which says nothing to its client then.
+ * and one whose gate cannot be watched or that cannot be heard: before it can say much.
  */
 static bool control_read(struct client *client) {
     struct session_message message;
@@ -272,6 +276,8 @@ static bool control_read(struct client *client) {
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
+    if (n < 0)
+        child_signal(&client->session, SIGKILL);
     if (n <= 0) {
         control_is_closed(client);
         return false;

@@ -291,7 +291,8 @@ static void session_release_gate(struct session *session) {
                                                          : "in the gate: errno %d",
                    report.error);
     (void)session_log(session, AUDIT_FAILURE);
-    session_tell(session, SESSION_FAILED);
+    if (r > 0) /* else the gate may be the command all the same, which has an end, then */
+        session_tell(session, SESSION_FAILED);
 }
 
 /* The launcher is there, but what is to be said to it does not get through. */
@@ -301,14 +302,14 @@ static bool is_shortage(int error) {
 
 /*
  * Step 10. True if the launcher has been told that it was granted. A reply whose pidfd cannot be
- * sent (unix(7), ETOOMANYREFS) is a refusal: whoever is the parent of the command ends it.
+ * sent (unix(7), ETOOMANYREFS) is a refusal: the service, or the launcher, ends the command if it
+ * finds it. For the log it stays a grant, since it may have run.
  */
 static bool session_answer(struct session *session) {
     int r = session_reply(session);
 
     if (session->status == PROTOCOL_GRANTED && is_shortage(r)) {
         session_refuse(session, PROTOCOL_KERNEL_REFUSED, -r, "telling the launcher: errno %d", -r);
-        (void)session_log(session, AUDIT_FAILURE);
         r = session_reply(session);
     }
     return r == 0 && session->status == PROTOCOL_GRANTED;

@@ -146,7 +146,7 @@ static void session_report_gate(struct session *session) {
     const struct session_service *service = session->setup->service;
     int r = channel_send(service->control, &message, sizeof(message), NULL, 0);
 
-    if (r < 0 && service->is_ahead) /* nobody waits for it any more, nor has asked for anything */
+    if (r < 0 && service->is_ahead) /* the service is gone, or does not wait for it any more */
         _exit(SESSION_EXIT_REFUSED);
     if (r < 0)
         session_die(session, "telling the service", r);
