@@ -59,20 +59,28 @@ static int send_request(const struct options *options, uint32_t closed, int chan
 }
 
 /*
+ * Kills @pid if it is a child of this process's that nobody has reaped: so nobody else can have
+ * that number. Returns 0 with *@statusp, wait(2)'s; a negative errno, -ECHILD if it is none.
+ */
+static int end_child(pid_t pid, int *statusp) {
+    siginfo_t info;
+
+    if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+        kill(pid, SIGKILL) < 0 || waitpid(pid, statusp, 0) != pid)
+        return -errno;
+    return 0;
+}
+
+/*
  * A gate that was let go, although this process says that there is no command: by a broker that
  * died, or could not hear what became of it. A child of this process's that nobody would know of.
  */
 static void end_stray_gate(const struct direct *direct) {
     pid_t gate = direct_find_gate(direct);
+    int status;
 
-    if (gate > 0 && kill(gate, SIGKILL) == 0)
-        (void)waitpid(gate, NULL, 0);
-}
-
-/* Before it can let its gate go, if it has not. */
-static void end_broker(const struct direct *direct) {
-    if (kill(direct->broker, SIGKILL) == 0)
-        (void)waitpid(direct->broker, NULL, 0);
+    if (gate > 0)
+        (void)end_child(gate, &status);
 }
 
 /* The broker ended and said nothing. */
@@ -129,12 +137,16 @@ static void await_reply(struct supervisor *supervisor, const struct direct *dire
 
     if (r == -EPIPE && ended == 0)
         ended = supervise_wait(supervisor, direct->broker, -1, &broker_status);
-    if (r < 0 && ended != SUPERVISE_E_ENDED)
-        end_broker(direct);
+    if (r < 0 && ended != SUPERVISE_E_ENDED) /* before it can let its gate go, if it has not */
+        (void)end_child(direct->broker, &broker_status);
     if (r < 0)
         end_stray_gate(direct);
     if (r == -EPIPE && ended == SUPERVISE_E_ENDED)
         broker_died(broker_status);
+    if (r == -ECHILD) { /* the kernel reaped it, as whoever started this process ignores SIGCHLD */
+        message("the broker was killed before it answered; try again");
+        _exit(EXIT_UTSRUN_FAILED);
+    }
     if (r < 0) {
         message_failure("talking to the broker failed", -r, "try again");
         _exit(EXIT_UTSRUN_FAILED);
@@ -144,13 +156,12 @@ static void await_reply(struct supervisor *supervisor, const struct direct *dire
         supervisor->broker = direct->broker;
 }
 
-/*
- * Nobody would hear how it ends. Returns SUPERVISE_E_ENDED if it has ended by itself before; one
- * that is no child of this process's has, too, but nobody knows how.
- */
+/* Nobody would hear how it ends. Returns SUPERVISE_E_ENDED if it has ended by itself before. */
 static int end_command(pid_t command, int *statusp) {
-    if (kill(command, SIGKILL) < 0 || waitpid(command, statusp, 0) != command)
-        return -errno;
+    int r = end_child(command, statusp);
+
+    if (r < 0)
+        return r;
     return WIFSIGNALED(*statusp) && WTERMSIG(*statusp) == SIGKILL ? 0 : SUPERVISE_E_ENDED;
 }
 
@@ -161,15 +172,19 @@ static _Noreturn void supervise_command(struct supervisor *supervisor, pid_t com
 
     if (r == 0)
         r = supervise_wait(supervisor, command, -1, &status);
-    if (r < 0 && r != -ECHILD)
+    if (r < 0)
         ended = end_command(command, &status);
     if (r == SUPERVISE_E_ENDED || ended == SUPERVISE_E_ENDED) {
         status_tell_end(options, status);
         supervise_end_like(status);
     }
-    message_failure(r != -ECHILD && ended == 0 ? "waiting for the command failed, and it was killed"
-                                               : "waiting for the command failed",
-                    -r, "how it ended is not known");
+    if (ended == 0) {
+        status_tell_end(options, status);
+        message_failure("waiting for the command failed, and it was killed", -r, "try again");
+    } else {
+        status_tell_unknown_end(options);
+        message_failure("waiting for the command failed", -r, "how it ended is not known");
+    }
     _exit(EXIT_UTSRUN_FAILED);
 }
 
@@ -183,7 +198,9 @@ static _Noreturn void run_direct(const struct options *options, uint32_t closed)
         r = direct_start(&direct, &supervisor.original_mask);
     if (r < 0) {
         message_failure("the broker " BROKER_PATH " could not be started", -r,
-                        r == -ENOENT ? "install utsbroker" : "try again");
+                        r == -ENOENT   ? "install utsbroker"
+                        : r == -EACCES ? "ask your administrator, who lets only others start it"
+                                       : "try again");
         _exit(EXIT_UTSRUN_FAILED);
     }
     r = supervise_watch(&supervisor);
@@ -194,11 +211,11 @@ static _Noreturn void run_direct(const struct options *options, uint32_t closed)
     if (r < 0)
         _exit(EXIT_UTSRUN_FAILED);
     await_reply(&supervisor, &direct, &reply);
-    if (reply.status != PROTOCOL_GRANTED) {
-        /* The broker may have let the command go before it found that it cannot say so. */
+    /* The broker may have let the command go before it found that it cannot say so. */
+    if (reply.status == PROTOCOL_KERNEL_REFUSED)
         end_stray_gate(&direct);
+    if (reply.status != PROTOCOL_GRANTED)
         _exit(message_refusal(options, &reply, &supervisor.original_mask));
-    }
     status_tell_running(options, &reply, "direct");
     if (options->is_verbose)
         message("granted by %s:%u, direct, pid %d", reply.rule_file, reply.rule_line,

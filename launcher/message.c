@@ -47,6 +47,11 @@ static const char *shortage_hint(int error) {
     }
 }
 
+/* musl has no text for it. */
+static const char *error_text(int error) {
+    return error == ETOOMANYREFS ? "Too many references" : strerror(error);
+}
+
 /*
  * Says that @what is so because of @error, an errno, and what to do: @otherwise, if it is not that
  * there is too little of something.
@@ -54,7 +59,7 @@ static const char *shortage_hint(int error) {
 void message_failure(const char *what, int error, const char *otherwise) {
     const char *hint = shortage_hint(error);
 
-    message("%s: %s; %s", what, strerror(error), hint != NULL ? hint : otherwise);
+    message("%s: %s; %s", what, error_text(error), hint != NULL ? hint : otherwise);
 }
 
 /* "host name 'a' and domain name 'b'", of the names in @names, or of all if it is none. */
@@ -140,7 +145,7 @@ static const char *kernel_hint(int error) {
 static int message_exec_failed(const struct options *options, int error) {
     const char *hint = shortage_hint(error);
 
-    message("'%s' could not be executed: %s%s%s", options->command[0], strerror(error),
+    message("'%s' could not be executed: %s%s%s", options->command[0], error_text(error),
             hint != NULL ? "; " : "", hint != NULL ? hint : "");
     return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE;
 }
@@ -189,7 +194,7 @@ int message_refusal(const struct options *options, const struct protocol_reply *
     case PROTOCOL_NOT_LOGGED:
         message("%s refused: the log daemon does not take the line, and what is not logged is not "
                 "given (%s); try again",
-                names, strerror(reply->error));
+                names, error_text(reply->error));
         break;
     case PROTOCOL_TOO_LATE:
         message("%s refused: the request reached the broker too late; try again", names);
@@ -198,7 +203,7 @@ int message_refusal(const struct options *options, const struct protocol_reply *
     case PROTOCOL_GRANTED:
     case PROTOCOL_STATUS_COUNT:
     default:
-        message("%s refused by the kernel: %s; %s", names, strerror(reply->error),
+        message("%s refused by the kernel: %s; %s", names, error_text(reply->error),
                 kernel_hint(reply->error));
         break;
     }

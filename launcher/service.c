@@ -159,7 +159,7 @@ static int reply_await(struct command *command) {
     do {
         r = poll(&ready, 1, -1);
     } while (r < 0 && errno == EINTR);
-    return r < 0 ? -errno : signals_set_mask(&all, NULL);
+    return signals_set_mask(&all, NULL);
 }
 
 /* Returns 0 with *@replyp, and the pidfd in @command; -EPIPE if there is none; -EBADMSG. */
@@ -352,6 +352,7 @@ _Noreturn void service_run(const struct options *options, uint32_t closed_stdio,
     reply_take(&command, options);
     r = supervise_forward(&command.supervisor);
     if (r < 0) {
+        status_tell_unknown_end(options);
         message_failure(pidfd_signal(command.pidfd, SIGKILL) == 0
                             ? "signals could not be watched, and the command was killed"
                             : "signals could not be watched",
