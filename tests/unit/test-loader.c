@@ -210,7 +210,7 @@ int __wrap_openat(int folder, const char *path, int flags, ...);
 
 int __wrap_openat(int folder, const char *path, int flags, ...) {
     if (++n_opened == 2 && work_meanwhile != NULL)
-        run(work_meanwhile);
+        run("%s", work_meanwhile);
     return __real_openat(folder, path, flags);
 }
 
