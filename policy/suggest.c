@@ -57,9 +57,11 @@ static unsigned distance(const char *pattern, const char *name) {
     return before[length];
 }
 
-/* A name that is spelled out may be denied by a rule before; a wildcard may match nothing. */
-static bool pattern_is_had(const struct selection *selection,
-                           const struct policy_pattern *pattern) {
+/*
+ * True if the subject may have what @pattern of a permit rule of theirs stands for: a name that is
+ * spelled out may be denied by a rule before, a wildcard may match nothing.
+ */
+bool suggest_is_had(const struct selection *selection, const struct policy_pattern *pattern) {
     bool is_host = pattern->kind == POLICY_HOSTNAME;
     char culprit;
 
@@ -115,7 +117,7 @@ size_t suggest_patterns(const struct selection *selection, enum policy_name_kind
 
             /* One that matches, and does not give it, is not what was meant. */
             if (pattern->kind == kind && !pattern_matches(pattern->text, name) &&
-                pattern_is_had(selection, pattern))
+                suggest_is_had(selection, pattern))
                 nearest_add(&nearest, pattern->text, distance(pattern->text, name));
         }
     }

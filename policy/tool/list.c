@@ -4,6 +4,7 @@
 
 #include "policy/decision.h"
 #include "policy/print.h"
+#include "policy/suggest.h"
 #include "policy/tool/findings.h"
 #include "policy/tool/json.h"
 #include "policy/tool/options.h"
@@ -23,6 +24,42 @@ static void list_add(json_t *list, const struct policy *policy, const struct pol
         (void)json_array_append_new(list, json_of_rule(policy, rule));
 }
 
+/* The same pattern may stand in several rules. */
+static bool is_shown_before(const struct selection *selection, size_t n_rules,
+                            const struct policy_pattern *pattern) {
+    const struct policy_pattern *all = selection->policy->patterns;
+
+    for (size_t i = 0; i <= n_rules; i++) {
+        const struct policy_rule *rule = selection->rules[i].rule;
+
+        for (size_t j = 0; rule->action == POLICY_PERMIT && j < rule->n_patterns; j++) {
+            const struct policy_pattern *earlier = &all[rule->first_pattern + j];
+
+            if (earlier == pattern)
+                return false;
+            if (earlier->kind == pattern->kind && strcmp(earlier->text, pattern->text) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* What may be had of @kind, as it stands in the rules: for programs, so never quoted. */
+static void names_show(const struct selection *selection, enum policy_name_kind kind) {
+    for (size_t i = 0; i < selection->n_rules; i++) {
+        const struct policy_rule *rule = selection->rules[i].rule;
+
+        for (size_t j = 0; rule->action == POLICY_PERMIT && j < rule->n_patterns; j++) {
+            const struct policy_pattern *pattern =
+                &selection->policy->patterns[rule->first_pattern + j];
+
+            if (pattern->kind == kind && suggest_is_had(selection, pattern) &&
+                !is_shown_before(selection, i, pattern))
+                (void)puts(pattern->text);
+        }
+    }
+}
+
 static int list_of_somebody(json_t *list, const struct policy *policy,
                             const struct tool_options *options) {
     CLEANUP_SUBJECT struct subject subject = SUBJECT_NULL;
@@ -37,6 +74,11 @@ static int list_of_somebody(json_t *list, const struct policy *policy,
         (void)fprintf(stderr, "utspolicy: looking up a rule's users and groups: %s\n",
                       strerror(-r));
         return r;
+    }
+    if (options->names != TOOL_NAMES_NONE) {
+        names_show(&selection,
+                   options->names == TOOL_NAMES_HOST ? POLICY_HOSTNAME : POLICY_DOMAINNAME);
+        return 0;
     }
     for (size_t i = 0; i < selection.n_rules; i++)
         list_add(list, policy, selection.rules[i].rule);

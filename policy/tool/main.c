@@ -16,7 +16,7 @@
 static const char help[] =
     "usage: utspolicy check [--strict]\n"
     "       utspolicy explain --user NAME [--group NAME]... [-n HOSTNAME] [-d DOMAINNAME]\n"
-    "       utspolicy list [--user NAME [--group NAME]...]\n"
+    "       utspolicy list [--user NAME [--group NAME]...] [--names KIND]\n"
     "       utspolicy fmt [--write] FILE\n"
     "Shows what is wrong in utsbroker's policy, and what it gives to whom.\n"
     "\n"
@@ -41,6 +41,8 @@ static const char help[] =
     "      --strict             check: warnings count\n"
     "      --brief              explain: one line\n"
     "      --nearest            explain: only what may be had, and is nearest to a denied name\n"
+    "      --names KIND         list: only the names that may be had, hostname or domainname, as\n"
+    "                           patterns, a line each\n"
     "      --via WAY            explain: direct or service, if only one of them is meant\n"
     "      --write              fmt: change the file\n"
     "  -h, --help\n"
@@ -60,7 +62,7 @@ static const char help[] =
     "are one list, sorted by file name.\n";
 
 enum { OPTION_POLICY_DIR = 256, OPTION_USER, OPTION_GROUP, OPTION_SELF, OPTION_JSON };
-enum { OPTION_STRICT = 300, OPTION_BRIEF, OPTION_NEAREST, OPTION_VIA, OPTION_WRITE };
+enum { OPTION_STRICT = 300, OPTION_BRIEF, OPTION_NEAREST, OPTION_NAMES, OPTION_VIA, OPTION_WRITE };
 
 static const struct option long_options[] = {
     {"policy-dir", required_argument, NULL, OPTION_POLICY_DIR},
@@ -73,6 +75,7 @@ static const struct option long_options[] = {
     {"strict", no_argument, NULL, OPTION_STRICT},
     {"brief", no_argument, NULL, OPTION_BRIEF},
     {"nearest", no_argument, NULL, OPTION_NEAREST},
+    {"names", required_argument, NULL, OPTION_NAMES},
     {"via", required_argument, NULL, OPTION_VIA},
     {"write", no_argument, NULL, OPTION_WRITE},
     {"help", no_argument, NULL, 'h'},
@@ -97,6 +100,14 @@ static enum tool_via via_parse(const char *word) {
     if (strcmp(word, "service") == 0)
         return TOOL_VIA_SERVICE;
     usage_fail("--via takes direct or service");
+}
+
+static enum tool_names names_parse(const char *word) {
+    if (strcmp(word, "hostname") == 0)
+        return TOOL_NAMES_HOST;
+    if (strcmp(word, "domainname") == 0)
+        return TOOL_NAMES_DOMAIN;
+    usage_fail("--names takes hostname or domainname");
 }
 
 static void folder_check(const char *path) {
@@ -145,6 +156,9 @@ static void option_take(struct tool_options *options, int option) {
     case OPTION_NEAREST:
         options->is_nearest = true;
         break;
+    case OPTION_NAMES:
+        options->names = names_parse(optarg);
+        break;
     case OPTION_VIA:
         options->via = via_parse(optarg);
         break;
@@ -165,6 +179,7 @@ static void option_take(struct tool_options *options, int option) {
 static void options_check(const struct tool_options *options, const char *command, int n_operands) {
     bool is_format = strcmp(command, "fmt") == 0, is_explain = strcmp(command, "explain") == 0;
     bool has_names = options->hostname != NULL || options->domainname != NULL;
+    bool has_somebody = options->user != NULL || options->is_self;
 
     if (n_operands != (is_format ? 1 : 0))
         usage_fail(is_format
@@ -174,7 +189,7 @@ static void options_check(const struct tool_options *options, const char *comman
         usage_fail("--self is you: no --user and no --group with it");
     if (options->n_groups > 0 && options->user == NULL)
         usage_fail("--group needs a --user");
-    if (is_explain && options->user == NULL && !options->is_self)
+    if (is_explain && !has_somebody)
         usage_fail("explain to whom? say --user NAME or --self");
     if (is_explain && !has_names)
         usage_fail("explain which name? say -n HOSTNAME or -d DOMAINNAME");
@@ -186,6 +201,9 @@ static void options_check(const struct tool_options *options, const char *comman
         usage_fail("only explain takes --brief, --nearest and --via");
     if (options->is_nearest && (options->is_json || options->is_brief))
         usage_fail("--nearest is a form of its own: no --json and no --brief with it");
+    if (options->names != TOOL_NAMES_NONE &&
+        (strcmp(command, "list") != 0 || options->is_json || !has_somebody))
+        usage_fail("only list takes --names, with --user NAME or --self, and without --json");
     if ((options->is_in_place && !is_format) || (options->is_json && is_format))
         usage_fail("only fmt takes --write, and it takes no --json");
 }

@@ -14,6 +14,9 @@ enum tool_exit {
 /* Which way a request would take: some rules are obeyed by one of the two only. */
 enum tool_via { TOOL_VIA_ANY, TOOL_VIA_DIRECT, TOOL_VIA_SERVICE };
 
+/* Of which kind the names are that are listed instead of rules. */
+enum tool_names { TOOL_NAMES_NONE, TOOL_NAMES_HOST, TOOL_NAMES_DOMAIN };
+
 enum { TOOL_FOLDERS_MAX = 16, TOOL_GROUPS_MAX = 256 };
 
 struct tool_options {
@@ -22,8 +25,9 @@ struct tool_options {
     bool has_own_folders; /* by --policy-dir */
     bool is_json, is_strict, is_brief, is_nearest, is_in_place;
     enum tool_via via;
-    bool is_self;     /* the user and groups of this process */
-    const char *user; /* NULL: nobody was named */
+    enum tool_names names; /* list: only these, as a program completes them */
+    bool is_self;          /* the user and groups of this process */
+    const char *user;      /* NULL: nobody was named */
     const char *groups[TOOL_GROUPS_MAX];
     size_t n_groups;
     const char *hostname, *domainname;
