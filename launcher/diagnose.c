@@ -60,7 +60,9 @@ static bool broker_is_on_nosuid(void) {
  */
 const char *diagnose_missing_capability(void) {
     if (broker_lacks_file_capability())
-        return BROKER_PATH " has no file capability; run: sudo setcap cap_sys_admin=p " BROKER_PATH;
+        return BROKER_PATH
+            " has no file capability; install utsbroker-direct, or if this was built from "
+            "source, run: sudo setcap cap_sys_admin=p " BROKER_PATH;
     if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
         return "no_new_privs is set here (a sandbox, a container or a service with "
                "NoNewPrivileges=), so the kernel ignores the file capability of " BROKER_PATH
@@ -74,7 +76,9 @@ const char *diagnose_missing_capability(void) {
     if (prctl(PR_CAPBSET_READ, SYS_ADMIN, 0, 0, 0) == 0)
         return "the bounding set has no CAP_SYS_ADMIN (a container?), so the kernel ignores the "
                "file capability of " BROKER_PATH "; run utsrun outside of it";
-    return BROKER_PATH " got no CAP_SYS_ADMIN; run: sudo setcap cap_sys_admin=p " BROKER_PATH;
+    return BROKER_PATH
+        " got no CAP_SYS_ADMIN; install utsbroker-direct again, or if this was built from "
+        "source, run: sudo setcap cap_sys_admin=p " BROKER_PATH;
 }
 
 /*

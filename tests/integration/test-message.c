@@ -56,7 +56,8 @@ static void every_refusal_is_one_line_with_what_why_and_what_now(void **state) {
          "--via direct"},
         {PROTOCOL_KERNEL_REFUSED, ETOOMANYREFS, 125, "too many descriptors are on their way"},
         {PROTOCOL_NO_CAPABILITY, EPERM, 125,
-         "has no file capability; run: sudo setcap cap_sys_admin=p "},
+         "has no file capability; install utsbroker-direct, or if this was built from source, run: "
+         "sudo setcap cap_sys_admin=p "},
         {PROTOCOL_KERNEL_REFUSED, ENOSYS, 125,
          "refused by the kernel: Function not implemented; Linux 5.3 or newer is needed"},
         {PROTOCOL_KERNEL_REFUSED, ENOSPC, 125,
