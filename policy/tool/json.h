@@ -1,7 +1,7 @@
 #pragma once
 
 /*
- * What utspolicy says to programs (README, "For programs"): keys stay as they are, new ones may
+ * What utspolicy says to programs (utspolicy(1), "JSON"): keys stay as they are, new ones may
  * come. jansson (jansson(3)) writes it; every function here returns a new reference, or NULL
  * without memory.
  */
