@@ -62,7 +62,7 @@ void begin_privilege(void) {
     if (r == PRIVILEGE_E_MISSING) {
         (void)fputs(
             "utsbroker: the service needs CAP_SYS_ADMIN, as an ambient capability: start it "
-            "by utsbroker@UID.socket of systemd, or see the README\n",
+            "by utsbroker@UID.socket of systemd, or see utsbroker(8)\n",
             stderr);
         exit(1);
     }
