@@ -252,19 +252,6 @@ static void control_is_closed(struct client *client) {
 }
 
 /*
- * As recv(2). What there is no memory for may be had the next time: a session that is taken for
- * gone has its command ended, of which the launcher may know.
- */
-static ssize_t control_receive(const struct client *client, struct session_message *message) {
-    const int tries = 3;
-    ssize_t n = -1;
-
-    for (int i = 0; i < tries && n < 0 && (i == 0 || errno != EAGAIN); i++)
-        n = recv(client->control, message, sizeof(*message), MSG_DONTWAIT);
-    return n;
-}
-
-/*
  * Reads one message. False if there is none (any more). A session that speaks nonsense is ended,
  * and one whose gate cannot be watched or that cannot be heard: before it can say much.
  */
@@ -272,7 +259,7 @@ static bool control_read(struct client *client) {
     struct session_message message;
     bool had_reported = client->has_reported;
     int r = -EBADMSG;
-    ssize_t n = control_receive(client, &message);
+    ssize_t n = spawn_receive(client->control, &message);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;

@@ -49,6 +49,19 @@ static void spare_pause(struct service *service) {
     service->no_spare_before = service_now() + service->spare_pause;
 }
 
+/*
+ * Receives one message of a session, as recv(2). What there is no memory for may be had the next
+ * time: a session that is taken for gone has its command ended, of which the launcher may know.
+ */
+ssize_t spawn_receive(int control, struct session_message *message) {
+    const int tries = 3;
+    ssize_t n = -1;
+
+    for (int i = 0; i < tries && n < 0 && (i == 0 || errno != EAGAIN); i++)
+        n = recv(control, message, sizeof(*message), MSG_DONTWAIT);
+    return n;
+}
+
 /* Learns what the spare session and its gate are, as soon as it says so: no child may be taken for
  * another. */
 void spawn_hear(struct service *service) {
@@ -59,7 +72,7 @@ void spawn_hear(struct service *service) {
     if (spare->control < 0 || spare->has_reported)
         return;
     while (n == sizeof(message) && message.word == SESSION_BEGINS) {
-        n = recv(spare->control, &message, sizeof(message), MSG_DONTWAIT);
+        n = spawn_receive(spare->control, &message);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (n == sizeof(message) && message.word == SESSION_BEGINS)

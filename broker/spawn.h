@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 struct service;
+struct session_message;
 
 struct spare {
     pid_t pid;         /* 0: it has been asked for, and has not begun */
@@ -29,6 +30,7 @@ enum { SPARE_BEGINS_MS = 2000, SPARE_REPORTS_MS = 60000 };
 void spawn_ahead(struct service *service);
 int spawn_take(struct service *service, int connection, bool is_late, struct spare *session);
 void spawn_hear(struct service *service);
+ssize_t spawn_receive(int control, struct session_message *message);
 void spawn_look(struct service *service);
 void spawn_expire(struct service *service);
 void spawn_drop(struct service *service);
