@@ -144,7 +144,7 @@ static void await_reply(struct supervisor *supervisor, const struct direct *dire
     if (r == -EPIPE && ended == SUPERVISE_E_ENDED)
         broker_died(broker_status);
     if (r == -ECHILD) { /* the kernel reaped it, as whoever started this process ignores SIGCHLD */
-        message("the broker was killed before it answered; try again");
+        message("the broker ended before it answered; try again");
         _exit(EXIT_UTSRUN_FAILED);
     }
     if (r < 0) {

@@ -1,6 +1,8 @@
 /* Every sentence of utsrun, from a broker that misbehaves on purpose. */
 
 #include <errno.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -159,6 +161,62 @@ static void a_broker_that_fails_is_told_as_such(void **state) {
     }
 }
 
+/* On one processor a broker has often ended before utsrun goes on. */
+static void ignore_children(void *context) {
+    cpu_set_t one;
+
+    (void)context;
+    (void)signal(SIGCHLD, SIG_IGN);
+    CPU_ZERO(&one);
+    if (sched_getaffinity(0, sizeof(one), &one) == 0) {
+        for (int i = 0, n = 0; i < CPU_SETSIZE; i++)
+            if (CPU_ISSET(i, &one) && n++ > 0)
+                CPU_CLR(i, &one);
+        (void)sched_setaffinity(0, sizeof(one), &one);
+    }
+}
+
+/* The kernel reaps the broker of a caller that ignores SIGCHLD, if it ends soon enough. */
+static void a_broker_that_ends_unseen_is_told_as_such(void **state) {
+    const struct run run = {.argv = {UTSRUN_FAKE_PATH, "-n", "a.test", "the-command"},
+                            .set_up = ignore_children};
+
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        static struct result result;
+
+        harness_run(&run, &result);
+        harness_assert_exit(&result, 125);
+        if (strstr(result.errors, "the broker ended ") == NULL)
+            fail_msg("%s", result.errors);
+    }
+}
+
+/* Where a broker may have let its gate go, what may be that is killed; else it is somebody's own.
+ */
+static void only_what_may_be_a_gate_is_killed(void **state) {
+    static const struct {
+        enum protocol_status status;
+        const char *output;
+    } cases[] = {{PROTOCOL_DENIED, "lives\n"},
+                 {PROTOCOL_EXEC_FAILED, "lives\n"},
+                 {PROTOCOL_TOO_LATE, "lives\n"},
+                 {PROTOCOL_KERNEL_REFUSED, ""}};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        static struct result result;
+        char hostname[32];
+
+        snprintf(hostname, sizeof(hostname), "sibling-%d.test", cases[i].status);
+        run_fake(hostname, &result);
+        if (strcmp(result.output, cases[i].output) != 0)
+            fail_msg("%s: '%s'; %s", hostname, result.output, result.errors);
+        while (waitpid(-1, NULL, 0) > 0)
+            ;
+    }
+}
+
 /* Ctrl-C while the broker starts: as if the command had got it. */
 static void a_broker_that_was_interrupted_is_no_error(void **state) {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
@@ -217,6 +275,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_refusal_is_one_line_with_what_why_and_what_now),
     cmocka_unit_test(who_is_denied_is_told_what_is_near),
     cmocka_unit_test(a_broker_that_fails_is_told_as_such),
+    cmocka_unit_test(a_broker_that_ends_unseen_is_told_as_such),
+    cmocka_unit_test(only_what_may_be_a_gate_is_killed),
     cmocka_unit_test(a_broker_that_was_interrupted_is_no_error),
     cmocka_unit_test(a_broker_that_hangs_can_be_ended),
     cmocka_unit_test(help_and_version_are_said_on_standard_output),
