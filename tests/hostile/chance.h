@@ -4,7 +4,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 /* xorshift64. */
 static inline uint64_t chance_next(uint64_t *state) {
@@ -16,11 +15,4 @@ static inline uint64_t chance_next(uint64_t *state) {
 
 static inline size_t chance_below(uint64_t *state, size_t limit) {
     return (size_t)(chance_next(state) % limit);
-}
-
-/* The number in an environment variable; if it has none, @otherwise. */
-static inline unsigned number_from(const char *variable, unsigned otherwise) {
-    const char *text = getenv(variable);
-
-    return text != NULL && atoi(text) > 0 ? (unsigned)atoi(text) : otherwise;
 }

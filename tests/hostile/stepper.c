@@ -120,17 +120,13 @@ enum stepper_state stepper_next(struct stepper *stepper) {
     }
 }
 
-static bool is_stopped(void *context) {
-    return harness_process_state(*(const pid_t *)context) == 'T';
-}
-
 /* Lets go of it where it is, stopped, so that it can be attacked. False if it did not stop. */
 bool stepper_park(struct stepper *stepper) {
     (void)kill(stepper->pid, SIGSTOP);
     stepper_detach(stepper);
-    for (unsigned i = 0; i < SOON && !is_stopped(&stepper->pid); i++)
+    for (unsigned i = 0; i < SOON && harness_process_state(stepper->pid) != 'T'; i++)
         (void)sched_yield();
-    return harness_wait_for(is_stopped, &stepper->pid);
+    return harness_wait_for_state(stepper->pid, "T");
 }
 
 /* Takes hold of it again. False if it is gone. */

@@ -516,18 +516,13 @@ static void a_full_run_folder(void **state) {
     tally_print("a full folder of the sockets");
 }
 
-/* Who looks for a group waits until somebody writes: a fifo is where the groups should be. */
-static const char fifo[] = RUN_FOLDER "/group";
-
+/* Who looks for the group "held" waits until somebody writes to the fifo. */
 static void groups_hold(void) {
-    assert_int_equal(mkfifo(fifo, 0644), 0);
-    assert_int_equal(mount(fifo, "/etc/group", NULL, MS_BIND, NULL), 0);
+    assert_int_equal(mkfifo(HELD_PATH, 0644), 0);
 }
 
 static void groups_are_there_again(void) {
-    /* Another session may wait there by now. */
-    assert_int_equal(umount2("/etc/group", MNT_DETACH), 0);
-    assert_int_equal(unlink(fifo), 0);
+    assert_int_equal(unlink(HELD_PATH), 0);
 }
 
 /* Whoever waits finds no group, until @ended can be read. */
@@ -535,7 +530,7 @@ static void groups_let_go(int ended) {
     struct pollfd ready = {.fd = ended, .events = POLLIN};
 
     for (int i = 0; poll(&ready, 1, 10) == 0 && i < 1000; i++) {
-        int fd = open(fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+        int fd = open(HELD_PATH, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 
         base_close_fd(&fd);
     }
@@ -702,8 +697,7 @@ static int tear_down_case(void **state) {
         harness_assert_nothing_left(USER);
     }
     confine_end(&confine);
-    (void)umount2("/etc/group", MNT_DETACH);
-    (void)unlink(fifo);
+    (void)unlink(HELD_PATH);
     run_folder_empty();
     memset(&tally, 0, sizeof(tally));
     return 0;
@@ -714,10 +708,9 @@ static int set_up(void **state) {
     if (harness_mount_dev() < 0 || system("mkdir -p -m 755 " RUN_FOLDER) != 0 ||
         mount("tmpfs", RUN_FOLDER, "tmpfs", 0, "mode=0755,size=64k,nr_inodes=32") < 0)
         return -1;
-    if (harness_set_up(state) < 0)
+    if (harness_mount_groups() < 0 || harness_set_up(state) < 0)
         return -1;
-    /* Sessions look for a group of this name. */
-    policy_write("60-group.conf", "permit group of-nobody hostname a.example\n");
+    policy_write("60-group.conf", "permit group held hostname a.example\n");
     policy_written = harness_now();
     return 0;
 }

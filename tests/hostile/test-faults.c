@@ -549,19 +549,13 @@ static bool tries_all_errors(void) {
     return !harness_is_service() || (text != NULL && strcmp(text, "all") == 0);
 }
 
-static unsigned seed(void) {
-    const char *text = getenv("UTSBROKER_TEST_SEED");
-
-    return text != NULL ? (unsigned)atoi(text) : 0;
-}
-
 /* Each call of @role in turn, until it makes no more: twice, as not each launch takes as many. */
 static void role_try(enum faulter_role role) {
     for (unsigned index = 0, n_missed = 0; n_missed < 2 && tally.of_outcome[HUNG] < HUNG_MAX;) {
         struct fault fault = {.role = role, .index = index}, done;
 
         if (!tries_all_errors())
-            fault.choice = index + seed();
+            fault.choice = index + harness_number("UTSBROKER_TEST_SEED", 0);
         if (!fault_try(&fault, &done)) {
             n_missed++;
             continue;

@@ -101,13 +101,9 @@ static void moment_ask(struct moment *moment) {
     moment->has_asked = true;
 }
 
-static bool is_stopped(void *context) {
-    return harness_process_state(*(const pid_t *)context) == 'T';
-}
-
 /* Direct mode: the broker is had before its program begins, and is left where that has begun. */
 static void session_follow_from_exec(struct moment *moment, pid_t broker) {
-    assert_true(harness_wait_for(is_stopped, &broker));
+    assert_true(harness_wait_for_state(broker, "T"));
     assert_true(stepper_attach(&moment->session, broker));
     assert_int_equal(kill(broker, SIGCONT), 0);
     for (int i = 0; i < STEPS_MAX; i++)
@@ -312,10 +308,6 @@ static void a_gate_cannot_be_looked_into_at_any_moment(void **state) {
     attack_everywhere(true, 10);
 }
 
-static bool is_asleep(void *context) {
-    return harness_process_state(*(const pid_t *)context) == 'S';
-}
-
 /* Those that stay: the service, the nursery, and what is made ahead. */
 static void who_waits_cannot_be_looked_into(void **state) {
     struct attacker attacker;
@@ -331,7 +323,7 @@ static void who_waits_cannot_be_looked_into(void **state) {
     attacker_assert_is_able(&attacker, USER_WITHOUT_NAME);
     attacker_assert_fails(&attacker, service, "the service");
     for (size_t i = 0; i < n; i++) {
-        assert_true(harness_wait_for(is_asleep, &children[i]));
+        assert_true(harness_wait_for_state(children[i], "S"));
         attacker_assert_fails(&attacker, children[i], "a child of the service's");
     }
     attacker_end(&attacker);
@@ -400,8 +392,8 @@ static void signal_try(struct attacker *attacker, enum role role, int signal_num
     pids[GATE] = moment.gate.pid;
     if (harness_is_service())
         pids[NURSERY] = service_nursery(harness_service_of(USER_WITHOUT_NAME)->pid);
-    assert_true(harness_wait_for(is_asleep, &pids[SESSION]));
-    assert_true(harness_wait_for(is_asleep, &pids[GATE]));
+    assert_true(harness_wait_for_state(pids[SESSION], "S"));
+    assert_true(harness_wait_for_state(pids[GATE], "S"));
     attacker_signal(attacker, pids[role], signal_number);
     moment_ask(&moment);
     if (is_stop(signal_number)) { /* stopped for ever, it would be waited for as long */

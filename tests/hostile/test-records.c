@@ -459,19 +459,19 @@ static void record_randomise(struct record *record, const struct speaker_fds *fd
 }
 
 static void try_random(unsigned worker) {
-    uint64_t random = 0x9e3779b97f4a7c15U * (number_from("UTSBROKER_TEST_SEED", 1) + worker);
+    uint64_t random = 0x9e3779b97f4a7c15U * (harness_number("UTSBROKER_TEST_SEED", 1) + worker);
     struct speaker_fds fds;
     struct record record;
 
     speaker_fds_init(&fds);
-    for (unsigned n = number_from("UTSBROKER_TEST_RECORDS", RECORDS) / WORKERS; n > 0; n--) {
+    for (unsigned n = harness_number("UTSBROKER_TEST_RECORDS", RECORDS) / WORKERS; n > 0; n--) {
         record_randomise(&record, &fds, &random);
         (void)record_try(&record);
     }
 }
 
 static void records_by_chance_are_refused(void **state) {
-    unsigned n = number_from("UTSBROKER_TEST_RECORDS", RECORDS) / WORKERS * WORKERS;
+    unsigned n = harness_number("UTSBROKER_TEST_RECORDS", RECORDS) / WORKERS * WORKERS;
 
     (void)state;
     send_all(try_random, WORKERS);

@@ -340,7 +340,7 @@ static void nothing_is_lost_in_very_many_launches(void **state) {
     (void)state;
     assert_int_equal(tally.wrong, 0);
     memset(&tally, 0, sizeof(tally));
-    soak(number_from("UTSBROKER_TEST_LAUNCHES", LAUNCHES));
+    soak(harness_number("UTSBROKER_TEST_LAUNCHES", LAUNCHES));
     after = holdings_now();
     tally_print(&warm_up, &after);
     assert_int_equal(tally.wrong, 0);
@@ -356,7 +356,7 @@ static void nothing_is_lost_in_very_many_launches(void **state) {
 static int set_up(void **state) {
     sigset_t child;
 
-    chance = 0x9e3779b97f4a7c15U * number_from("UTSBROKER_TEST_SEED", 1);
+    chance = 0x9e3779b97f4a7c15U * harness_number("UTSBROKER_TEST_SEED", 1);
     (void)sigemptyset(&child);
     (void)sigaddset(&child, SIGCHLD);
     if (harness_mount_dev() < 0 || harness_set_up(state) < 0)

@@ -51,6 +51,8 @@ void harness_assert_exit(const struct result *result, int code);
 double harness_now(void);
 bool harness_wait_for(bool (*is_true)(void *context), void *context);
 char harness_process_state(pid_t pid);
+bool harness_wait_for_state(pid_t pid, const char *states);
+unsigned harness_number(const char *variable, unsigned otherwise);
 const char *harness_status_line(pid_t pid, const char *key);
 size_t harness_count_processes(uid_t uid);
 void harness_print_processes(uid_t uid);
@@ -90,6 +92,7 @@ void policy_write(const char *name, const char *text);
 void policy_clear(void);
 
 int harness_mount_dev(void);
+int harness_mount_groups(void);
 int harness_set_up(void **state);
 int harness_tear_down(void **state);
 

@@ -1,10 +1,12 @@
 /*
  * A group database of the tests', as a directory service brings one: it knows "labstudents", unless
  * a variable tells it to stay away, as some real ones have it (_SSS_LOOPS, _NO_WINBINDD). Put in
- * the place of the C library's own "compat" module. Of "hanging" it never says anything.
+ * the place of the C library's own "compat" module. Of "hanging" it never says anything, and of
+ * "held" as long as there is a fifo HELD_PATH to which nobody writes; then it knows no such group.
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <nss.h>
 #include <stdlib.h>
@@ -21,6 +23,8 @@ enum nss_status _nss_compat_getgrnam_r(const char *name, struct group *entry, ch
     if (strcmp(name, "hanging") == 0)
         for (;;)
             (void)pause();
+    if (strcmp(name, "held") == 0)
+        (void)close(open(HELD_PATH, O_RDONLY | O_CLOEXEC));
     if (getenv("TEST_NSS_AWAY") != NULL || strcmp(name, "labstudents") != 0) {
         *errnop = ENOENT;
         return NSS_STATUS_NOTFOUND;

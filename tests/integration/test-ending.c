@@ -153,14 +153,6 @@ static void ignored_signals_stay_ignored(void **state) {
     close(errors);
 }
 
-static bool is_not_stopped(void *context) {
-    return harness_process_state(*(const pid_t *)context) != 'T';
-}
-
-static bool is_stopped(void *context) {
-    return harness_process_state(*(const pid_t *)context) == 'T';
-}
-
 /* Not SIGTSTP and its like: the test's process group is orphaned, where they stop nobody. */
 static void a_stopped_command_stops_utsrun_and_both_continue(void **state) {
     struct running running = start_recorder(NULL);
@@ -172,20 +164,14 @@ static void a_stopped_command_stops_utsrun_and_both_continue(void **state) {
         assert_int_equal(waitpid(running.utsrun, &status, WUNTRACED), running.utsrun);
         assert_true(WIFSTOPPED(status));
         assert_int_equal(WSTOPSIG(status), SIGSTOP);
-        assert_true(is_stopped(&running.command));
+        assert_int_equal(harness_process_state(running.command), 'T');
         assert_int_equal(kill(running.utsrun, SIGCONT), 0);
         assert_int_equal(waitpid(running.utsrun, &status, WCONTINUED), running.utsrun);
         assert_true(WIFCONTINUED(status));
-        assert_true(harness_wait_for(is_not_stopped, &running.command));
+        assert_true(harness_wait_for_state(running.command, "SR"));
         assert_string_equal(harness_read_line(running.output), "signal 18"); /* SIGCONT */
     }
     end_recorder(&running);
-}
-
-static bool is_dead(void *context) {
-    char process = harness_process_state(*(const pid_t *)context);
-
-    return process == 'Z' || process == '-';
 }
 
 /* While utsrun stands still, its command stops, goes on, and ends: utsrun does not stop for that.
@@ -199,13 +185,13 @@ static void of_what_happened_meanwhile_the_last_counts(void **state) {
     assert_int_equal(waitpid(running.utsrun, &status, WUNTRACED), running.utsrun);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(kill(running.command, SIGSTOP), 0);
-        assert_true(harness_wait_for(is_stopped, &running.command));
+        assert_true(harness_wait_for_state(running.command, "T"));
         usleep(20000);
         assert_int_equal(kill(running.command, SIGCONT), 0);
-        assert_true(harness_wait_for(is_not_stopped, &running.command));
+        assert_true(harness_wait_for_state(running.command, "SR"));
     }
     assert_int_equal(kill(running.command, SIGKILL), 0);
-    assert_true(harness_wait_for(is_dead, &running.command));
+    assert_true(harness_wait_for_state(running.command, "Z-"));
     usleep(50000); /* for a service to tell of it */
     assert_int_equal(kill(running.utsrun, SIGCONT), 0);
     assert_int_equal(waitpid(running.utsrun, &status, WUNTRACED), running.utsrun);

@@ -171,24 +171,11 @@ static void assert_others_are_served(void) {
     assert_true(harness_now() < begin + 1);
 }
 
-static size_t n_descriptors(pid_t pid) {
-    char path[64];
-    DIR *folder;
-    size_t n = 0;
-
-    snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-    folder = opendir(path);
-    while (folder != NULL && readdir(folder) != NULL)
-        n++;
-    if (folder != NULL)
-        closedir(folder);
-    return n;
-}
-
 static size_t n_descriptors_before;
 
 static bool is_as_before(void *context) {
-    return next_session_waits(context) && n_descriptors(service.pid) == n_descriptors_before &&
+    return next_session_waits(context) &&
+           harness_count_descriptors(service.pid) == n_descriptors_before &&
            harness_count_processes(USER_WITHOUT_NAME->uid) == SERVICE_PROCESSES;
 }
 
@@ -197,8 +184,9 @@ static void assert_as_before(void) {
     struct waiting waiting;
 
     if (!harness_wait_for(is_as_before, &waiting))
-        fail_msg("%zu descriptors, %zu before; %zu processes", n_descriptors(service.pid),
-                 n_descriptors_before, harness_count_processes(USER_WITHOUT_NAME->uid));
+        fail_msg("%zu descriptors, %zu before; %zu processes",
+                 harness_count_descriptors(service.pid), n_descriptors_before,
+                 harness_count_processes(USER_WITHOUT_NAME->uid));
     assert_others_are_served();
 }
 
@@ -276,9 +264,9 @@ static void inherit_as_many_as_possible(void *context) {
     CHECK(channel_send(channel, &good_request, sizeof(good_request), fds, CHANNEL_FDS_MAX) == 0);
     reply = reply_of(channel);
     CHECK(reply.status == PROTOCOL_GRANTED);
-    for (int i = 0; i < 500 && n_descriptors(reply.pid) != N + 2; i++) /* "." and ".." */
+    for (int i = 0; i < 500 && harness_count_descriptors(reply.pid) != N; i++)
         usleep(10000);
-    CHECK(n_descriptors(reply.pid) == N + 2);
+    CHECK(harness_count_descriptors(reply.pid) == N);
     CHECK(kill(reply.pid, SIGKILL) == 0);
 }
 
@@ -700,10 +688,6 @@ static void have_a_command(void *context) {
     CHECK(WIFSIGNALED(notice.wait_status) && WTERMSIG(notice.wait_status) == SIGKILL);
 }
 
-static bool is_zombie(void *context) {
-    return harness_process_state(*(const pid_t *)context) == 'Z';
-}
-
 /* A tracer has what it traces until it lets go, also when it is dead: nobody else can reap it. */
 static void a_dead_command_that_somebody_traces_costs_nothing(void **state) {
     char script[] = "exec sleep 60";
@@ -717,7 +701,7 @@ static void a_dead_command_that_somebody_traces_costs_nothing(void **state) {
     assert_true(harness_wait_for(one_command_lives, &command));
     assert_int_equal(ptrace(PTRACE_SEIZE, command, NULL, NULL), 0);
     assert_int_equal(kill(command, SIGKILL), 0);
-    assert_true(harness_wait_for(is_zombie, &command));
+    assert_true(harness_wait_for_state(command, "Z"));
     ticks = cpu_ticks(service.pid);
     for (int i = 0; i < 10; i++) {
         assert_others_are_served();
@@ -755,10 +739,6 @@ static void set_next_pid(pid_t pid) {
     assert_int_equal(fclose(file), 0);
 }
 
-static bool is_gone(void *context) {
-    return harness_process_state(*(const pid_t *)context) == '-';
-}
-
 /* The session of a command that lives has ended long since, and an orphan gets its number. */
 static void an_orphan_with_the_number_of_a_session_is_reaped(void **state) {
     const struct run run = {
@@ -772,15 +752,15 @@ static void an_orphan_with_the_number_of_a_session_is_reaped(void **state) {
     pid = harness_start(&run, &output, &errors);
     assert_int_equal(sscanf(harness_read_line(output), "ready %d", &command), 1);
     (void)usleep(200000); /* until the next session is there */
-    assert_true(is_gone(&session));
+    assert_int_equal(harness_process_state(session), '-');
     set_next_pid(session - 1);
     assert_int_equal(kill(command, SIGUSR1), 0);
     (void)usleep(50000);
-    if (is_gone(&session))
+    if (harness_process_state(session) == '-')
         print_message("the orphan has another number: the one before was taken\n");
     (void)usleep(200000);
     ticks = cpu_ticks(service.pid);
-    assert_true(harness_wait_for(is_gone, &session));
+    assert_true(harness_wait_for_state(session, "-"));
     (void)usleep(300000);
     assert_true(cpu_ticks(service.pid) - ticks < 10);
     assert_int_equal(kill(command, SIGUSR1), 0);
@@ -876,14 +856,14 @@ static void without_descriptors_it_does_not_spin_and_serves_again(void **state) 
         /* It was made when the limit held, which it has for ever. */
         session = next_session().session;
         assert_int_equal(kill(session, SIGKILL), 0);
-        assert_true(harness_wait_for(is_gone, &session));
+        assert_true(harness_wait_for_state(session, "-"));
         assert_as_before();
     }
 }
 
 static bool somebody_is_served(void *context) {
     (void)context;
-    return n_descriptors(service.pid) >= n_descriptors_before + 3;
+    return harness_count_descriptors(service.pid) >= n_descriptors_before + 3;
 }
 
 /* A session that stands still hinders nobody, and is ended after fifteen seconds. */
@@ -967,7 +947,7 @@ static int begin(void **state) {
     assert_others_are_served(); /* the first one has more to do */
     (void)next_session();
     usleep(100000);
-    n_descriptors_before = n_descriptors(service.pid);
+    n_descriptors_before = harness_count_descriptors(service.pid);
     return 0;
 }
 

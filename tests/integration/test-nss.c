@@ -1,7 +1,6 @@
 /* Groups that only a directory knows, and users who would rather that it did not. */
 
 #include <errno.h>
-#include <glob.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -18,31 +17,10 @@
 static const char policy[] = "deny group labstudents hostname licence*\n"
                              "permit any hostname *\n";
 
-/* nsswitch.conf and a module of the test's, in a mount namespace of its own. */
-static int mount_database(void) {
-    char nsswitch[] = "/tmp/test-nss-XXXXXX";
-    int fd = mkstemp(nsswitch);
-    glob_t modules;
-    int n_mounted = 0;
-
-    if (fd < 0 || write(fd, "group: files compat\n", 20) != 20 || fchmod(fd, 0644) < 0 ||
-        unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-        mount(nsswitch, "/etc/nsswitch.conf", NULL, MS_BIND, NULL) < 0)
-        return -1;
-    close(fd);
-    if (glob("/usr/lib/*/libnss_compat.so.2", 0, NULL, &modules) != 0 &&
-        glob("/usr/lib*/libnss_compat.so.2", 0, NULL, &modules) != 0)
-        return -1;
-    for (size_t i = 0; i < modules.gl_pathc; i++)
-        n_mounted += mount(NSS_MODULE_PATH, modules.gl_pathv[i], NULL, MS_BIND, NULL) == 0;
-    globfree(&modules);
-    unlink(nsswitch);
-    return n_mounted > 0 ? 0 : -1;
-}
-
 static int set_up(void **state) {
     /* The service must live where its callers do: in the same mount namespace. */
-    if (mount_database() != 0 || harness_set_up(state) != 0)
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        harness_mount_groups() != 0 || harness_set_up(state) != 0)
         return -1;
     policy_write("10-test.conf", policy);
     return 0;
