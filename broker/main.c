@@ -16,10 +16,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "broker/begin.h"
+#include "broker/service/setup.h"
 #include "broker/privilege.h"
-#include "broker/service.h"
-#include "broker/session.h"
+#include "broker/service/service.h"
+#include "broker/session/session.h"
 #include "utsbroker/base.h"
 
 enum { POLICY_FOLDERS_MAX = 16 };

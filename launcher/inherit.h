@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "launcher/terminal.h"
+#include "launcher/terminal/terminal.h"
 #include "utsbroker/channel.h"
 #include "utsbroker/launch.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "launcher/diagnose.h"
-#include "launcher/policy.h"
+#include "launcher/policy-query.h"
 
 /*
  * Writes "utsrun: ", the text and a line end to standard error in one piece. What is not printable

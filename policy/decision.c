@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "policy/names.h"
+#include "policy/name-pattern.h"
 #include "utsbroker/base.h"
 
 /*

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "policy/file.h"
+#include "policy/stable-read.h"
 #include "policy/parser.h"
 #include "utsbroker/base.h"
 

@@ -6,8 +6,8 @@
 #include <strings.h>
 
 #include "policy/lexer.h"
-#include "policy/mistakes.h"
-#include "policy/names.h"
+#include "policy/syntax-hints.h"
+#include "policy/name-pattern.h"
 
 /*
  * The grammar, one rule a logical line (utsbroker-policy):

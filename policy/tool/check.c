@@ -5,7 +5,7 @@
 #include "policy/tool/findings.h"
 #include "policy/tool/json.h"
 #include "policy/tool/options.h"
-#include "policy/warnings.h"
+#include "policy/lint/warnings.h"
 
 static int exit_of(const struct findings *findings, const struct tool_options *options) {
     if (findings->n_errors > 0)

@@ -5,13 +5,13 @@
 #include <string.h>
 
 #include "policy/decision.h"
-#include "policy/names.h"
-#include "policy/print.h"
-#include "policy/suggest.h"
+#include "policy/name-pattern.h"
+#include "policy/lint/print.h"
+#include "policy/lint/suggest.h"
 #include "policy/tool/findings.h"
 #include "policy/tool/json.h"
 #include "policy/tool/options.h"
-#include "policy/tool/somebody.h"
+#include "policy/tool/subject-options.h"
 #include "utsbroker/base.h"
 
 enum { NEAREST_MAX = 3 };

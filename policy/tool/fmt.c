@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "policy/format.h"
+#include "policy/lint/format.h"
 #include "policy/tool/findings.h"
 #include "policy/tool/options.h"
 #include "utsbroker/base.h"

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "policy/print.h"
+#include "policy/lint/print.h"
 #include "policy/tool/options.h"
 #include "utsbroker/base.h"
 

@@ -3,12 +3,12 @@
 #include <string.h>
 
 #include "policy/decision.h"
-#include "policy/print.h"
-#include "policy/suggest.h"
+#include "policy/lint/print.h"
+#include "policy/lint/suggest.h"
 #include "policy/tool/findings.h"
 #include "policy/tool/json.h"
 #include "policy/tool/options.h"
-#include "policy/tool/somebody.h"
+#include "policy/tool/subject-options.h"
 
 static void rule_show(const struct policy *policy, const struct policy_rule *rule) {
     (void)printf("%s:%u: ", rule->file, rule->line);

@@ -1,6 +1,6 @@
 /* Launch descriptions: what is accepted has all that it counts, and nothing behind it. */
 
-#include "broker/launch.h"
+#include "broker/session/launch.h"
 #include "tests/fuzz/fuzz.h"
 #include "utsbroker/channel.h"
 

@@ -3,9 +3,10 @@
 
 #include <ctype.h>
 
-#include "policy/cover.h"
-#include "policy/mistakes.h"
-#include "policy/names.h"
+#include "policy/lint/subsumption.h"
+#include "policy/lint/contradiction.h"
+#include "policy/syntax-hints.h"
+#include "policy/name-pattern.h"
 #include "tests/fuzz/fuzz.h"
 
 /* One element of a pattern matches @c; *@nextp is behind it. */
@@ -80,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
 
         MUST(patience == 0 || matches == expected);
         MUST(!matches || !name_is_rfc1123(name) || !pattern_is_wildcard(pattern) ||
-             mistake_find_contradiction(pattern, &culprit) == NULL);
+             contradiction_find(pattern, &culprit) == NULL);
     }
     if (strlen(pattern) <= 64)
         MUST(cover_pattern(pattern, pattern));

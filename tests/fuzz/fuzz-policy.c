@@ -4,12 +4,12 @@
  */
 
 #include "policy/decision.h"
-#include "policy/format.h"
-#include "policy/hidden.h"
-#include "policy/names.h"
+#include "policy/lint/format.h"
+#include "policy/lint/unreachable.h"
+#include "policy/name-pattern.h"
 #include "policy/parser.h"
-#include "policy/print.h"
-#include "policy/suggest.h"
+#include "policy/lint/print.h"
+#include "policy/lint/suggest.h"
 #include "tests/fuzz/fuzz.h"
 
 static void note_error(void *context, const struct policy_error *error) {

@@ -241,7 +241,7 @@ static void a_socket_refuses_and_is_logged(void **state) {
 /*
  * Two policies of one size, in which what begins one and ends the other would give "neither": the
  * first rule that matches decides. One page each: of several, a write(2) that the scheduler stops
- * in the middle leaves a file that is of both, for as long as it likes (policy/file.c).
+ * in the middle leaves a file that is of both, for as long as it likes (policy/stable-read.c).
  */
 enum { VERSION_SIZE = 4096 };
 static char versions[2][VERSION_SIZE];

@@ -228,7 +228,7 @@ static void close_some(const struct surroundings *surroundings) {
 
 /*
  * Set by hand, as the C library hides the two signals that it keeps for itself. The service's gate
- * leaves those as they are (broker/place.c).
+ * leaves those as they are (broker/session/caller-context.c).
  */
 static uint64_t all_signals(void) {
     return harness_is_service() ? ~(UINT64_C(3) << 31) : ~UINT64_C(0);

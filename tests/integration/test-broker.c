@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "broker/session.h"
+#include "broker/session/session.h"
 #include "launcher/options.h"
 #include "launcher/request.h"
 #include "tests/integration/harness.h"

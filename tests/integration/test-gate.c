@@ -1,7 +1,7 @@
 /* The gate, with a session that was taken over: what it may be told, and what it does all the same.
  */
 
-#include "broker/gate.h"
+#include "broker/session/gate.h"
 
 #include <errno.h>
 #include <fcntl.h>

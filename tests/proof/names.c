@@ -25,7 +25,7 @@ static char *strpbrk_model(const char *string, const char *accepted) {
 }
 #define strpbrk strpbrk_model
 
-#include "policy/names.c"
+#include "policy/name-pattern.c"
 
 _Static_assert(sizeof(the_name) == NAME_LENGTH_MAX + 1, "a name, and its NUL");
 _Static_assert(PATTERN_LENGTH == LOADER_FILE_SIZE_MAX, "a file of one word");

@@ -11,7 +11,7 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 
-#include "launcher/terminal.h"
+#include "launcher/terminal/terminal.h"
 #include "tests/test.h"
 
 int stage_stderr = 2, stage_report = -1;

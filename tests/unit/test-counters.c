@@ -1,6 +1,6 @@
 /* How many commands live by a rule with a limit, also when the policy changes meanwhile. */
 
-#include "broker/counters.h"
+#include "broker/service/counters.h"
 
 #include <errno.h>
 

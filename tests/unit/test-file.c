@@ -1,6 +1,6 @@
 /* A file that somebody may write to at the same time. */
 
-#include "policy/file.h"
+#include "policy/stable-read.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "broker/filter.h"
+#include "broker/session/filter.h"
 
 #include <errno.h>
 #include <signal.h>

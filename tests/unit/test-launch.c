@@ -1,6 +1,6 @@
 /* The launch description, from the launcher that writes it to the gate that reads it. */
 
-#include "broker/launch.h"
+#include "broker/session/launch.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "policy/names.h"
+#include "policy/name-pattern.h"
 #include "tests/test.h"
 
 #define A10 "aaaaaaaaaa"

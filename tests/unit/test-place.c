@@ -1,6 +1,6 @@
 /* The caller's place, taken by a process that descends from somebody else. */
 
-#include "broker/place.h"
+#include "broker/session/caller-context.h"
 
 #include <errno.h>
 #include <fcntl.h>

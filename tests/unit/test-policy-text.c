@@ -3,14 +3,14 @@
 
 #include <errno.h>
 
-#include "policy/cover.h"
-#include "policy/hidden.h"
+#include "policy/lint/subsumption.h"
+#include "policy/lint/unreachable.h"
 #include "policy/decision.h"
-#include "policy/format.h"
-#include "policy/names.h"
+#include "policy/lint/format.h"
+#include "policy/name-pattern.h"
 #include "policy/parser.h"
-#include "policy/print.h"
-#include "policy/suggest.h"
+#include "policy/lint/print.h"
+#include "policy/lint/suggest.h"
 #include "tests/test.h"
 
 enum { UID = 1000, GID = 2000 };

@@ -1,6 +1,6 @@
 /* Whether the policy's folders and files look as they did. */
 
-#include "policy/stamp.h"
+#include "policy/fingerprint.h"
 
 #include <dirent.h>
 #include <errno.h>

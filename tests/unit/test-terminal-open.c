@@ -1,6 +1,6 @@
 /* Which of 0, 1 and 2 are the user's terminal, and the pty that stands for it. */
 
-#include "launcher/terminal.h"
+#include "launcher/terminal/terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <time.h>
 
-#include "launcher/terminal.h"
+#include "launcher/terminal/terminal.h"
 #include "tests/test.h"
 #include "tests/unit/terminal-stage.h"
 

@@ -1,0 +1,297 @@
+#include "broker/service/peer.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "utsbroker/base.h"
+#include "utsbroker/protocol.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* Linux 6.5 */
+#endif
+
+/*
+ * The command is started outside of whatever its caller is confined to. So a caller that is
+ * confined in any way gets none. All of this is asked of the kernel about the process that
+ * connected; that it lives when all is read means that it was the same process all the time.
+ */
+
+/*
+ * What it means that something of the peer's could not be looked at. That there is too little of
+ * something here says nothing of the peer, and is told as it is.
+ */
+static int peer_failure(int error) {
+    return error == EMFILE || error == ENFILE || error == ENOMEM ? -error : PROTOCOL_UNREADABLE;
+}
+
+/* Of the process that connected, also if it has sent the connection on since. -ESRCH: it is gone.
+ */
+static int peer_open_pidfd(int connection, pid_t pid) {
+    int pidfd = -1;
+    socklen_t size = sizeof(pidfd);
+
+    if (getsockopt(connection, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0)
+        return pidfd;
+    if (errno != ENOPROTOOPT)
+        return errno == EINVAL ? -ESRCH : -errno;
+    /* Before Linux 6.5 a pid that was given away between connect(2) and here would not be noticed.
+     */
+    pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    return pidfd < 0 ? -errno : pidfd;
+}
+
+static bool peer_is_gone(int pidfd) {
+    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+
+    return poll(&ended, 1, 0) != 0;
+}
+
+static bool gids_contain(const gid_t *gids, size_t n, gid_t gid) {
+    for (size_t i = 0; i < n; i++)
+        if (gids[i] == gid)
+            return true;
+    return false;
+}
+
+/* Asks for the supplementary groups, and puts @gid, the primary one, behind them. */
+static int peer_get_groups(int connection, gid_t gid, gid_t **gidsp, size_t *np) {
+    CLEANUP_FREE gid_t *gids = NULL;
+    socklen_t size = 0;
+
+    if (getsockopt(connection, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) < 0 && errno != ERANGE)
+        return -errno;
+    gids = malloc(size + sizeof(*gids));
+    if (gids == NULL)
+        return -ENOMEM;
+    if (size > 0 && getsockopt(connection, SOL_SOCKET, SO_PEERGROUPS, gids, &size) < 0)
+        return -errno;
+    *np = size / sizeof(*gids) + 1;
+    gids[*np - 1] = gid;
+    *gidsp = gids;
+    gids = NULL;
+    return 0;
+}
+
+/* The service may not give a group that the caller has not; the caller may have more of them. */
+static int peer_check_groups(struct peer *peer, int connection, gid_t gid,
+                             const struct subject *subject) {
+    CLEANUP_FREE gid_t *gids = NULL;
+    size_t n = 0;
+    int r = peer_get_groups(connection, gid, &gids, &n);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < subject->n_gids; i++)
+        if (!gids_contain(gids, n, subject->gids[i]))
+            return PROTOCOL_LACKS_GROUP;
+    peer->groups_differ = false;
+    for (size_t i = 0; i < n; i++)
+        if (!gids_contain(subject->gids, subject->n_gids, gids[i]))
+            peer->groups_differ = true;
+    return 0;
+}
+
+/* The whole file, which the list of groups can make long; *@textp is the caller's. */
+static int text_read_at(int folder, const char *name, char **textp) {
+    CLEANUP_FD int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
+    CLEANUP_FREE char *text = NULL;
+    size_t size = 0, room = 4096;
+    ssize_t n = 1;
+
+    if (fd < 0)
+        return -errno;
+    for (; n > 0; size += (size_t)n, room *= 2) {
+        char *longer = realloc(text, size + room);
+
+        if (longer == NULL)
+            return -ENOMEM;
+        text = longer;
+        n = read(fd, text + size, room - 1);
+        if (n < 0)
+            return -errno;
+    }
+    text[size] = '\0';
+    *textp = text;
+    text = NULL;
+    return 0;
+}
+
+/*
+ * True if the line that begins with @key, which begins with the newline before it, says @n times
+ * @expected. No process can put a line of its own there: the kernel escapes a newline in its name
+ * (proc(5)).
+ */
+static bool line_says(const char *text, const char *key, size_t n, unsigned long expected) {
+    const char *line = strstr(text, key);
+    char *end;
+
+    if (line == NULL)
+        return false;
+    line += strlen(key);
+    for (size_t i = 0; i < n; i++, line = end)
+        if (strtoul(line, &end, 10) != expected || end == line)
+            return false;
+    return *line == '\n';
+}
+
+/* A kernel that does not say all of it is one that cannot be relied on. */
+static int peer_check_status(int folder, uid_t uid) {
+    static const char *const keys[] = {"\nUid:", "\nNoNewPrivs:", "\nSeccomp:"};
+    CLEANUP_FREE char *status = NULL;
+    int r = text_read_at(folder, "status", &status);
+
+    if (r < 0)
+        return peer_failure(-r);
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(keys); i++)
+        if (strstr(status, keys[i]) == NULL)
+            return PROTOCOL_UNREADABLE;
+    if (!line_says(status, "\nUid:", 4, uid))
+        return PROTOCOL_OTHER_USER;
+    if (!line_says(status, "\nNoNewPrivs:", 1, 0))
+        return PROTOCOL_NO_NEW_PRIVS;
+    if (!line_says(status, "\nSeccomp:", 1, 0))
+        return PROTOCOL_FILTERED;
+    return 0;
+}
+
+/*
+ * The caller is to be as limited with the service as without it; they may have lowered their own.
+ * One call each takes less than the file that has them all.
+ */
+static int peer_read_limits(pid_t pid, struct limits *limits) {
+    for (int resource = 0; resource < RLIM_NLIMITS; resource++)
+        if (prlimit(pid, (__rlimit_resource_t)resource, NULL, &limits->all[resource]) < 0)
+            return peer_failure(errno);
+    errno = 0; /* -1 is a value, too */
+    limits->nice = getpriority(PRIO_PROCESS, (id_t)pid);
+    return errno == 0 ? 0 : peer_failure(errno);
+}
+
+static bool is_same_inode(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static const char *const namespaces[PEER_NAMESPACES_MAX] = {
+    "user", "mnt", "pid", "pid_for_children", "net", "ipc", "time", "time_for_children", "cgroup"};
+static const unsigned root_mask = STATX_INO | STATX_MNT_ID;
+
+/*
+ * Notes what this process is in; needs no client. A kind of namespace that the kernel does not have
+ * is left out (namespaces(7)). Returns 0 or a negative errno.
+ */
+int peer_reference_init(struct peer_reference *ours) {
+    *ours = (struct peer_reference){.has_namespace = {false}};
+    for (size_t i = 0; i < PEER_NAMESPACES_MAX; i++) {
+        char path[64];
+
+        (void)snprintf(path, sizeof(path), "/proc/self/ns/%s", namespaces[i]);
+        if (stat(path, &ours->namespaces[i]) == 0)
+            ours->has_namespace[i] = true;
+        else if (errno != ENOENT)
+            return -errno;
+    }
+    return statx(AT_FDCWD, "/", AT_STATX_DONT_SYNC, root_mask, &ours->root) < 0 ? -errno : 0;
+}
+
+/*
+ * The namespace of the process as a file, by its pidfd: /proc takes several times as long
+ * (ioctl_nsfs(2), Linux 6.11). -1: this kernel does not do it, or not for this kind.
+ */
+static int namespace_open(int pidfd, size_t kind) {
+    /* PIDFD_GET_USER_NAMESPACE and its like, in the order of the list above (<linux/pidfd.h>). */
+    static const unsigned requests[PEER_NAMESPACES_MAX] = {9, 3, 5, 6, 4, 2, 7, 8, 1};
+
+    return ioctl(pidfd, _IO(0xFF, requests[kind]), 0);
+}
+
+static int namespace_stat(int pidfd, int folder, size_t kind, struct stat *status) {
+    CLEANUP_FD int fd = namespace_open(pidfd, kind);
+    char path[64];
+
+    if (fd >= 0)
+        return fstat(fd, status);
+    (void)snprintf(path, sizeof(path), "ns/%s", namespaces[kind]);
+    return fstatat(folder, path, status, 0);
+}
+
+static int peer_check_namespaces(int pidfd, int folder, const struct peer_reference *ours) {
+    for (size_t i = 0; i < PEER_NAMESPACES_MAX; i++) {
+        struct stat theirs;
+
+        if (!ours->has_namespace[i])
+            continue;
+        if (namespace_stat(pidfd, folder, i, &theirs) < 0)
+            return peer_failure(errno);
+        if (!is_same_inode(&ours->namespaces[i], &theirs))
+            return PROTOCOL_OTHER_NAMESPACE;
+    }
+    return 0;
+}
+
+/* The mount too: the same folder, mounted elsewhere, may show what the service's does not. */
+static int peer_check_root(int folder, const struct statx *ours) {
+    struct statx theirs;
+
+    if (statx(folder, "root", AT_STATX_DONT_SYNC, root_mask, &theirs) < 0)
+        return peer_failure(errno);
+    if (ours->stx_dev_major != theirs.stx_dev_major ||
+        ours->stx_dev_minor != theirs.stx_dev_minor || ours->stx_ino != theirs.stx_ino)
+        return PROTOCOL_OTHER_ROOT;
+    if ((ours->stx_mask & theirs.stx_mask & STATX_MNT_ID) != 0 && /* Linux 5.8 */
+        ours->stx_mnt_id != theirs.stx_mnt_id)
+        return PROTOCOL_OTHER_ROOT;
+    return 0;
+}
+
+/*
+ * Finds out about the process that connected (SO_PEERCRED, unix(7)), for @subject, whose service
+ * this is: that it is the same user and not confined in a way in which a command of the service's,
+ * which lives in @ours, would not be. Reads no byte of what it sent.
+ *
+ * Returns 0 with @peer filled; a positive enum protocol_confinement; a negative errno. The caller
+ * must refuse in both.
+ */
+int peer_examine(struct peer *peer, int connection, const struct subject *subject,
+                 const struct peer_reference *ours) {
+    struct ucred credentials;
+    socklen_t size = sizeof(credentials);
+    CLEANUP_FD int pidfd = -1;
+    CLEANUP_FD int folder = -1;
+    char path[32];
+    int r;
+
+    if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
+        return -errno;
+    if (credentials.uid != subject->uid)
+        return PROTOCOL_OTHER_USER;
+    if (credentials.pid <= 0) /* a pid namespace that this one does not see */
+        return PROTOCOL_OTHER_NAMESPACE;
+    pidfd = peer_open_pidfd(connection, credentials.pid);
+    if (pidfd < 0)
+        return pidfd == -ESRCH ? PROTOCOL_GONE : pidfd;
+    (void)snprintf(path, sizeof(path), "/proc/%d", (int)credentials.pid);
+    folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    r = folder < 0 ? peer_failure(errno) : 0;
+    if (r == 0)
+        r = peer_check_groups(peer, connection, credentials.gid, subject);
+    if (r == 0)
+        r = peer_check_status(folder, subject->uid);
+    if (r == 0)
+        r = peer_check_namespaces(pidfd, folder, ours);
+    if (r == 0)
+        r = peer_check_root(folder, &ours->root);
+    if (r == 0)
+        r = peer_read_limits(credentials.pid, &peer->limits);
+    /* Last: whatever was read, was read of this process only if it still lives. */
+    return peer_is_gone(pidfd) ? PROTOCOL_GONE : r;
+}

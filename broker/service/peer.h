@@ -1,0 +1,28 @@
+#pragma once
+
+/* Who is at the other end of the service's connection, and what they would escape from by it. */
+
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "broker/session/caller-context.h"
+#include "policy/subject.h"
+
+struct peer {
+    bool groups_differ; /* from the service's, and so from the command's */
+    struct limits limits;
+};
+
+enum { PEER_NAMESPACES_MAX = 9 };
+
+/* What the service itself is in: a caller must be in the same. */
+struct peer_reference {
+    struct stat namespaces[PEER_NAMESPACES_MAX];
+    bool has_namespace[PEER_NAMESPACES_MAX];
+    struct statx root;
+};
+
+int peer_reference_init(struct peer_reference *ours);
+int peer_examine(struct peer *peer, int connection, const struct subject *subject,
+                 const struct peer_reference *ours);

@@ -1,0 +1,165 @@
+#include "broker/session/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "utsbroker/base.h"
+#include "utsbroker/channel.h"
+
+/* Points @n pointers and a final NULL at the strings that begin at *@atp; moves it behind them. */
+static char **strings_take(char **atp, const char *end, size_t n) {
+    char **strings = calloc(n + 1, sizeof(*strings));
+    char *at = *atp;
+
+    for (size_t i = 0; i < n && strings != NULL; i++) {
+        char *nul = memchr(at, '\0', (size_t)(end - at));
+
+        if (nul == NULL) {
+            free(strings);
+            errno = EBADMSG;
+            return NULL;
+        }
+        strings[i] = at;
+        at = nul + 1;
+    }
+    *atp = at;
+    return strings;
+}
+
+/* The counts are bounded by the size, before anything is allocated for them. */
+static bool header_is_good(const struct launch_header *header, size_t size) {
+    return header->version == LAUNCH_VERSION && header->closed_stdio <= 7 &&
+           header->n_arguments >= 1 && header->n_arguments <= size &&
+           header->n_environment <= size && header->n_descriptors <= CHANNEL_FDS_MAX &&
+           header->umask <= 0777 && header->n_processors <= LAUNCH_PROCESSORS_MAX;
+}
+
+/* Ascending, so no number stands there twice. */
+static bool descriptors_are_good(const int32_t *descriptors, size_t n) {
+    int32_t above = -1;
+
+    for (size_t i = 0; i < n; i++) {
+        if (descriptors[i] <= above || descriptors[i] >= LAUNCH_DESCRIPTOR_MAX)
+            return false;
+        above = descriptors[i];
+    }
+    return true;
+}
+
+/*
+ * Takes the @size bytes at @bytes apart; they must be aligned as malloc(3) aligns, and live as long
+ * as @launch. Accepts exactly a header, the descriptors and the strings that it counts, at least
+ * one of them an argument (CVE-2021-4034: a program without argv[0] reads its environment for
+ * arguments).
+ *
+ * Returns 0; -EBADMSG for anything else; -ENOMEM. launch_deinit() gives back what @launch holds.
+ */
+int launch_parse(struct launch *launch, char *bytes, size_t size) {
+    struct launch parsed = LAUNCH_NULL;
+    const char *end = bytes + size;
+    char *at;
+
+    if (size < sizeof(parsed.header) || size > LAUNCH_SIZE_MAX)
+        return -EBADMSG;
+    memcpy(&parsed.header, bytes, sizeof(parsed.header));
+    at = bytes + sizeof(parsed.header);
+    if (!header_is_good(&parsed.header, size) ||
+        parsed.header.n_descriptors > (size_t)(end - at) / sizeof(int32_t))
+        return -EBADMSG;
+    parsed.descriptors = (const int32_t *)(const void *)at;
+    at += parsed.header.n_descriptors * sizeof(int32_t);
+    if (!descriptors_are_good(parsed.descriptors, parsed.header.n_descriptors))
+        return -EBADMSG;
+
+    parsed.arguments = strings_take(&at, end, parsed.header.n_arguments);
+    if (parsed.arguments == NULL)
+        return -errno;
+    parsed.environment = strings_take(&at, end, parsed.header.n_environment);
+    if (parsed.environment == NULL || at != end) {
+        int error = parsed.environment == NULL ? errno : EBADMSG;
+
+        launch_deinit(&parsed);
+        return -error;
+    }
+    *launch = parsed;
+    return 0;
+}
+
+/*
+ * Maps and parses the sealed memfd @fd, which stays the caller's. The mapping is never given back:
+ * the process executes something else or ends. It must be sealed, so that it cannot shrink under
+ * the mapping (SIGBUS) or change after it was parsed (memfd_create(2)).
+ *
+ * Returns 0; -EBADMSG for a descriptor or a content that is no launch description; another negative
+ * errno if the system refused.
+ */
+int launch_read(struct launch *launch, int fd) {
+    const int needed_seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+    int seals = fcntl(fd, F_GET_SEALS);
+    struct stat status;
+    char *bytes;
+
+    if (seals < 0 && errno != EINVAL && errno != EBADF)
+        return -errno;
+    if (seals < 0 || (seals & needed_seals) != needed_seals)
+        return -EBADMSG;
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    if (status.st_size < (off_t)sizeof(struct launch_header) || status.st_size > LAUNCH_SIZE_MAX)
+        return -EBADMSG;
+    bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (bytes == MAP_FAILED)
+        return -errno;
+    return launch_parse(launch, bytes, (size_t)status.st_size);
+}
+
+/* Frees what @launch holds, not the bytes that it was read from; it is empty afterwards. */
+void launch_deinit(struct launch *launch) {
+    free(launch->arguments);
+    free(launch->environment);
+    *launch = (struct launch)LAUNCH_NULL;
+}
+
+static int stack_limit_restore(rlim_t soft) {
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_STACK, &limit) < 0)
+        return -errno;
+    if (limit.rlim_cur == soft)
+        return 0;
+    limit.rlim_cur = soft;
+    return setrlimit(RLIMIT_STACK, &limit) < 0 ? -errno : 0;
+}
+
+/*
+ * Gives this process back what it lost when the broker was executed (utsbroker/launch.h): the
+ * closed ones of 0, 1 and 2, personality(2), the stack's limit. Needs no privilege. Returns 0 or a
+ * negative errno.
+ */
+int launch_restore(const struct launch *launch) {
+    for (int fd = 0; fd < 3; fd++)
+        if ((launch->header.closed_stdio & (1U << fd)) != 0)
+            (void)close(fd);
+    if (launch->header.personality != 0 && personality(launch->header.personality) < 0)
+        return -errno;
+    return stack_limit_restore(launch->header.stack_limit);
+}
+
+/*
+ * Executes the command: argv[0] is searched in the PATH of the launch description's environment.
+ * Returns only on failure, with a negative errno.
+ */
+int launch_execute(const struct launch *launch) {
+    /* execvpe(3) takes PATH from environ, not from its argument. */
+    environ = launch->environment;
+    (void)execvpe(launch->arguments[0], launch->arguments, launch->environment);
+    return -errno;
+}

@@ -1,0 +1,109 @@
+#include "policy/lint/print.h"
+
+#include "policy/lexer.h"
+#include "policy/syntax-hints.h"
+#include "policy/parser.h"
+
+/* As a name or as a pattern, whichever it is. */
+static bool can_stand_bare(const char *word, bool is_pattern) {
+    size_t offset;
+
+    if (!lexer_can_stand_bare(word) || parser_is_keyword(word))
+        return false;
+    return is_pattern ? mistake_find_in_word(word, true, &offset) == NULL
+                      : mistake_find_in_subject(word, &offset) == NULL &&
+                            mistake_find_clause(word) == NULL;
+}
+
+/* Writes @word as a name of a user or group, or as a pattern, stands in a rule: bare if it can be,
+ * else quoted. */
+void print_operand(FILE *out, const char *word, bool is_pattern) {
+    if (can_stand_bare(word, is_pattern)) {
+        (void)fputs(word, out);
+        return;
+    }
+    (void)fputc('"', out);
+    for (; *word != '\0'; word++) {
+        if (*word == '"' || *word == '\\')
+            (void)fputc('\\', out);
+        (void)fputc(*word, out);
+    }
+    (void)fputc('"', out);
+}
+
+/* Returns how many there are. */
+static size_t print_subjects_of(FILE *out, const struct policy *policy,
+                                const struct policy_rule *rule, enum policy_subject_kind kind,
+                                const char *keyword) {
+    size_t n = 0;
+
+    for (size_t i = 0; i < rule->n_subjects; i++) {
+        const struct policy_subject *subject = &policy->subjects[rule->first_subject + i];
+
+        if (subject->kind != kind)
+            continue;
+        if (n++ == 0)
+            (void)fputs(keyword, out);
+        (void)fputc(' ', out);
+        if (subject->is_id)
+            (void)fprintf(out, "%u", (unsigned)subject->id);
+        else
+            print_operand(out, subject->name, false);
+    }
+    return n;
+}
+
+/* Writes for whom the rule is: "any", or "user alice group students". */
+void print_subjects(FILE *out, const struct policy *policy, const struct policy_rule *rule) {
+    size_t n;
+
+    if (rule->is_any) {
+        (void)fputs("any", out);
+        return;
+    }
+    n = print_subjects_of(out, policy, rule, POLICY_USER, "user");
+    (void)print_subjects_of(out, policy, rule, POLICY_GROUP, n > 0 ? " group" : "group");
+}
+
+/* Returns what stands before the next clause. */
+static const char *print_patterns_of(FILE *out, const struct policy *policy,
+                                     const struct policy_rule *rule, enum policy_name_kind kind,
+                                     const char *before, const char *keyword) {
+    size_t n = 0;
+
+    for (size_t i = 0; i < rule->n_patterns; i++) {
+        const struct policy_pattern *pattern = &policy->patterns[rule->first_pattern + i];
+
+        if (pattern->kind != kind)
+            continue;
+        if (n++ == 0)
+            (void)fprintf(out, "%s%s", before, keyword);
+        (void)fputc(' ', out);
+        print_operand(out, pattern->text, true);
+    }
+    return n > 0 ? "  " : before;
+}
+
+/* Writes what the rule says, two blanks between clauses; nothing if it denies everything. */
+void print_clauses(FILE *out, const struct policy *policy, const struct policy_rule *rule) {
+    const char *before = "";
+
+    before = print_patterns_of(out, policy, rule, POLICY_HOSTNAME, before, "hostname");
+    before = print_patterns_of(out, policy, rule, POLICY_DOMAINNAME, before, "domainname");
+    if (rule->limit != 0)
+        (void)fprintf(out, "%slimit %u", before, (unsigned)rule->limit);
+    if (rule->is_setuid)
+        (void)fprintf(out, "%ssetuid", before);
+}
+
+/*
+ * Writes @rule, without a line end. Parsed again it is the same rule, but that users come before
+ * groups and host names before domain names.
+ */
+void print_rule(FILE *out, const struct policy *policy, const struct policy_rule *rule) {
+    (void)fputs(rule->action == POLICY_PERMIT ? "permit  " : "deny  ", out);
+    print_subjects(out, policy, rule);
+    if (rule->n_patterns > 0)
+        (void)fputs("  ", out);
+    print_clauses(out, policy, rule);
+}
