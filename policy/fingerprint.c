@@ -30,25 +30,25 @@ static bool is_same(const struct stat *a, const struct stat *b) {
 }
 
 /* Adds @path, which is taken over. What cannot be examined is like what is not there. */
-static int stamp_add(struct stamp *stamp, char *path, int flags, time_t now) {
-    struct stamp_entry *entries =
-        reallocarray(stamp->entries, stamp->n_entries + 1, sizeof(*entries));
-    struct stamp_entry *entry;
+static int stamp_add(struct fingerprint *fingerprint, char *path, int flags, time_t now) {
+    struct fingerprint_entry *entries =
+        reallocarray(fingerprint->entries, fingerprint->n_entries + 1, sizeof(*entries));
+    struct fingerprint_entry *entry;
 
     if (entries == NULL) {
         free(path);
         return -ENOMEM;
     }
-    stamp->entries = entries;
-    entry = &entries[stamp->n_entries++];
-    *entry = (struct stamp_entry){.path = path, .flags = flags};
+    fingerprint->entries = entries;
+    entry = &entries[fingerprint->n_entries++];
+    *entry = (struct fingerprint_entry){.path = path, .flags = flags};
     entry->exists = fstatat(AT_FDCWD, path, &entry->status, flags) == 0;
     if (entry->exists && !is_settled(&entry->status, now))
-        stamp->is_certain = false;
+        fingerprint->is_certain = false;
     return 0;
 }
 
-static int stamp_add_files(struct stamp *stamp, const char *folder, time_t now) {
+static int stamp_add_files(struct fingerprint *fingerprint, const char *folder, time_t now) {
     DIR *open_folder = opendir(folder);
     int r = 0;
 
@@ -67,7 +67,7 @@ static int stamp_add_files(struct stamp *stamp, const char *folder, time_t now) 
             continue;
         r = asprintf(&path, "%s/%s", folder, item->d_name) < 0
                 ? -ENOMEM
-                : stamp_add(stamp, path, AT_SYMLINK_NOFOLLOW, now);
+                : stamp_add(fingerprint, path, AT_SYMLINK_NOFOLLOW, now);
     }
     (void)closedir(open_folder);
     return r;
@@ -75,17 +75,19 @@ static int stamp_add_files(struct stamp *stamp, const char *folder, time_t now) 
 
 /*
  * Notes what @folders and their policy files look like now; to be called before the policy is
- * loaded, so that what changes meanwhile makes the stamp old. The folders by their paths: another
- * one that is put in the place of a parent is noticed.
+ * loaded, so that what changes meanwhile makes the fingerprint old. The folders by their paths:
+ * another one that is put in the place of a parent is noticed.
  *
- * Returns 0 or a negative errno, with a stamp that is never current. stamp_deinit() frees it.
+ * Returns 0 or a negative errno, with a fingerprint that is never current. fingerprint_deinit()
+ * frees it.
  */
-int stamp_take(struct stamp *stamp, const char *const *folders, size_t n_folders) {
-    struct stamp taken = {.is_certain = true};
+int fingerprint_take(struct fingerprint *fingerprint, const char *const *folders,
+                     size_t n_folders) {
+    struct fingerprint taken = {.is_certain = true};
     time_t now = time(NULL);
     int r = 0;
 
-    stamp_deinit(stamp);
+    fingerprint_deinit(fingerprint);
     for (size_t i = 0; i < n_folders && r == 0; i++) {
         char *path = strdup(folders[i]);
 
@@ -94,29 +96,29 @@ int stamp_take(struct stamp *stamp, const char *const *folders, size_t n_folders
             r = stamp_add_files(&taken, folders[i], now);
     }
     if (r < 0)
-        stamp_deinit(&taken);
+        fingerprint_deinit(&taken);
     else
-        *stamp = taken;
+        *fingerprint = taken;
     return r;
 }
 
 /* True if every folder and file still looks as it did. */
-bool stamp_is_current(const struct stamp *stamp) {
-    for (size_t i = 0; i < stamp->n_entries; i++) {
-        const struct stamp_entry *entry = &stamp->entries[i];
+bool fingerprint_is_current(const struct fingerprint *fingerprint) {
+    for (size_t i = 0; i < fingerprint->n_entries; i++) {
+        const struct fingerprint_entry *entry = &fingerprint->entries[i];
         struct stat status;
         bool exists = fstatat(AT_FDCWD, entry->path, &status, entry->flags) == 0;
 
         if (exists != entry->exists || (exists && !is_same(&status, &entry->status)))
             return false;
     }
-    return stamp->is_certain;
+    return fingerprint->is_certain;
 }
 
-/* Frees what @stamp holds; it is not current afterwards. */
-void stamp_deinit(struct stamp *stamp) {
-    for (size_t i = 0; i < stamp->n_entries; i++)
-        free(stamp->entries[i].path);
-    free(stamp->entries);
-    *stamp = (struct stamp)STAMP_NULL;
+/* Frees what @fingerprint holds; it is not current afterwards. */
+void fingerprint_deinit(struct fingerprint *fingerprint) {
+    for (size_t i = 0; i < fingerprint->n_entries; i++)
+        free(fingerprint->entries[i].path);
+    free(fingerprint->entries);
+    *fingerprint = (struct fingerprint)FINGERPRINT_NULL;
 }

@@ -187,7 +187,7 @@ static int loader_open_folder(struct loader *loader, size_t index) {
         loader_fail(loader, path, "could not be opened: %s", strerror(errno));
         return 0;
     }
-    r = file_settle(fd, &folder->status);
+    r = stable_read_settle(fd, &folder->status);
     if (r < 0)
         loader_fail_to_read(loader, path, r);
     if (r < 0 || !loader_trusts(loader, path, &folder->status))
@@ -202,7 +202,7 @@ static int loader_open_folder(struct loader *loader, size_t index) {
 static int folder_check_unchanged(const struct folder *folder, const char *path) {
     if (folder->is_missing)
         return access(path, F_OK) < 0 && errno == ENOENT ? 0 : -EAGAIN;
-    return file_check_unchanged(AT_FDCWD, path, 0, &folder->status);
+    return stable_read_check_unchanged(AT_FDCWD, path, 0, &folder->status);
 }
 
 /*
@@ -217,8 +217,8 @@ static void loader_check_unchanged(struct loader *loader) {
         CLEANUP_FREE char *path = NULL;
         int r = !entry->is_read
                     ? 0
-                    : file_check_unchanged(dirfd(loader->open_folders[entry->folder].folder),
-                                           entry->name, AT_SYMLINK_NOFOLLOW, &entry->status);
+                    : stable_read_check_unchanged(dirfd(loader->open_folders[entry->folder].folder),
+                                                  entry->name, AT_SYMLINK_NOFOLLOW, &entry->status);
 
         if (r < 0 && asprintf(&path, "%s/%s", loader->folders[entry->folder], entry->name) < 0)
             path = NULL;
@@ -264,7 +264,7 @@ static int loader_parse_fd(struct loader *loader, int fd, struct entry *entry, c
     const char *wrong;
     int r;
 
-    r = file_settle(fd, before);
+    r = stable_read_settle(fd, before);
     if (r < 0) {
         loader_fail_to_read(loader, path, r);
         return 0;
@@ -279,7 +279,7 @@ static int loader_parse_fd(struct loader *loader, int fd, struct entry *entry, c
     text = malloc((size_t)before->st_size + 1);
     if (text == NULL)
         return -ENOMEM;
-    r = file_read(fd, before, text);
+    r = stable_read_text(fd, before, text);
     if (r < 0) {
         loader_fail_to_read(loader, path, r);
         return 0;

@@ -122,8 +122,8 @@ bool parser_is_keyword(const char *word) {
 
 static void subject_find_mistake(struct parser *parser, const struct word *word) {
     size_t offset;
-    const char *wrong = mistake_find_in_subject(word->text, &offset);
-    const char *clause = mistake_find_clause(word->text);
+    const char *wrong = syntax_hint_for_subject(word->text, &offset);
+    const char *clause = syntax_hint_find_clause(word->text);
 
     if (wrong != NULL)
         lexer_fail(&parser->lexer, word->line, word->column + (unsigned)offset, "%s", wrong);
@@ -165,7 +165,7 @@ static int add_pattern(struct parser *parser, struct draft *draft, const struct 
     const char *wrong = pattern_find_error(word->text, &offset);
 
     if (wrong == NULL && !word->is_quoted)
-        wrong = mistake_find_in_word(word->text, true, &offset);
+        wrong = syntax_hint_for_word(word->text, true, &offset);
     if (wrong != NULL)
         lexer_fail(&parser->lexer, word->line, word->column + word->is_quoted + (unsigned)offset,
                    "%s", wrong);
@@ -184,7 +184,7 @@ static int add_operand(struct parser *parser, struct draft *draft, const struct 
     const struct word *keyword = &draft->keyword;
     int r = 0;
 
-    if (keyword->kind != WORD_TEXT && mistake_is_keyword(word->text))
+    if (keyword->kind != WORD_TEXT && syntax_hint_is_keyword(word->text))
         word_fail(parser, word, "%.40s: keywords are in lower case");
     else if (keyword->kind != WORD_TEXT)
         word_fail(parser, word, "expected any, user NAME or group NAME, not '%.40s'");

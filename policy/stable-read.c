@@ -38,7 +38,7 @@ static bool is_same(const struct stat *before, const struct stat *after) {
  * changes it from then on can be seen. Returns 0 with its *@statusp; -EAGAIN if it is not for so
  * long; another negative errno.
  */
-int file_settle(int fd, struct stat *statusp) {
+int stable_read_settle(int fd, struct stat *statusp) {
     const struct timespec pause = {.tv_nsec = SETTLED_NANOSECONDS};
 
     for (int i = 0; i < SETTLING_ROUNDS; i++) {
@@ -53,11 +53,12 @@ int file_settle(int fd, struct stat *statusp) {
 
 /*
  * Returns 0 if the file or folder at @path, seen from the open @folder, is the one of @status,
- * which file_settle() gave, and as it was then; -EAGAIN; another negative errno. With AT_EMPTY_PATH
- * it is
+ * which stable_read_settle() gave, and as it was then; -EAGAIN; another negative errno. With
+ * AT_EMPTY_PATH it is
  * @folder itself, with AT_SYMLINK_NOFOLLOW the link (fstatat(2)).
  */
-int file_check_unchanged(int folder, const char *path, int flags, const struct stat *status) {
+int stable_read_check_unchanged(int folder, const char *path, int flags,
+                                const struct stat *status) {
     struct stat now;
 
     if (fstatat(folder, path, &now, flags) < 0)
@@ -80,12 +81,13 @@ static int read_all(int fd, char *text, size_t size) {
 }
 
 /*
- * Reads the whole of the open file @fd to @text, as long as it was at @status, which file_settle()
- * gave. Returns 0; -EAGAIN if it has changed since, or was cut off; another negative errno.
+ * Reads the whole of the open file @fd to @text, as long as it was at @status, which
+ * stable_read_settle() gave. Returns 0; -EAGAIN if it has changed since, or was cut off; another
+ * negative errno.
  */
-int file_read(int fd, const struct stat *status, char *text) {
+int stable_read_text(int fd, const struct stat *status, char *text) {
     int r = read_all(fd, text, (size_t)status->st_size);
-    int changed = file_check_unchanged(fd, "", AT_EMPTY_PATH, status);
+    int changed = stable_read_check_unchanged(fd, "", AT_EMPTY_PATH, status);
 
     return changed < 0 ? changed : r; /* one that was cut off has changed, too */
 }

@@ -5,6 +5,6 @@
 
 #include <sys/stat.h>
 
-int file_settle(int fd, struct stat *statusp);
-int file_check_unchanged(int folder, const char *path, int flags, const struct stat *status);
-int file_read(int fd, const struct stat *status, char *text);
+int stable_read_settle(int fd, struct stat *statusp);
+int stable_read_check_unchanged(int folder, const char *path, int flags, const struct stat *status);
+int stable_read_text(int fd, const struct stat *status, char *text);

@@ -42,7 +42,7 @@ static const char *char_find_mistake(const char *at, bool is_pattern, bool is_in
 }
 
 /* Returns NULL if nothing is wrong with the bare word, else what is, with *@offsetp where. */
-const char *mistake_find_in_word(const char *word, bool is_pattern, size_t *offsetp) {
+const char *syntax_hint_for_word(const char *word, bool is_pattern, size_t *offsetp) {
     bool is_in_set = false;
 
     for (size_t i = 0; word[i] != '\0'; i++) {
@@ -60,18 +60,18 @@ const char *mistake_find_in_word(const char *word, bool is_pattern, size_t *offs
 }
 
 /* The same for the name of a user or group. */
-const char *mistake_find_in_subject(const char *word, size_t *offsetp) {
+const char *syntax_hint_for_subject(const char *word, size_t *offsetp) {
     *offsetp = 0;
     if (word[0] == '@' || word[0] == '%')
         return "a group's name stands by itself, behind the word group";
     *offsetp = strcspn(word, "*?[");
     if (word[*offsetp] != '\0')
         return "users and groups have no patterns: name them, or write any";
-    return mistake_find_in_word(word, false, offsetp);
+    return syntax_hint_for_word(word, false, offsetp);
 }
 
 /* The clause that somebody means who writes @word, which is none; NULL: no such word. */
-const char *mistake_find_clause(const char *word) {
+const char *syntax_hint_find_clause(const char *word) {
     static const char *const clauses[][2] = {
         {"host", "hostname"},         {"hosts", "hostname"},         {"hostname", "hostname"},
         {"hostnames", "hostname"},    {"domain", "domainname"},      {"domains", "domainname"},
@@ -86,7 +86,7 @@ const char *mistake_find_clause(const char *word) {
 }
 
 /* True if @word would be a keyword in lower case. */
-bool mistake_is_keyword(const char *word) {
+bool syntax_hint_is_keyword(const char *word) {
     static const char *const keywords[] = {"permit",   "deny",       "any",   "user",  "group",
                                            "hostname", "domainname", "limit", "setuid"};
 

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-const char *mistake_find_in_word(const char *word, bool is_pattern, size_t *offsetp);
-const char *mistake_find_in_subject(const char *word, size_t *offsetp);
-const char *mistake_find_clause(const char *word);
-bool mistake_is_keyword(const char *word);
+const char *syntax_hint_for_word(const char *word, bool is_pattern, size_t *offsetp);
+const char *syntax_hint_for_subject(const char *word, size_t *offsetp);
+const char *syntax_hint_find_clause(const char *word);
+bool syntax_hint_is_keyword(const char *word);

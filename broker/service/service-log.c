@@ -40,11 +40,11 @@ void service_log_end(const struct service *service, pid_t pid, int wait_status) 
  * again.
  */
 void service_log_policy(struct service *service) {
-    const struct rulebook *rulebook = &service->rulebook;
-    struct audit_event event = {.kind = AUDIT_POLICY, .reason = rulebook->reason};
+    const struct policy_snapshot *snapshot = &service->snapshot;
+    struct audit_event event = {.kind = AUDIT_POLICY, .reason = snapshot->reason};
 
-    if (rulebook->status == PROTOCOL_POLICY_INVALID &&
-        strcmp(service->policy_error, rulebook->reason) != 0 && log_write(service, &event) < 0)
+    if (snapshot->status == PROTOCOL_POLICY_INVALID &&
+        strcmp(service->policy_error, snapshot->reason) != 0 && log_write(service, &event) < 0)
         return;
-    memcpy(service->policy_error, rulebook->reason, sizeof(service->policy_error));
+    memcpy(service->policy_error, snapshot->reason, sizeof(service->policy_error));
 }

@@ -44,28 +44,28 @@ int64_t service_now(void) {
  */
 void service_refresh_policy(struct service *service) {
     const struct service_setup *setup = service->setup;
-    struct rulebook *rulebook = &service->rulebook;
+    struct policy_snapshot *snapshot = &service->snapshot;
     int r;
 
-    if (stamp_is_current(&service->stamp))
+    if (fingerprint_is_current(&service->fingerprint))
         return;
     service->policy_generation++;
-    r = stamp_take(&service->stamp, setup->policy_folders, setup->n_policy_folders);
-    rulebook_deinit(rulebook);
-    rulebook_load(rulebook, setup->policy_folders, setup->n_policy_folders);
-    if (r == 0 && rulebook->status == PROTOCOL_GRANTED)
-        r = counters_adopt(&service->counters, &rulebook->policy);
-    if (r < 0 && rulebook->status != PROTOCOL_POLICY_INVALID) {
-        rulebook->status = PROTOCOL_KERNEL_REFUSED;
-        rulebook->error = -r;
+    r = fingerprint_take(&service->fingerprint, setup->policy_folders, setup->n_policy_folders);
+    policy_snapshot_deinit(snapshot);
+    policy_snapshot_load(snapshot, setup->policy_folders, setup->n_policy_folders);
+    if (r == 0 && snapshot->status == PROTOCOL_GRANTED)
+        r = counters_adopt(&service->counters, &snapshot->policy);
+    if (r < 0 && snapshot->status != PROTOCOL_POLICY_INVALID) {
+        snapshot->status = PROTOCOL_KERNEL_REFUSED;
+        snapshot->error = -r;
     }
     service_log_policy(service);
     service->policy_has_names = false;
-    for (size_t i = 0; i < rulebook->policy.n_subjects; i++)
-        service->policy_has_names |= !rulebook->policy.subjects[i].is_id;
+    for (size_t i = 0; i < snapshot->policy.n_subjects; i++)
+        service->policy_has_names |= !snapshot->policy.subjects[i].is_id;
     /* What could not be read may be readable the next time, without having changed. */
-    if (rulebook->status != PROTOCOL_GRANTED)
-        stamp_deinit(&service->stamp);
+    if (snapshot->status != PROTOCOL_GRANTED)
+        fingerprint_deinit(&service->fingerprint);
 }
 
 static void listener_watch(struct service *service, bool is_accepting) {
@@ -313,10 +313,10 @@ static void service_begin(struct service *service) {
 /* Serves until it is told to stop, or nobody has asked for long enough and no command lives. */
 _Noreturn void service_run(const struct service_setup *setup) {
     struct service service = {.setup = setup,
-                              .rulebook = RULEBOOK_NULL,
+                              .snapshot = POLICY_SNAPSHOT_NULL,
                               .nursery = NURSERY_NULL,
                               .spare = SPARE_NULL,
-                              .stamp = STAMP_NULL,
+                              .fingerprint = FINGERPRINT_NULL,
                               .counters = COUNTERS_NULL};
     struct listener listener = setup->listener;
 
@@ -327,8 +327,8 @@ _Noreturn void service_run(const struct service_setup *setup) {
     nursery_drop(&service.nursery);
     listener_deinit(&listener);
     subject_deinit(&service.subject);
-    stamp_deinit(&service.stamp);
+    fingerprint_deinit(&service.fingerprint);
     counters_deinit(&service.counters);
-    rulebook_deinit(&service.rulebook);
+    policy_snapshot_deinit(&service.snapshot);
     exit(0);
 }

@@ -32,11 +32,11 @@ struct service {
     int signals;                     /* signalfd(2) */
     struct subject subject;          /* whose service this is */
     struct peer_reference reference; /* what callers must be in, too */
-    struct rulebook rulebook;
-    unsigned policy_generation;              /* how often it was loaded */
-    char policy_error[RULEBOOK_REASON_SIZE]; /* the last that was logged */
-    bool policy_has_names;                   /* of users or groups, that are looked up */
-    struct stamp stamp;                      /* of the policy, as the rulebook has it */
+    struct policy_snapshot snapshot;
+    unsigned policy_generation;                     /* how often it was loaded */
+    char policy_error[POLICY_SNAPSHOT_REASON_SIZE]; /* the last that was logged */
+    bool policy_has_names;                          /* of users or groups, that are looked up */
+    struct fingerprint fingerprint;                 /* of the policy, as the snapshot has it */
     struct counters counters;
     struct nursery nursery;       /* forks the spare sessions */
     struct spare spare;           /* a session that has no client yet */

@@ -33,7 +33,7 @@ static int descriptors_keep(int fd) {
 _Noreturn void nursery_be_session(const struct service *service, int control, bool is_ahead) {
     const struct session_service of_service = {.control = control,
                                                .is_ahead = is_ahead,
-                                               .rulebook = &service->rulebook,
+                                               .snapshot = &service->snapshot,
                                                .counters = service->counters.of_rule};
     const struct session_setup setup = {.channel = -1, .service = &of_service};
 

@@ -20,7 +20,7 @@ static rlim_t smaller(rlim_t a, rlim_t b) {
  * Sets this process's limit of @resource to @wanted, or to its own hard limit where that is lower:
  * to go above needs CAP_SYS_RESOURCE (setrlimit(2)). Returns 0 or a negative errno.
  */
-int place_limit(int resource, const struct rlimit *wanted) {
+int caller_context_set_limit(int resource, const struct rlimit *wanted) {
     struct rlimit now, next;
 
     if (getrlimit((__rlimit_resource_t)resource, &now) < 0)
@@ -36,7 +36,7 @@ static int limits_take(const struct limits *limits) {
     int r = 0;
 
     for (int resource = 0; resource < RLIM_NLIMITS && r == 0; resource++)
-        r = place_limit(resource, &limits->all[resource]);
+        r = caller_context_set_limit(resource, &limits->all[resource]);
     return r;
 }
 
@@ -159,8 +159,8 @@ static int signals_take(const struct launch_header *header) {
  *
  * Returns 0; -EBADMSG if @launch does not fit @fds; another negative errno.
  */
-int place_take(const struct launch *launch, const struct channel_fds *fds, uint32_t flags,
-               const struct limits *limits, int *channelp) {
+int caller_context_apply(const struct launch *launch, const struct channel_fds *fds, uint32_t flags,
+                         const struct limits *limits, int *channelp) {
     size_t first =
         (flags & PROTOCOL_HAS_TERMINAL) != 0 ? PROTOCOL_TERMINAL_FD + 1 : PROTOCOL_TERMINAL_FD;
     int r = 0;

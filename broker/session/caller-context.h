@@ -19,6 +19,6 @@ struct limits {
     int nice;
 };
 
-int place_limit(int resource, const struct rlimit *wanted);
-int place_take(const struct launch *launch, const struct channel_fds *fds, uint32_t flags,
-               const struct limits *limits, int *channelp);
+int caller_context_set_limit(int resource, const struct rlimit *wanted);
+int caller_context_apply(const struct launch *launch, const struct channel_fds *fds, uint32_t flags,
+                         const struct limits *limits, int *channelp);

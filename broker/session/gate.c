@@ -138,7 +138,7 @@ static void gate_become_command(const struct gate_setup *setup, int *channelp,
     if (r == 0) {
         r = launch_read(&launch, fds.fds[PROTOCOL_LAUNCH_FD]);
         if (r == 0 && setup->is_service)
-            r = place_take(&launch, &fds, verdict.flags, &limits, channelp);
+            r = caller_context_apply(&launch, &fds, verdict.flags, &limits, channelp);
         if (r == -EBADMSG)
             reportp->status = PROTOCOL_BAD_REQUEST;
     }

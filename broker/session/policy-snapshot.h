@@ -7,19 +7,20 @@
 #include "policy/rules.h"
 #include "utsbroker/protocol.h"
 
-enum { RULEBOOK_REASON_SIZE = 256 };
+enum { POLICY_SNAPSHOT_REASON_SIZE = 256 };
 
-struct rulebook {
+struct policy_snapshot {
     struct policy policy;
-    enum protocol_status status;       /* PROTOCOL_GRANTED: nothing speaks against using it */
-    int error;                         /* an errno, or 0 */
-    char reason[RULEBOOK_REASON_SIZE]; /* for the log */
+    enum protocol_status status; /* PROTOCOL_GRANTED: nothing speaks against using it */
+    int error;                   /* an errno, or 0 */
+    char reason[POLICY_SNAPSHOT_REASON_SIZE]; /* for the log */
 };
 
-#define RULEBOOK_NULL                                                                              \
+#define POLICY_SNAPSHOT_NULL                                                                       \
     { .status = PROTOCOL_POLICY_INVALID }
 
-void rulebook_load(struct rulebook *rulebook, const char *const *folders, size_t n_folders);
-void rulebook_deinit(struct rulebook *rulebook);
+void policy_snapshot_load(struct policy_snapshot *snapshot, const char *const *folders,
+                          size_t n_folders);
+void policy_snapshot_deinit(struct policy_snapshot *snapshot);
 
-#define CLEANUP_RULEBOOK __attribute__((cleanup(rulebook_deinit)))
+#define CLEANUP_POLICY_SNAPSHOT __attribute__((cleanup(policy_snapshot_deinit)))

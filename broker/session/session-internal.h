@@ -31,7 +31,7 @@ struct session {
     struct subject subject;
     bool groups_differ; /* the service: from the caller's */
     enum protocol_confinement confinement;
-    struct rulebook loaded_rulebook; /* direct mode: the session's own */
+    struct policy_snapshot own_snapshot; /* direct mode: the session's own */
     struct selection selection;
     const struct policy_rule *rule; /* that decided */
     struct audit audit;

@@ -47,25 +47,26 @@ static void session_identify(struct session *session) {
 /* Step 2. The policy, and which rules of it are for this user; without one all is refused. */
 static void session_load_policy(struct session *session) {
     const struct session_setup *setup = session->setup;
-    const struct rulebook *rulebook = &session->loaded_rulebook;
+    const struct policy_snapshot *snapshot = &session->own_snapshot;
     const struct policy_rule *failed;
     int r;
 
     if (session->status != PROTOCOL_GRANTED)
         return;
     if (setup->service != NULL)
-        rulebook = setup->service->rulebook;
+        snapshot = setup->service->snapshot;
     else
-        rulebook_load(&session->loaded_rulebook, setup->policy_folders, setup->n_policy_folders);
-    if (rulebook->status != PROTOCOL_GRANTED) {
+        policy_snapshot_load(&session->own_snapshot, setup->policy_folders,
+                             setup->n_policy_folders);
+    if (snapshot->status != PROTOCOL_GRANTED) {
         /* The service has logged the error, once. */
-        bool is_logged = setup->service != NULL && rulebook->status == PROTOCOL_POLICY_INVALID;
+        bool is_logged = setup->service != NULL && snapshot->status == PROTOCOL_POLICY_INVALID;
 
-        session_refuse(session, rulebook->status, rulebook->error, "%s",
-                       is_logged ? "the policy has an error" : rulebook->reason);
+        session_refuse(session, snapshot->status, snapshot->error, "%s",
+                       is_logged ? "the policy has an error" : snapshot->reason);
         return;
     }
-    r = selection_init(&session->selection, &rulebook->policy, &session->subject, &failed);
+    r = selection_init(&session->selection, &snapshot->policy, &session->subject, &failed);
     if (r < 0)
         session_refuse(session, PROTOCOL_POLICY_INVALID, -r,
                        "%s:%u: looking up a user or group: %s",
@@ -205,7 +206,7 @@ static void session_confine(struct session *session) {
 static int session_serve(const struct session_setup *setup) {
     struct session session = {.setup = setup,
                               .channel = setup->channel,
-                              .loaded_rulebook = RULEBOOK_NULL,
+                              .own_snapshot = POLICY_SNAPSHOT_NULL,
                               .audit = AUDIT_NULL,
                               .gate = GATE_NULL};
 

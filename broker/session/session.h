@@ -51,8 +51,8 @@ struct session_client {
 struct session_service {
     int control;   /* a channel to the service; the session's own */
     bool is_ahead; /* made before there was a client: a failure is not worth keeping for one */
-    const struct rulebook *rulebook;
-    const size_t *counters; /* of the rulebook's rules, by their index */
+    const struct policy_snapshot *snapshot;
+    const size_t *counters; /* of the snapshot's rules, by their index */
 };
 
 /* Where a session gets its request, and by which policy it decides. */

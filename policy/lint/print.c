@@ -10,9 +10,9 @@ static bool can_stand_bare(const char *word, bool is_pattern) {
 
     if (!lexer_can_stand_bare(word) || parser_is_keyword(word))
         return false;
-    return is_pattern ? mistake_find_in_word(word, true, &offset) == NULL
-                      : mistake_find_in_subject(word, &offset) == NULL &&
-                            mistake_find_clause(word) == NULL;
+    return is_pattern ? syntax_hint_for_word(word, true, &offset) == NULL
+                      : syntax_hint_for_subject(word, &offset) == NULL &&
+                            syntax_hint_find_clause(word) == NULL;
 }
 
 /* Writes @word as a name of a user or group, or as a pattern, stands in a rule: bare if it can be,

@@ -49,7 +49,7 @@ static bool element_covers(struct element wide, struct element narrow) {
  * patterns with more than one star it may miss it. As pattern_matches(), with the elements of
  * @narrow in the place of a name's characters.
  */
-bool cover_pattern(const char *wide, const char *narrow) {
+bool subsumption_of_pattern(const char *wide, const char *narrow) {
     const char *behind_star = NULL, *star_narrow = NULL;
 
     while (*narrow != '\0' || *wide == '*') {
@@ -83,7 +83,7 @@ static bool pattern_is_covered(const struct policy *policy, const struct policy_
             pattern->is_wildcard ? later->action == POLICY_DENY : !name_is_rfc1123(pattern->text);
 
         if (wide->kind == pattern->kind && (means_all || !wants_all) &&
-            cover_pattern(wide->text, pattern->text))
+            subsumption_of_pattern(wide->text, pattern->text))
             return true;
     }
     return false;
@@ -115,8 +115,8 @@ static bool subjects_are_covered(const struct policy *policy, const struct polic
  * whatever that matches. Sure where it says so. One list of names matched whole is a permit rule's
  * whole request, and part of one is enough for a deny rule.
  */
-bool cover_rule(const struct policy *policy, const struct policy_rule *earlier,
-                const struct policy_rule *later) {
+bool subsumption_of_rule(const struct policy *policy, const struct policy_rule *earlier,
+                         const struct policy_rule *later) {
     if (!subjects_are_covered(policy, earlier, later))
         return false;
     if (rule_denies_everything(earlier))
@@ -187,7 +187,8 @@ static bool pattern_comes_late(const char *denied, const char *permitted) {
     unsigned patience = 2000;
 
     return !edges_differ(denied, permitted) && patterns_meet(permitted, denied, &patience) &&
-           (!cover_pattern(denied, permitted) || cover_pattern(permitted, denied));
+           (!subsumption_of_pattern(denied, permitted) ||
+            subsumption_of_pattern(permitted, denied));
 }
 
 /*
@@ -195,9 +196,9 @@ static bool pattern_comes_late(const char *denied, const char *permitted) {
  * is no exception to it, as a pattern would be that matches less than the one that denies. Which
  * two patterns these are is put into *@permittedp and *@deniedp.
  */
-bool cover_find_late(const struct policy *policy, const struct policy_rule *permit,
-                     const struct policy_rule *deny, const struct policy_pattern **deniedp,
-                     const struct policy_pattern **permittedp) {
+bool subsumption_find_late(const struct policy *policy, const struct policy_rule *permit,
+                           const struct policy_rule *deny, const struct policy_pattern **deniedp,
+                           const struct policy_pattern **permittedp) {
     if (!subjects_are_covered(policy, permit, deny))
         return false;
     for (size_t i = 0; i < deny->n_patterns; i++) {

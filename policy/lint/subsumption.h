@@ -6,9 +6,9 @@
 
 #include "policy/rules.h"
 
-bool cover_pattern(const char *wide, const char *narrow);
-bool cover_rule(const struct policy *policy, const struct policy_rule *earlier,
-                const struct policy_rule *later);
-bool cover_find_late(const struct policy *policy, const struct policy_rule *permit,
-                     const struct policy_rule *deny, const struct policy_pattern **deniedp,
-                     const struct policy_pattern **permittedp);
+bool subsumption_of_pattern(const char *wide, const char *narrow);
+bool subsumption_of_rule(const struct policy *policy, const struct policy_rule *earlier,
+                         const struct policy_rule *later);
+bool subsumption_find_late(const struct policy *policy, const struct policy_rule *permit,
+                           const struct policy_rule *deny, const struct policy_pattern **deniedp,
+                           const struct policy_pattern **permittedp);

@@ -164,16 +164,16 @@ static const struct policy_rule *first_that_covers(const struct policy *policy,
         for (const struct entry *entry = index->buckets[keys[i] & (index->n_buckets - 1)];
              entry != NULL; entry = entry->next)
             if (entry->key == keys[i] && entry->rule < first &&
-                cover_rule(policy, &policy->rules[entry->rule], &policy->rules[number]))
+                subsumption_of_rule(policy, &policy->rules[entry->rule], &policy->rules[number]))
                 first = entry->rule;
     return first < number ? &policy->rules[first] : NULL;
 }
 
 /*
- * Puts into @hidden_by, which has room for each rule of @policy, the earlier rule because of which
- * it is never reached, or NULL. Returns 0 or -ENOMEM.
+ * Puts into @unreachable_by, which has room for each rule of @policy, the earlier rule because of
+ * which it is never reached, or NULL. Returns 0 or -ENOMEM.
  */
-int hidden_find_all(const struct policy *policy, const struct policy_rule **hidden_by) {
+int unreachable_find_all(const struct policy *policy, const struct policy_rule **unreachable_by) {
     CLEANUP_INDEX struct index index = {.n_entries = 0};
     int r = index_init(&index, policy->n_rules * 2 + policy->n_subjects + policy->n_patterns);
 
@@ -185,9 +185,9 @@ int hidden_find_all(const struct policy *policy, const struct policy_rule **hidd
         bool is_subject_rare = count_candidates(&index, by_subject, n_subjects) <
                                count_candidates(&index, by_pattern, n_patterns);
 
-        hidden_by[number] = is_subject_rare
-                                ? first_that_covers(policy, &index, by_subject, n_subjects, number)
-                                : first_that_covers(policy, &index, by_pattern, n_patterns, number);
+        unreachable_by[number] =
+            is_subject_rare ? first_that_covers(policy, &index, by_subject, n_subjects, number)
+                            : first_that_covers(policy, &index, by_pattern, n_patterns, number);
         rule_add(&index, policy, number);
     }
     return r;

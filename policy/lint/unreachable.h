@@ -4,4 +4,4 @@
 
 #include "policy/rules.h"
 
-int hidden_find_all(const struct policy *policy, const struct policy_rule **hidden_by);
+int unreachable_find_all(const struct policy *policy, const struct policy_rule **unreachable_by);

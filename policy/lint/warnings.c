@@ -72,8 +72,7 @@ static void patterns_look_at(const struct warner *warner) {
     for (size_t i = 0; i < rule->n_patterns && rule->action == POLICY_PERMIT; i++) {
         const struct policy_pattern *pattern = &warner->policy->patterns[rule->first_pattern + i];
         char culprit = '\0';
-        const char *why =
-            pattern->is_wildcard ? contradiction_find(pattern->text, &culprit) : NULL;
+        const char *why = pattern->is_wildcard ? contradiction_find(pattern->text, &culprit) : NULL;
 
         if (culprit != '\0')
             warn(
@@ -94,7 +93,7 @@ static void words_look_at(const struct warner *warner) {
 
     for (size_t i = 0; i < rule->n_patterns; i++) {
         const struct policy_pattern *pattern = &warner->policy->patterns[rule->first_pattern + i];
-        const char *clause = mistake_find_clause(pattern->text);
+        const char *clause = syntax_hint_find_clause(pattern->text);
 
         if (clause == NULL && (strcasecmp(pattern->text, "max") == 0 ||
                                pattern->text[strspn(pattern->text, "0123456789")] == '\0'))
@@ -137,16 +136,16 @@ static void keywords_look_at(const struct warner *warner) {
 
 static int rules_look_for_hidden(struct warner *warner) {
     const struct policy *policy = warner->policy;
-    CLEANUP_FREE const struct policy_rule **hidden_by =
-        calloc(policy->n_rules + 1, sizeof(*hidden_by));
-    int r = hidden_by == NULL ? -ENOMEM : hidden_find_all(policy, hidden_by);
+    CLEANUP_FREE const struct policy_rule **unreachable_by =
+        calloc(policy->n_rules + 1, sizeof(*unreachable_by));
+    int r = unreachable_by == NULL ? -ENOMEM : unreachable_find_all(policy, unreachable_by);
 
     for (size_t i = 0; i < policy->n_rules && r == 0; i++) {
         warner->rule = &policy->rules[i];
-        if (hidden_by[i] != NULL)
+        if (unreachable_by[i] != NULL)
             warn(warner, "unreachable", warner->rule->line, warner->rule->column,
-                 "this rule is never reached: %s:%u decides all of it before", hidden_by[i]->file,
-                 hidden_by[i]->line);
+                 "this rule is never reached: %s:%u decides all of it before",
+                 unreachable_by[i]->file, unreachable_by[i]->line);
     }
     return r;
 }
@@ -155,7 +154,7 @@ static bool late_deny_look_at(const struct warner *warner, const struct policy_r
     const struct policy_rule *deny = warner->rule;
     const struct policy_pattern *denied, *permitted;
 
-    if (!cover_find_late(warner->policy, permit, deny, &denied, &permitted))
+    if (!subsumption_find_late(warner->policy, permit, deny, &denied, &permitted))
         return false;
     warn(warner, "late", denied->line, denied->column,
          "%s comes too late for what %s permits at %s:%u: the first rule that matches decides, so "

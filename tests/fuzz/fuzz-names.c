@@ -69,8 +69,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
 
     MUST(name_is_rfc1123(name) == is_rfc1123_slowly(name));
     MUST(!name_is_rfc1123(name) || name_is_printable(name));
-    (void)mistake_find_in_word(pattern, true, &offset);
-    (void)mistake_find_in_subject(pattern, &offset);
+    (void)syntax_hint_for_word(pattern, true, &offset);
+    (void)syntax_hint_for_subject(pattern, &offset);
     if (pattern_find_error(pattern, &offset) != NULL) {
         MUST(offset <= strlen(pattern));
         return 0;
@@ -84,6 +84,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
              contradiction_find(pattern, &culprit) == NULL);
     }
     if (strlen(pattern) <= 64)
-        MUST(cover_pattern(pattern, pattern));
+        MUST(subsumption_of_pattern(pattern, pattern));
     return 0;
 }

@@ -132,7 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     CLEANUP_FREE char *host = input_string(&input), *domain = input_string(&input),
                       *text = input_string(&input);
     CLEANUP_POLICY struct policy policy = POLICY_NULL;
-    CLEANUP_FREE const struct policy_rule **hidden_by = NULL;
+    CLEANUP_FREE const struct policy_rule **unreachable_by = NULL;
     unsigned n_errors = 0;
     int r = policy_parse(&policy, "fuzz", text, strlen(text), note_error, &n_errors);
 
@@ -140,8 +140,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     if (r != 0)
         return 0;
     text_check(&policy, text);
-    hidden_by = calloc(policy.n_rules + 1, sizeof(*hidden_by));
-    MUST(hidden_by != NULL && hidden_find_all(&policy, hidden_by) == 0);
+    unreachable_by = calloc(policy.n_rules + 1, sizeof(*unreachable_by));
+    MUST(unreachable_by != NULL && unreachable_find_all(&policy, unreachable_by) == 0);
     if (has_names(&policy))
         return 0;
     if (host[0] != '\0')

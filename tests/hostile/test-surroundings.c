@@ -417,7 +417,7 @@ static void each_surroundings_are_the_commands_or_refused(void **state) {
          .number = 1},
         {"timers ten seconds late", RAN, RAN, .set_up = call_prctl, .resource = PR_SET_TIMERSLACK,
          .number = 10000000000},
-        {"no time stamp counter", RAN | REFUSED, RAN | REFUSED, .set_up = call_prctl,
+        {"no time fingerprint counter", RAN | REFUSED, RAN | REFUSED, .set_up = call_prctl,
          .resource = PR_SET_TSC, .number = PR_TSC_SIGSEGV},
         {"children of others", RAN, RAN, .set_up = call_prctl, .resource = PR_SET_CHILD_SUBREAPER,
          .number = 1},

@@ -275,12 +275,12 @@ static void a_hidden_rule_decides_nothing(void **state) {
     for (int i = 0; i < 4000; i++) {
         CLEANUP_FREE char *text = random_policy(&seed, 10);
         CLEANUP_POLICY struct policy policy = POLICY_NULL;
-        const struct policy_rule *hidden_by[10];
+        const struct policy_rule *unreachable_by[10];
 
         parse(&policy, text);
-        assert_int_equal(hidden_find_all(&policy, hidden_by), 0);
+        assert_int_equal(unreachable_find_all(&policy, unreachable_by), 0);
         for (size_t j = 0; j < policy.n_rules; j++)
-            n_hidden += hidden_by[j] != NULL;
+            n_hidden += unreachable_by[j] != NULL;
         for (int j = 0; j < 60; j++) {
             const char *host = random_below(&seed, 4) != 0 ? random_name(&seed) : NULL;
             const char *domain =
@@ -288,10 +288,11 @@ static void a_hidden_rule_decides_nothing(void **state) {
             struct decision decision = decide(&policy, host, domain);
 
             n_decided += decision.rule != NULL;
-            if (decision.rule != NULL && hidden_by[decision.rule - policy.rules] != NULL)
+            if (decision.rule != NULL && unreachable_by[decision.rule - policy.rules] != NULL)
                 fail_msg("'%s' '%s' is decided by line %u, hidden by %u, of:\n%s",
                          host != NULL ? host : "-", domain != NULL ? domain : "-",
-                         decision.rule->line, hidden_by[decision.rule - policy.rules]->line, text);
+                         decision.rule->line, unreachable_by[decision.rule - policy.rules]->line,
+                         text);
         }
     }
     print_message("%u rules hidden, %u requests decided\n", n_hidden, n_decided);
@@ -306,17 +307,17 @@ static void every_hidden_rule_is_found(void **state) {
     for (int i = 0; i < 3000; i++) {
         CLEANUP_FREE char *text = random_policy(&seed, 10);
         CLEANUP_POLICY struct policy policy = POLICY_NULL;
-        const struct policy_rule *hidden_by[10];
+        const struct policy_rule *unreachable_by[10];
 
         parse(&policy, text);
-        assert_int_equal(hidden_find_all(&policy, hidden_by), 0);
+        assert_int_equal(unreachable_find_all(&policy, unreachable_by), 0);
         for (size_t later = 0; later < policy.n_rules; later++) {
             const struct policy_rule *first = NULL;
 
             for (size_t earlier = 0; earlier < later && first == NULL; earlier++)
-                if (cover_rule(&policy, &policy.rules[earlier], &policy.rules[later]))
+                if (subsumption_of_rule(&policy, &policy.rules[earlier], &policy.rules[later]))
                     first = &policy.rules[earlier];
-            if (first != hidden_by[later])
+            if (first != unreachable_by[later])
                 fail_msg("line %u of:\n%s", policy.rules[later].line, text);
         }
     }
@@ -338,7 +339,7 @@ static void a_pattern_covers_what_it_says(void **state) {
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
-        if (cover_pattern(cases[i].wide, cases[i].narrow) != cases[i].covers)
+        if (subsumption_of_pattern(cases[i].wide, cases[i].narrow) != cases[i].covers)
             fail_msg("%s and %s", cases[i].wide, cases[i].narrow);
 }
 
@@ -442,8 +443,10 @@ static void a_late_deny_is_one_that_a_name_slips_by(void **state) {
         assert_int_equal(policy_parse(&policy, "x", text, strlen(text), fail_on_error, NULL), 0);
         permit = policy.patterns[0].text;
         deny = policy.patterns[1].text;
-        is_exception = cover_pattern(deny, permit) && !cover_pattern(permit, deny);
-        is_late = cover_find_late(&policy, &policy.rules[0], &policy.rules[1], &denied, &permitted);
+        is_exception =
+            subsumption_of_pattern(deny, permit) && !subsumption_of_pattern(permit, deny);
+        is_late =
+            subsumption_find_late(&policy, &policy.rules[0], &policy.rules[1], &denied, &permitted);
         if (is_late != (some_name_meets(permit, deny) && !is_exception))
             fail_msg("%s then %s: %d", permit, deny, is_late);
         n_late += is_late;

@@ -14,7 +14,7 @@ enum { SETTLED = 10 }; /* seconds, by which everything is old enough */
 
 static const char *const folders[] = {"etc/policy.d", "vendor", "missing"};
 
-static char root[] = "/tmp/test-stamp-XXXXXX";
+static char root[] = "/tmp/test-fingerprint-XXXXXX";
 
 /* In place of time(2) (ld's --wrap): what has just been made can be looked at as something old. */
 static time_t now_is; /* 0: as it is */
@@ -82,9 +82,9 @@ static void tree_make(void) {
     assert_int_equal(nanosleep(&ticks, NULL), 0);
 }
 
-static void take_settled(struct stamp *stamp) {
+static void take_settled(struct fingerprint *fingerprint) {
     now_is = __real_time(NULL) + SETTLED;
-    assert_int_equal(stamp_take(stamp, folders, BASE_ARRAY_SIZE(folders)), 0);
+    assert_int_equal(fingerprint_take(fingerprint, folders, BASE_ARRAY_SIZE(folders)), 0);
     now_is = 0;
 }
 
@@ -93,16 +93,16 @@ struct change {
 };
 
 static bool is_current_behind(const struct change *change) {
-    struct stamp stamp = STAMP_NULL;
+    struct fingerprint fingerprint = FINGERPRINT_NULL;
     bool is_current;
 
     tree_make();
-    take_settled(&stamp);
-    if (!stamp_is_current(&stamp))
+    take_settled(&fingerprint);
+    if (!fingerprint_is_current(&fingerprint))
         fail_msg("before: %s", change->what);
     run(change->command);
-    is_current = stamp_is_current(&stamp);
-    stamp_deinit(&stamp);
+    is_current = fingerprint_is_current(&fingerprint);
+    fingerprint_deinit(&fingerprint);
     return is_current;
 }
 
@@ -161,7 +161,7 @@ static void what_changes_makes_it_old(void **state) {
 
 /* They may have all their times in common: it is by their numbers that they differ. */
 static void a_folder_of_the_same_moment_is_another(void **state) {
-    struct stamp stamp = STAMP_NULL;
+    struct fingerprint fingerprint = FINGERPRINT_NULL;
     struct stat one, other;
     bool are_alike = false;
 
@@ -178,11 +178,11 @@ static void a_folder_of_the_same_moment_is_another(void **state) {
                     memcmp(&one.st_ctim, &other.st_ctim, sizeof(one.st_ctim)) == 0;
     }
     run("ln -sfn one vendor");
-    take_settled(&stamp);
-    assert_true(stamp_is_current(&stamp));
+    take_settled(&fingerprint);
+    assert_true(fingerprint_is_current(&fingerprint));
     run("ln -sfn other vendor");
-    assert_false(stamp_is_current(&stamp));
-    stamp_deinit(&stamp);
+    assert_false(fingerprint_is_current(&fingerprint));
+    fingerprint_deinit(&fingerprint);
 }
 
 static void what_is_not_the_policys_changes_nothing(void **state) {
@@ -221,7 +221,7 @@ static void another_owner_makes_it_old(void **state) {
             fail_msg("%s", changes[i].what);
 }
 
-/* The newest change of all that the stamp looks at. */
+/* The newest change of all that the fingerprint looks at. */
 static time_t newest_change(void) {
     static const char *const paths[] = {"etc/policy.d",        "etc/policy.d/a.conf",
                                         "etc/policy.d/b.conf", "etc/policy.d/mask.conf",
@@ -248,33 +248,33 @@ static void what_is_too_fresh_is_never_current(void **state) {
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
-        struct stamp stamp = STAMP_NULL;
+        struct fingerprint fingerprint = FINGERPRINT_NULL;
 
         tree_make();
         now_is = newest_change() + cases[i].age;
-        assert_int_equal(stamp_take(&stamp, folders, BASE_ARRAY_SIZE(folders)), 0);
-        if (stamp_is_current(&stamp) != cases[i].is_current)
+        assert_int_equal(fingerprint_take(&fingerprint, folders, BASE_ARRAY_SIZE(folders)), 0);
+        if (fingerprint_is_current(&fingerprint) != cases[i].is_current)
             fail_msg("age: %d", cases[i].age);
         /* Time alone does not make it good. */
         now_is += 3600;
-        assert_int_equal(stamp_is_current(&stamp), cases[i].is_current);
-        stamp_deinit(&stamp);
+        assert_int_equal(fingerprint_is_current(&fingerprint), cases[i].is_current);
+        fingerprint_deinit(&fingerprint);
     }
     now_is = 0;
 }
 
 /* Made now, and looked at by the real clock. */
 static void what_was_just_made_is_not_current(void **state) {
-    struct stamp stamp = STAMP_NULL;
+    struct fingerprint fingerprint = FINGERPRINT_NULL;
 
     (void)state;
     tree_make();
-    assert_int_equal(stamp_take(&stamp, folders, BASE_ARRAY_SIZE(folders)), 0);
-    assert_false(stamp_is_current(&stamp));
+    assert_int_equal(fingerprint_take(&fingerprint, folders, BASE_ARRAY_SIZE(folders)), 0);
+    assert_false(fingerprint_is_current(&fingerprint));
     /* Taken again, when it is old enough. */
-    take_settled(&stamp);
-    assert_true(stamp_is_current(&stamp));
-    stamp_deinit(&stamp);
+    take_settled(&fingerprint);
+    assert_true(fingerprint_is_current(&fingerprint));
+    fingerprint_deinit(&fingerprint);
 }
 
 static void each_file_and_folder_must_be_old_enough(void **state) {
@@ -291,31 +291,31 @@ static void each_file_and_folder_must_be_old_enough(void **state) {
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
-        struct stamp stamp = STAMP_NULL;
+        struct fingerprint fingerprint = FINGERPRINT_NULL;
         const struct timespec future[] = {{.tv_sec = __real_time(NULL) + 3600},
                                           {.tv_sec = __real_time(NULL) + 3600}};
 
         tree_make();
         assert_int_equal(utimensat(AT_FDCWD, cases[i].path, future, AT_SYMLINK_NOFOLLOW), 0);
-        take_settled(&stamp);
-        if (stamp_is_current(&stamp) != cases[i].is_current)
+        take_settled(&fingerprint);
+        if (fingerprint_is_current(&fingerprint) != cases[i].is_current)
             fail_msg("%s", cases[i].path);
-        stamp_deinit(&stamp);
+        fingerprint_deinit(&fingerprint);
     }
 }
 
 static void what_was_never_taken_is_not_current(void **state) {
-    struct stamp stamp = STAMP_NULL;
+    struct fingerprint fingerprint = FINGERPRINT_NULL;
 
     (void)state;
-    assert_false(stamp_is_current(&stamp));
-    stamp_deinit(&stamp);
+    assert_false(fingerprint_is_current(&fingerprint));
+    fingerprint_deinit(&fingerprint);
     tree_make();
-    take_settled(&stamp);
-    assert_true(stamp_is_current(&stamp));
-    stamp_deinit(&stamp);
-    assert_false(stamp_is_current(&stamp));
-    stamp_deinit(&stamp);
+    take_settled(&fingerprint);
+    assert_true(fingerprint_is_current(&fingerprint));
+    fingerprint_deinit(&fingerprint);
+    assert_false(fingerprint_is_current(&fingerprint));
+    fingerprint_deinit(&fingerprint);
 }
 
 static int n_open(void) {
@@ -328,22 +328,22 @@ static int n_open(void) {
 
 /* A folder whose files could not be listed is not one without files. */
 static void without_a_descriptor_nothing_is_current(void **state) {
-    struct stamp stamp = STAMP_NULL;
+    struct fingerprint fingerprint = FINGERPRINT_NULL;
     struct rlimit limit, none;
     int before = n_open(), r;
 
     (void)state;
     tree_make();
-    take_settled(&stamp);
+    take_settled(&fingerprint);
     assert_int_equal(n_open(), before);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
     none = (struct rlimit){.rlim_cur = 0, .rlim_max = limit.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    r = stamp_take(&stamp, folders, BASE_ARRAY_SIZE(folders));
+    r = fingerprint_take(&fingerprint, folders, BASE_ARRAY_SIZE(folders));
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
     assert_int_equal(r, -EMFILE);
-    assert_false(stamp_is_current(&stamp));
-    assert_int_equal(stamp.n_entries, 0);
+    assert_false(fingerprint_is_current(&fingerprint));
+    assert_int_equal(fingerprint.n_entries, 0);
 }
 
 static void without_a_list_of_files_nothing_is_current(void **state) {
@@ -352,15 +352,15 @@ static void without_a_list_of_files_nothing_is_current(void **state) {
     (void)state;
     for (size_t i = 0; i < 2 * BASE_ARRAY_SIZE(errors); i++) {
         int error = errors[i / 2], r;
-        struct stamp stamp = STAMP_NULL;
+        struct fingerprint fingerprint = FINGERPRINT_NULL;
 
         tree_make();
-        take_settled(&stamp);
+        take_settled(&fingerprint);
         *(i % 2 == 0 ? &open_error : &read_error) = error;
-        r = stamp_take(&stamp, folders, BASE_ARRAY_SIZE(folders));
+        r = fingerprint_take(&fingerprint, folders, BASE_ARRAY_SIZE(folders));
         open_error = read_error = 0;
         assert_int_equal(r, -error);
-        assert_false(stamp_is_current(&stamp));
+        assert_false(fingerprint_is_current(&fingerprint));
     }
 }
 

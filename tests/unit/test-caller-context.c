@@ -84,8 +84,8 @@ static void player_init(struct player *player) {
 }
 
 static int player_take(struct player *player) {
-    return place_take(&player->launch, &player->fds, player->flags, &player->limits,
-                      &player->channel);
+    return caller_context_apply(&player->launch, &player->fds, player->flags, &player->limits,
+                                &player->channel);
 }
 
 static bool in_child(void (*play)(const void *), const void *script) {
@@ -618,7 +618,7 @@ static void play_limit(const void *script) {
 
     CHECK(dup3(2, SPARE_STDERR, O_CLOEXEC) == SPARE_STDERR);
     CHECK(setrlimit(RLIMIT_NOFILE, &limiting->own) == 0);
-    CHECK(place_limit(RLIMIT_NOFILE, &limiting->wanted) == 0);
+    CHECK(caller_context_set_limit(RLIMIT_NOFILE, &limiting->wanted) == 0);
     CHECK(getrlimit(RLIMIT_NOFILE, &now) == 0);
     CHECK(now.rlim_cur == limiting->result.rlim_cur && now.rlim_max == limiting->result.rlim_max);
 }
@@ -657,8 +657,8 @@ static void an_unknown_limit_is_an_error(void **state) {
     const struct rlimit limit = {1, 1};
 
     (void)state;
-    assert_int_equal(place_limit(RLIM_NLIMITS, &limit), -EINVAL);
-    assert_int_equal(place_limit(-1, &limit), -EINVAL);
+    assert_int_equal(caller_context_set_limit(RLIM_NLIMITS, &limit), -EINVAL);
+    assert_int_equal(caller_context_set_limit(-1, &limit), -EINVAL);
 }
 
 static const struct CMUnitTest tests[] = {

@@ -74,7 +74,7 @@ static void what_changed_just_now_is_waited_for(void **state) {
         age_ns = cases[i].age_ns;
         changes_in_sleep = cases[i].changes_in_sleep;
         n_sleeps = 0;
-        assert_int_equal(file_settle(file_fd, &status), cases[i].result);
+        assert_int_equal(stable_read_settle(file_fd, &status), cases[i].result);
         assert_int_equal(n_sleeps, cases[i].n_sleeps);
         assert_int_equal(status.st_size, 4);
     }
@@ -86,19 +86,19 @@ static void what_changes_meanwhile_is_not_read(void **state) {
 
     (void)state;
     age_ns = 1000000000;
-    assert_int_equal(file_settle(file_fd, &status), 0);
+    assert_int_equal(stable_read_settle(file_fd, &status), 0);
     assert_int_equal(lseek(file_fd, 0, SEEK_SET), 0);
-    assert_int_equal(file_read(file_fd, &status, text), 0);
+    assert_int_equal(stable_read_text(file_fd, &status, text), 0);
     assert_string_equal(text, "text");
-    assert_int_equal(file_check_unchanged(file_fd, "", AT_EMPTY_PATH, &status), 0);
+    assert_int_equal(stable_read_check_unchanged(file_fd, "", AT_EMPTY_PATH, &status), 0);
 
     assert_int_equal(pwrite(file_fd, "longer", 6, 0), 6);
     assert_int_equal(lseek(file_fd, 0, SEEK_SET), 0);
-    assert_int_equal(file_read(file_fd, &status, text), -EAGAIN);
-    assert_int_equal(file_check_unchanged(file_fd, "", AT_EMPTY_PATH, &status), -EAGAIN);
+    assert_int_equal(stable_read_text(file_fd, &status, text), -EAGAIN);
+    assert_int_equal(stable_read_check_unchanged(file_fd, "", AT_EMPTY_PATH, &status), -EAGAIN);
     assert_int_equal(ftruncate(file_fd, 2), 0);
     assert_int_equal(lseek(file_fd, 0, SEEK_SET), 0);
-    assert_int_equal(file_read(file_fd, &status, text), -EAGAIN);
+    assert_int_equal(stable_read_text(file_fd, &status, text), -EAGAIN);
 }
 
 static void what_is_not_open_is_an_error(void **state) {
@@ -106,9 +106,9 @@ static void what_is_not_open_is_an_error(void **state) {
     char text[8];
 
     (void)state;
-    assert_int_equal(file_settle(-1, &status), -EBADF);
-    assert_int_equal(file_read(-1, &status, text), -EBADF);
-    assert_int_equal(file_check_unchanged(-1, "", AT_EMPTY_PATH, &status), -EBADF);
+    assert_int_equal(stable_read_settle(-1, &status), -EBADF);
+    assert_int_equal(stable_read_text(-1, &status, text), -EBADF);
+    assert_int_equal(stable_read_check_unchanged(-1, "", AT_EMPTY_PATH, &status), -EBADF);
 }
 
 static const struct CMUnitTest tests[] = {
