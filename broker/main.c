@@ -154,7 +154,7 @@ static _Noreturn void run_service(const struct options *options, struct listener
     int r = taken;
 
     /* Before there is a socket: who cannot serve shall not seem to. */
-    begin_privilege();
+    setup_privilege();
     if (options->socket_path != NULL) {
         listener_drop(listener);
         r = listener_bind(listener, options->socket_path);

@@ -1,81 +1,342 @@
 #include "broker/service/client.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "broker/service/caller-description.h"
 #include "broker/service/reply.h"
 #include "broker/service/service-log.h"
-#include "broker/service/service.h"
-#include "broker/session/session.h"
 #include "utsbroker/base.h"
-#include "utsbroker/protocol.h"
 
-/* How long a client may say nothing, and a session may take to decide (it refuses after ten). */
 enum {
-    SILENCE_MS = 5000,
-    UNDECIDED_MS = 15000,
-    BUSY_MS = 50, /* a session that takes longer than this waits for something else */
+    SILENCE_MS = 5000,   /* how long a client may say nothing */
+    DECIDING_MS = 15000, /* how long a session may take to decide; it refuses after 10 s */
+    CONNECTED_MAX = 32,  /* clients that say nothing */
 };
 
-static int client_watch(struct client *client, enum watch_kind kind, int fd, uint32_t events) {
-    struct epoll_event event = {.events = events, .data.ptr = &client->watches[kind]};
+struct client {
+    struct clients *clients;
+    enum client_state state;
+    struct client *previous, *next; /* in the list of its state */
+    struct loop_source connection;  /* to the launcher; fd -1: it has hung up, or was told all */
+    struct loop_timer deadline;
+    struct pool_session *session; /* NULL while connected; its gate becomes the command */
+    bool dies_with_launcher;      /* the command does */
+    bool is_counted;              /* by @counter */
+    size_t counter;
+    int stop_signal; /* the command was stopped by it, and the launcher is yet to be told; or 0 */
+};
 
-    client->watches[kind] = (struct watch){.kind = kind, .client = client};
-    return epoll_ctl(client->service->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+static void list_remove(struct client *client) {
+    struct client_list *list = &client->clients->in_state[client->state];
+
+    *(client->previous != NULL ? &client->previous->next : &list->first) = client->next;
+    *(client->next != NULL ? &client->next->previous : &list->last) = client->previous;
+    list->n--;
 }
 
-/* Closing takes a descriptor out of epoll(7) only if no session has a copy of it. */
-static void client_forget(struct client *client, int *fdp) {
-    if (*fdp >= 0)
-        (void)epoll_ctl(client->service->epoll, EPOLL_CTL_DEL, *fdp, NULL);
-    base_close_fd(fdp);
+static void list_append(struct client *client) {
+    struct client_list *list = &client->clients->in_state[client->state];
+
+    client->previous = list->last;
+    client->next = NULL;
+    *(list->last != NULL ? &list->last->next : &list->first) = client;
+    list->last = client;
+    list->n++;
+}
+
+/*
+ * The one place where a client's state changes. "Has said all" is a session that closes its
+ * channel, also by its death; "freed" is client_free().
+ *
+ *   state      event                        next      what is done
+ *   CONNECTED  a request can be read        DECIDING  a session gets the connection
+ *              5 s are over, or too many    DECIDING  the same; the session refuses as too late
+ *              hangup                       freed
+ *   DECIDING   HAS_GATE, COUNTS                       the gate is watched; a command is counted
+ *              DECIDED                      STARTING
+ *              GRANTED, FAILED                        as when starting: DECIDED was lost
+ *              15 s are over                REFUSED   session and gate are killed
+ *              session has said all         REFUSED   the gate is killed
+ *   STARTING   GRANTED                      RUNNING
+ *              FAILED                       REFUSED   the session goes on to tell the launcher
+ *              session has said all         LOST      the gate, or command, is killed
+ *   RUNNING    command stops                          the launcher is told
+ *              command ends                 freed     launcher and log are told
+ *              hangup                                 the command is killed, if that was asked for
+ *   REFUSED    session and gate have ended  freed
+ *   LOST       command ends                 freed     the log is told
+ *
+ * When a command stops or ends before the launcher has the grant, the launcher hears of it after.
+ */
+static void client_change_state(struct client *client, enum client_state state) {
+    struct loop *loop = client->clients->loop;
+
+    list_remove(client);
+    client->state = state;
+    list_append(client);
+    if (state == CLIENT_DECIDING)
+        loop_set_timer(loop, &client->deadline, loop_now() + DECIDING_MS);
+    else
+        loop_cancel_timer(loop, &client->deadline);
 }
 
 static void client_hang_up(struct client *client) {
-    if (client->connection < 0)
-        return;
-    (void)epoll_ctl(client->service->epoll, EPOLL_CTL_DEL, client->connection, NULL);
-    connection_close(&client->connection);
-}
-
-static void child_is_not_held(struct client *client, struct child *child) {
-    if (child->is_held)
-        client->service->n_held--;
-    child->is_held = false;
-}
-
-static void client_close_control(struct client *client) {
-    if (client->control >= 0)
-        client->service->n_talking--;
-    client_forget(client, &client->control);
+    loop_remove_source(client->clients->loop, &client->connection);
+    if (client->connection.fd >= 0)
+        reply_close_connection(&client->connection.fd);
 }
 
 static void client_free(struct client *client) {
     client_hang_up(client);
-    client_close_control(client);
-    child_is_not_held(client, &client->session);
-    child_is_not_held(client, &client->command);
-    client_forget(client, &client->session.pidfd);
-    client_forget(client, &client->command.pidfd);
+    loop_cancel_timer(client->clients->loop, &client->deadline);
+    if (client->session != NULL)
+        pool_session_free(client->session);
     if (client->is_counted)
-        counters_give_back(&client->service->counters, client->counter);
-    client_list_remove(client);
+        counters_give_back(&client->clients->policy->counters, client->counter);
+    list_remove(client);
     free(client);
 }
 
+static bool session_is_talking(const struct client *client) {
+    return client->session != NULL && client->session->control.fd >= 0;
+}
+
+static struct child *client_command(struct client *client) {
+    return &client->session->gate;
+}
+
+/* When session and command have ended, nothing is left to be done but to tell. @client may be gone
+ * afterwards. */
+static void client_settle(struct client *client) {
+    const struct child *command = client_command(client);
+
+    if (session_is_talking(client) || reaper_is_alive(command))
+        return;
+    if (client->state == CLIENT_RUNNING)
+        reply_notify(client->connection.fd, command->wait_status);
+    if (command->has_ended && (client->state == CLIENT_RUNNING || client->state == CLIENT_LOST))
+        (void)service_log_end(client->clients->subject, command->pid, command->wait_status);
+    client_free(client);
+}
+
+static void command_tell_stop(struct client *client) {
+    if (client->state != CLIENT_RUNNING || client->stop_signal == 0)
+        return;
+    /* W_STOPCODE() of glibc: wait(2)'s status of a process that was stopped. */
+    reply_notify(client->connection.fd, client->stop_signal << 8 | 0x7f);
+    client->stop_signal = 0;
+}
+
+static void command_has_changed(void *argument, int stop_signal) {
+    struct client *client = argument;
+
+    if (stop_signal == 0) {
+        client_settle(client);
+        return;
+    }
+    client->stop_signal = stop_signal;
+    command_tell_stop(client);
+}
+
+/* A command gets @signal_number with its process group, which the gate made for it. */
+static void command_end(struct client *client, int signal_number) {
+    const struct child *command = client_command(client);
+
+    if (!reaper_is_alive(command))
+        return;
+    (void)kill(-command->pid, signal_number);
+    reaper_signal(command, signal_number);
+    reaper_signal(command, SIGCONT);
+}
+
+static void client_is_granted(struct client *client, bool dies_with_launcher) {
+    client->dies_with_launcher = dies_with_launcher;
+    pool_session_close(client->session); /* that was its last word */
+    client_change_state(client, CLIENT_RUNNING);
+    if (dies_with_launcher && client->connection.fd < 0)
+        reaper_signal(client_command(client), SIGKILL);
+    command_tell_stop(client);
+    if (client->clients->is_ending)
+        command_end(client, SIGTERM);
+}
+
+/* Nobody was told that there is a command: whatever became of the gate is killed. */
+static void session_has_said_all(struct client *client) {
+    pool_session_close(client->session);
+    if (client->state != CLIENT_REFUSED)
+        client_change_state(client,
+                            client->state == CLIENT_STARTING ? CLIENT_LOST : CLIENT_REFUSED);
+    reaper_signal(client_command(client), SIGKILL);
+    client_hang_up(client);
+}
+
+/* A session that was taken over can have this one client counted, or not, and no more. */
+static int session_count(struct client *client, uint32_t counter) {
+    uint8_t has_room;
+
+    if (client->is_counted || client->state != CLIENT_DECIDING)
+        return -EBADMSG;
+    has_room = counters_take(&client->clients->policy->counters, counter) == 0;
+    client->is_counted = has_room != 0;
+    client->counter = counter;
+    return send(client->session->control.fd, &has_room, sizeof(has_room),
+                MSG_DONTWAIT | MSG_NOSIGNAL) < 0
+               ? -errno
+               : 0;
+}
+
+/* Before the session reads a stranger's byte. A gate that cannot be watched is killed. */
+static int session_name_gate(struct client *client, uint32_t pid) {
+    int r = pool_session_name_gate(client->session, pid);
+
+    if (r < 0 || pid == 0)
+        return r;
+    r = reaper_watch(client_command(client), command_has_changed, client);
+    if (r < 0) {
+        reaper_signal(client_command(client), SIGKILL);
+        reply_refuse(client->connection.fd, r);
+    }
+    return r;
+}
+
+static int message_handle(struct client *client, const struct session_message *message) {
+    bool is_undone = client->state == CLIENT_DECIDING || client->state == CLIENT_STARTING;
+
+    switch ((enum session_word)message->word) {
+    case SESSION_HAS_GATE:
+        return session_name_gate(client, message->value);
+    case SESSION_COUNTS:
+        return session_count(client, message->value);
+    case SESSION_DECIDED:
+        if (client->state != CLIENT_DECIDING)
+            return -EBADMSG;
+        client_change_state(client, CLIENT_STARTING);
+        return 0;
+    case SESSION_FAILED:
+        if (!is_undone)
+            return -EBADMSG;
+        client_change_state(client, CLIENT_REFUSED);
+        return 0;
+    case SESSION_GRANTED:
+        if (!is_undone)
+            return -EBADMSG;
+        client_is_granted(client, message->value != 0);
+        return 0;
+    default:
+        return -EBADMSG;
+    }
+}
+
+/* A session that cannot be heard, or says what it should not, is killed. */
+static void control_is_readable(void *argument, uint32_t events) {
+    struct client *client = argument;
+    struct session_message message;
+    ssize_t n = pool_session_receive(client->session, &message);
+
+    (void)events;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n < 0 || (n > 0 && (n != sizeof(message) || message_handle(client, &message) < 0)))
+        reaper_signal(&client->session->process, SIGKILL);
+    if (n <= 0)
+        session_has_said_all(client);
+    client_settle(client);
+}
+
+static int session_start(struct client *client, bool is_late) {
+    const struct clients *clients = client->clients;
+    struct session_client description;
+    CLEANUP_FD int log_fd = -1;
+    struct pool_session *session;
+    int r = loop_change_source(clients->loop, &client->connection, 0); /* hangups only */
+
+    if (r == 0)
+        r = caller_describe(client->connection.fd, is_late, clients->subject, clients->reference,
+                            &description, &log_fd);
+    if (r == 0)
+        r = session_pool_take(clients->pool, &description,
+                              (const int[]){client->connection.fd, log_fd}, log_fd >= 0 ? 2 : 1,
+                              &client->session);
+    if (r < 0)
+        return r;
+    session = client->session;
+    session->control.function = control_is_readable;
+    session->control.argument = client;
+    r = reaper_watch(&session->process, NULL, NULL);
+    if (r == 0 && reaper_is_alive(&session->gate))
+        r = reaper_watch(&session->gate, command_has_changed, client);
+    if (r == 0)
+        r = loop_add_source(clients->loop, &session->control, EPOLLIN);
+    if (r < 0) {
+        reaper_signal(&session->process, SIGKILL);
+        reaper_signal(&session->gate, SIGKILL);
+    }
+    return r;
+}
+
+/* Lets a session serve @client, by the policy as it is now. @client may be gone afterwards. */
+static void client_dispatch(struct client *client, bool is_late) {
+    int r;
+
+    current_policy_refresh(client->clients->policy);
+    client_change_state(client, CLIENT_DECIDING);
+    r = session_start(client, is_late);
+    if (r < 0) {
+        reply_refuse(client->connection.fd, r);
+        client_free(client);
+    }
+}
+
+static void connection_is_ready(void *argument, uint32_t events) {
+    struct client *client = argument;
+    bool is_hangup = (events & (EPOLLHUP | EPOLLERR)) != 0;
+
+    if (client->state == CLIENT_CONNECTED && is_hangup)
+        client_free(client);
+    else if (client->state == CLIENT_CONNECTED)
+        client_dispatch(client, false);
+    else if (is_hangup) {
+        client_hang_up(client);
+        if (client->dies_with_launcher)
+            reaper_signal(client_command(client), SIGKILL);
+    }
+}
+
 /*
- * Takes over @connection and waits until something can be read from it; it
- * is not read here. Returns 0 or a negative errno, with the connection closed.
+ * A session that was killed says nothing more, but it may take for ever to end: as long as a
+ * stranger's descriptor takes to be closed. So it is not waited for.
  */
-int client_new(struct service *service, int connection) {
+static void deadline_is_over(void *argument) {
+    struct client *client = argument;
+
+    if (client->state == CLIENT_CONNECTED) {
+        client_dispatch(client, true);
+        return;
+    }
+    reaper_signal(&client->session->process, SIGKILL);
+    session_has_said_all(client);
+    client_settle(client);
+}
+
+static bool is_readable(int fd) {
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+
+    return poll(&ready, 1, 0) == 1;
+}
+
+/*
+ * Takes over @connection. A session gets it as soon as a request can be read from it, which the
+ * service does not read; a client that says nothing costs no process. If too many say nothing, the
+ * one that has waited longest is refused. Returns 0 or a negative errno, with @connection closed.
+ */
+int clients_add(struct clients *clients, int connection) {
     struct client *client = calloc(1, sizeof(*client));
     int r;
 
@@ -83,309 +344,53 @@ int client_new(struct service *service, int connection) {
         (void)close(connection);
         return -ENOMEM;
     }
-    *client = (struct client){.service = service,
-                              .connection = connection,
-                              .control = -1,
-                              .session.pidfd = -1,
-                              .command.pidfd = -1,
-                              .deadline = service_now() + SILENCE_MS};
-    client_list_append(client, &service->silent);
-    r = client_watch(client, WATCH_CONNECTION, connection, EPOLLIN);
+    *client = (struct client){
+        .clients = clients,
+        .state = CLIENT_CONNECTED,
+        .connection = {.fd = connection, .function = connection_is_ready, .argument = client},
+        .deadline = {.function = deadline_is_over, .argument = client}};
+    list_append(client);
+    loop_set_timer(clients->loop, &client->deadline, loop_now() + SILENCE_MS);
+    r = loop_add_source(clients->loop, &client->connection, EPOLLIN);
     if (r < 0)
         client_free(client);
+    else if (is_readable(connection))
+        connection_is_ready(client, EPOLLIN);
+    else if (clients->in_state[CLIENT_CONNECTED].n > CONNECTED_MAX)
+        deadline_is_over(clients->in_state[CLIENT_CONNECTED].first);
     return r;
 }
 
-static int child_watch(struct client *client, enum watch_kind kind, struct child *child,
-                       pid_t pid) {
-    int r = child_init(child, pid);
+/* How many clients there are, in all states. */
+size_t clients_count(const struct clients *clients) {
+    size_t n = 0;
 
-    return r < 0 ? r : client_watch(client, kind, child->pidfd, EPOLLIN);
+    for (size_t i = 0; i < CLIENT_STATE_COUNT; i++)
+        n += clients->in_state[i].n;
+    return n;
 }
 
-/*
- * From the session, before it has read a stranger's byte. Without a pidfd there is no command: it
- * is killed, and reaped as one that could not be had.
- */
-static int client_take_command(struct client *client, uint32_t pid) {
-    siginfo_t info;
-    int r;
-
-    if (pid == 0)
-        return 0;
-    if (pid > INT32_MAX || waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
-        return -EBADMSG;
-    r = child_watch(client, WATCH_COMMAND, &client->command, (pid_t)pid);
-    if (r < 0) {
-        (void)kill((pid_t)pid, SIGKILL); /* a child of ours that nobody has reaped */
-        client_forget(client, &client->command.pidfd);
-        client->command = (struct child){.pid = (pid_t)pid, .pidfd = -1, .is_held = true};
-        client->service->n_held++;
-    }
-    return r;
-}
-
-static int session_start(struct client *client, bool is_late) {
-    struct epoll_event hangup = {.data.ptr = &client->watches[WATCH_CONNECTION]};
-    struct spare session;
-    int r;
-
-    if (epoll_ctl(client->service->epoll, EPOLL_CTL_MOD, client->connection, &hangup) < 0)
-        return -errno;
-    r = spawn_take(client->service, client->connection, is_late, &session);
-    if (r < 0)
-        return r;
-    client->control = session.control;
-    client->service->n_talking++;
-    client->service->busy_until = service_now() + BUSY_MS;
-    client->has_reported = session.has_reported;
-    r = child_watch(client, WATCH_SESSION, &client->session, session.pid);
-    if (r == 0 && session.gate != 0)
-        r = client_take_command(client, (uint32_t)session.gate);
-    if (r == 0)
-        r = client_watch(client, WATCH_CONTROL, client->control, EPOLLIN);
-    /* Not reaped yet, so the pids are their own; both are reaped as nobody's. */
-    if (r < 0)
-        (void)kill(session.pid, SIGKILL);
-    if (r < 0 && session.gate != 0)
-        (void)kill(session.gate, SIGKILL);
-    return r;
-}
-
-/*
- * Lets a session serve @client, which has said something or, if @is_late, nothing for too long. The
- * session decides by the policy as it is now.
- */
-void client_dispatch(struct client *client, bool is_late) {
-    int r;
-
-    service_refresh_policy(client->service);
-    client_list_move(client, &client->service->undecided);
-    client->deadline = service_now() + UNDECIDED_MS;
-    r = session_start(client, is_late);
-    if (r < 0) {
-        connection_refuse(client->connection, r);
+/* The service ends. While a session works, its command gets SIGTERM when it runs. A command that a
+ * tracer holds after its end is not waited for. */
+static void client_end(struct client *client, int signal_number) {
+    if (client->state == CLIENT_CONNECTED)
         client_free(client);
-    }
-}
-
-/*
- * Tells the launcher how the command ended, as soon as it knows of it; when the session has said
- * all, too, nothing is left to be done. @client may be gone afterwards.
- */
-static void client_settle(struct client *client) {
-    bool is_alive = client->command.pid != 0 && !client->command.has_ended;
-
-    if (client->is_granted && client->command.has_ended) {
-        connection_notify(client->connection, client->command.wait_status);
-        client_hang_up(client);
-    }
-    if (client->owes_end && client->command.has_ended &&
-        (client->is_granted || client->control < 0)) {
-        service_log_end(client->service, client->command.pid, client->command.wait_status);
-        client->owes_end = false;
-    }
-    if (client->control < 0 && !is_alive)
+    else if (session_is_talking(client) && signal_number == SIGKILL)
+        reaper_signal(&client->session->process, SIGKILL);
+    else if (!session_is_talking(client) && signal_number == SIGKILL &&
+             reaper_is_held(client_command(client)))
         client_free(client);
+    else if (!session_is_talking(client))
+        command_end(client, signal_number);
 }
 
-/* From a session that may have been taken over: it can have this one client counted, or not. */
-static int client_count(struct client *client, uint32_t counter) {
-    uint8_t has_room;
-
-    if (client->is_counted)
-        return -EBADMSG;
-    has_room = counters_take(&client->service->counters, counter) == 0;
-    client->is_counted = has_room != 0;
-    client->counter = counter;
-    return send(client->control, &has_room, sizeof(has_room), MSG_DONTWAIT | MSG_NOSIGNAL) < 0
-               ? -errno
-               : 0;
-}
-
-/* The launcher has ended. Its command lives on, unless it said otherwise. */
-static void client_is_left(const struct client *client) {
-    if (client->dies_with_launcher)
-        child_signal(&client->command, SIGKILL);
-}
-
-static int control_obey(struct client *client, const struct session_message *message) {
-    switch ((enum session_word)message->word) {
-    case SESSION_HAS_GATE:
-        if (client->has_reported)
-            return -EBADMSG;
-        client->has_reported = true;
-        return client_take_command(client, message->value);
-    case SESSION_COUNTS:
-        return client_count(client, message->value);
-    case SESSION_DECIDED:
-        client_list_move(client, &client->service->decided);
-        client->owes_end = true;
-        return 0;
-    case SESSION_FAILED:
-        client->owes_end = false;
-        return 0;
-    case SESSION_GRANTED:
-        client->is_granted = true;
-        client->dies_with_launcher = message->value != 0;
-        if (client->connection < 0)
-            client_is_left(client);
-        if (client->stop_signal != 0)
-            client_note_stop(client, client->stop_signal);
-        return 0;
-    default:
-        return -EBADMSG;
-    }
-}
-
-/* The session has said all, or has died. If it has not granted, its gate is to end. */
-static void control_is_closed(struct client *client) {
-    client_close_control(client);
-    client_list_move(client, &client->service->decided);
-    if (!client->is_granted) {
-        /* Whatever became of it, nobody has been told that it is a command of theirs. */
-        child_signal(&client->command, SIGKILL);
-        client_hang_up(client);
-    } else if (client->service->kill_at != 0) {
-        client_end(client, SIGTERM);
-    }
-}
-
-/*
- * Reads one message. False if there is none (any more). A session that speaks nonsense is ended,
- * and one whose gate cannot be watched or that cannot be heard: before it can say much.
- */
-static bool control_read(struct client *client) {
-    struct session_message message;
-    bool had_reported = client->has_reported;
-    int r = -EBADMSG;
-    ssize_t n = spawn_receive(client->control, &message);
-
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return false;
-    if (n < 0)
-        child_signal(&client->session, SIGKILL);
-    if (n <= 0) {
-        control_is_closed(client);
-        return false;
-    }
-    if (n == sizeof(message))
-        r = control_obey(client, &message);
-    if (r < 0)
-        child_signal(&client->session, SIGKILL);
-    if (r < 0 && r != -EBADMSG && !had_reported)
-        connection_refuse(client->connection, r);
-    return true;
-}
-
-/*
- * Reaps @child if it can be had. One that a tracer holds shows that it has ended, again and again:
- * it is looked at when the next child has changed.
- */
-static void child_has_ended(struct client *client, struct child *child) {
-    child_reap(child);
-    if (child->has_ended) {
-        child_is_not_held(client, child);
-        client_forget(client, &child->pidfd);
-    } else if (child->pidfd >= 0 && !child->is_held) {
-        child->is_held = true;
-        client->service->n_held++;
-        (void)epoll_ctl(client->service->epoll, EPOLL_CTL_DEL, child->pidfd, NULL);
-    }
-}
-
-/* Some child has changed. @client may be gone afterwards. */
-void client_retry(struct client *client) {
-    if (client->session.is_held)
-        child_has_ended(client, &client->session);
-    if (!client->command.is_held)
-        return;
-    child_has_ended(client, &client->command);
-    client_settle(client);
-}
-
-static void connection_is_ready(struct client *client, uint32_t events) {
-    bool is_silent = client->list == &client->service->silent;
-
-    /* Before a session has it, nobody waits for an answer; later, a command lives without. */
-    if ((events & (EPOLLHUP | EPOLLERR)) == 0 && is_silent)
-        client_dispatch(client, false);
-    else if (is_silent)
-        client_free(client);
-    else if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
-        client_hang_up(client);
-        client_is_left(client);
-    }
-}
-
-/* Does what is to be done about what epoll(7) says; @client may be gone afterwards. */
-void client_handle(struct client *client, enum watch_kind kind, uint32_t events) {
-    switch (kind) {
-    case WATCH_CONNECTION:
-        connection_is_ready(client, events);
-        break;
-    case WATCH_CONTROL:
-        (void)control_read(client);
-        client_settle(client);
-        break;
-    case WATCH_SESSION:
-        child_has_ended(client, &client->session);
-        break;
-    case WATCH_COMMAND:
-        child_has_ended(client, &client->command);
-        client_settle(client);
-        break;
-    default:
-        break;
-    }
-}
-
-/*
- * The deadline of a client that is silent or undecided has passed; it may be gone afterwards. A
- * session that is killed says nothing more, and may take for ever to end: as long as a stranger's
- * descriptor takes to be closed.
- */
-void client_expire(struct client *client) {
-    if (client->list == &client->service->silent) {
-        client_dispatch(client, true);
-        return;
-    }
-    child_signal(&client->session, SIGKILL);
-    control_is_closed(client);
-    client_settle(client);
-}
-
-/* The command was stopped by @signal_number: the launcher is told, behind the reply. */
-void client_note_stop(struct client *client, int signal_number) {
-    if (!client->is_granted) {
-        client->stop_signal = signal_number;
-        return;
-    }
-    client->stop_signal = 0;
-    connection_notify(client->connection, W_STOPCODE(signal_number));
-}
-
-/*
- * The service stops: a command gets @signal_number, with all of its process group, which the gate
- * made for it; where a session still works, when that has ended. @client may be gone afterwards.
- */
-void client_end(struct client *client, int signal_number) {
-    if (client->list == &client->service->silent) {
-        client_free(client);
-        return;
-    }
-    if (client->control >= 0) {
-        if (signal_number == SIGKILL)
-            child_signal(&client->session, SIGKILL);
-        return;
-    }
-    if (client->command.is_held && signal_number == SIGKILL) {
-        client_free(client); /* dead, and somebody's who traces it */
-        return;
-    }
-    if (client->command.pid == 0 || client->command.has_ended)
-        return;
-    (void)kill(-client->command.pid, signal_number);
-    child_signal(&client->command, signal_number);
-    child_signal(&client->command, SIGCONT);
+/* Ends all clients: commands by @signal_number, SIGTERM or SIGKILL. */
+void clients_end(struct clients *clients, int signal_number) {
+    clients->is_ending = true;
+    for (size_t i = 0; i < CLIENT_STATE_COUNT; i++)
+        for (struct client *client = clients->in_state[i].first, *next; client != NULL;
+             client = next) {
+            next = client->next;
+            client_end(client, signal_number);
+        }
 }

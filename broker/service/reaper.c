@@ -1,130 +1,251 @@
 #include "broker/service/reaper.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/ptrace.h>
-#include <sys/types.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
-#include "broker/service/client.h"
-#include "broker/service/service.h"
-#include "broker/service/session-pool.h"
 #include "utsbroker/base.h"
 
 enum {
-    ROUNDS_MAX = 64,    /* what commands do all the time shall not keep the service from the rest */
-    NEWS_MS = 10,       /* so long may other children's news come in before they are looked at, */
-    COMMANDS_A_MS = 10, /* and the longer, the more there are to be gone through */
+    ROUNDS_MAX = 64,    /* commands that stop all the time must not keep the service busy */
+    NEWS_MS = 10,       /* news of children are collected for so long, */
+    COMMANDS_A_MS = 10, /* and for longer if more of them live: waitid(2) looks at each */
 };
 
-static void stop_note(struct service *service, pid_t pid, int signal_number) {
-    struct client_list *lists[] = {&service->undecided, &service->decided};
+static void list_remove(struct child *child) {
+    *(child->previous != NULL ? &child->previous->next : &child->list->first) = child->next;
+    if (child->next != NULL)
+        child->next->previous = child->previous;
+    child->list->n--;
+}
 
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(lists); i++)
-        for (struct client *client = lists[i]->first; client != NULL; client = client->behind)
-            if (client->command.pid == pid && !client->command.has_ended)
-                client_note_stop(client, signal_number);
+static void list_add(struct child_list *list, struct child *child) {
+    child->list = list;
+    child->previous = NULL;
+    child->next = list->first;
+    if (list->first != NULL)
+        list->first->previous = child;
+    list->first = child;
+    list->n++;
+}
+
+static void pidfd_close(struct child *child) {
+    loop_remove_source(child->reaper->loop, &child->pidfd);
+    base_close_fd(&child->pidfd.fd);
 }
 
 /*
- * A pidfd does not tell of a child that has stopped. Those that have ended are not touched here. A
- * child can make its parent its tracer (PTRACE_TRACEME, ptrace(2)): this one traces nobody.
+ * Takes the child's status if it has ended. If a tracer holds it, its pidfd would tell of its end
+ * without pause: then it is looked at after each SIGCHLD.
  */
-static void stops_note(struct service *service) {
+static void child_look(struct child *child) {
+    pid_t pid = waitpid(child->pid, &child->wait_status, WNOHANG);
+
+    child->has_ended = pid == child->pid || (pid < 0 && errno == ECHILD);
+    if (child->has_ended) {
+        pidfd_close(child);
+        list_remove(child);
+        child->reaper = NULL;
+        if (child->function != NULL)
+            child->function(child->argument, 0);
+    } else if (child->list == &child->reaper->watched) {
+        pidfd_close(child);
+        list_remove(child);
+        list_add(&child->reaper->looked_at, child);
+    }
+}
+
+static void pidfd_is_ready(void *argument, uint32_t events) {
+    (void)events;
+    child_look(argument);
+}
+
+/*
+ * Makes the child @pid of this process known, which nobody has reaped. Returns 0; -ECHILD if there
+ * is no such child, and @child stays empty.
+ */
+int reaper_add(struct reaper *reaper, struct child *child, pid_t pid) {
+    siginfo_t info;
+
+    *child = (struct child){.pidfd.fd = -1};
+    if (pid <= 0 || waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+        return -ECHILD;
+    child->pid = pid;
+    child->reaper = reaper;
+    list_add(&reaper->looked_at, child);
+    return 0;
+}
+
+/*
+ * From now on @function, with @argument, hears when @child stops and ends, the end at once.
+ * Returns 0 or a negative errno; then the child stays known, and its end is heard later.
+ */
+int reaper_watch(struct child *child, child_function function, void *argument) {
+    int r;
+
+    child->function = function;
+    child->argument = argument;
+    if (child->reaper == NULL) /* it has ended */
+        return 0;
+    child->pidfd = (struct loop_source){.fd = (int)syscall(SYS_pidfd_open, child->pid, 0),
+                                        .function = pidfd_is_ready,
+                                        .argument = child};
+    r = child->pidfd.fd < 0 ? -errno : loop_add_source(child->reaper->loop, &child->pidfd, EPOLLIN);
+    if (r < 0) {
+        base_close_fd(&child->pidfd.fd);
+        return r;
+    }
+    list_remove(child);
+    list_add(&child->reaper->watched, child);
+    return 0;
+}
+
+/* Makes @child unknown: nobody hears of it any more, and it is reaped when it ends. */
+void reaper_forget(struct child *child) {
+    if (child->reaper != NULL) {
+        pidfd_close(child);
+        list_remove(child);
+        child->reaper->may_have_unknown = true;
+    }
+    *child = (struct child){.pidfd.fd = -1};
+}
+
+/*
+ * Kills @child, if there is one, and waits until it has ended; it is unknown afterwards. Not for a
+ * child that may hold a stranger's descriptor, whose close(2) can take for ever.
+ */
+void reaper_kill(struct child *child) {
+    if (child->reaper != NULL && kill(child->pid, SIGKILL) == 0)
+        (void)waitpid(child->pid, NULL, 0);
+    reaper_forget(child);
+}
+
+/* Sends a signal to @child, if it is there and has not ended. */
+void reaper_signal(const struct child *child, int signal_number) {
+    if (child->reaper != NULL)
+        (void)kill(child->pid, signal_number);
+}
+
+/* True if there is a child, and its end is not known yet. */
+bool reaper_is_alive(const struct child *child) {
+    return child->reaper != NULL;
+}
+
+/* True if @child, which was watched, has ended and a tracer holds it. */
+bool reaper_is_held(const struct child *child) {
+    return child->reaper != NULL && child->list == &child->reaper->looked_at;
+}
+
+static struct child *list_find(const struct child_list *list, pid_t pid) {
+    struct child *child = list->first;
+
+    while (child != NULL && child->pid != pid)
+        child = child->next;
+    return child;
+}
+
+static struct child *child_find(const struct reaper *reaper, pid_t pid) {
+    struct child *child = list_find(&reaper->watched, pid);
+
+    return child != NULL ? child : list_find(&reaper->looked_at, pid);
+}
+
+/*
+ * Tells of the children that have stopped; a pidfd does not. A child can make its parent its tracer
+ * (PTRACE_TRACEME, ptrace(2)): the service traces nobody.
+ */
+static void stops_tell(struct reaper *reaper) {
     siginfo_t info = {.si_pid = 0};
 
     for (int i = 0; i < ROUNDS_MAX; i++) {
+        struct child *child;
+
         if (waitid(P_ALL, 0, &info, WSTOPPED | WNOHANG) < 0 || info.si_pid == 0)
             return;
-        if (info.si_code == CLD_STOPPED)
-            stop_note(service, info.si_pid, info.si_status);
-        else
+        child = child_find(reaper, info.si_pid);
+        if (info.si_code != CLD_STOPPED)
             (void)ptrace(PTRACE_DETACH, info.si_pid, NULL, (void *)(intptr_t)info.si_status);
+        else if (child != NULL && child->function != NULL)
+            child->function(child->argument, info.si_status);
         info.si_pid = 0;
     }
-    children_have_news(service);
+    reaper_take_news(reaper);
 }
 
-/* Children that had ended and could not be had. */
-static void clients_retry(struct service *service) {
-    struct client_list *lists[] = {&service->undecided, &service->decided};
+/* A function may make other children unknown: so each is sought anew among those that are left. */
+static void looked_at_look(struct reaper *reaper) {
+    struct child *child = reaper->looked_at.first;
 
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(lists); i++)
-        for (struct client *client = lists[i]->first, *behind; client != NULL; client = behind) {
-            behind = client->behind;
-            client_retry(client);
-        }
+    for (size_t left = reaper->looked_at.n; left > 0 && child != NULL; left--) {
+        struct child *next = child->next;
+        size_t n = reaper->looked_at.n;
+
+        child_look(child);
+        /* More than this one has gone: begin again with those that are there. */
+        child = reaper->looked_at.n + 1 < n ? reaper->looked_at.first : next;
+    }
 }
 
-static bool pid_is_known(const struct service *service, pid_t pid) {
-    const struct client_list *lists[] = {&service->undecided, &service->decided};
+static void look(void *argument) {
+    struct reaper *reaper = argument;
 
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(lists); i++)
-        for (struct client *client = lists[i]->first; client != NULL; client = client->behind)
-            if ((client->session.pid == pid && !client->session.has_ended) ||
-                (client->command.pid == pid && !client->command.has_ended))
-                return true;
-    return service->spare.pid == pid || service->spare.gate == pid || service->nursery.pid == pid;
+    reaper->may_have_unknown = true;
+    stops_tell(reaper);
+    looked_at_look(reaper);
 }
 
-/* False while there is a session that could yet tell of a gate: it would be taken for nobody's. */
-bool children_can_be_reaped(struct service *service) {
-    spawn_hear(service);
-    if (service->spare.control >= 0 && !service->spare.has_reported)
-        return false;
-    for (struct client *client = service->undecided.first; client != NULL; client = client->behind)
-        if (!client->has_reported && client->control >= 0)
-            return false;
-    return true;
+void reaper_init(struct reaper *reaper, struct loop *loop) {
+    *reaper = (struct reaper){.loop = loop, .look = {.function = look, .argument = reaper}};
 }
 
 /*
- * Reaps what is nobody's: the orphans of commands that have ended, and a gate whose session was
- * killed before it could tell of it. Only if children_can_be_reaped(). Known children are their
- * clients' to reap, which is done by now if nothing else is ready.
+ * A SIGCHLD has come: some child has changed. To find out which takes the longer the more of them
+ * live, so it is done once for all news of a short time.
  */
-void children_reap(struct service *service) {
+void reaper_take_news(struct reaper *reaper) {
+    int64_t pause = NEWS_MS + (int64_t)reaper->watched.n / COMMANDS_A_MS;
+
+    if (reaper->look.due == 0)
+        loop_set_timer(reaper->loop, &reaper->look, loop_now() + pause);
+}
+
+/* True if reaper_reap_unknown() may have something to do, and may be called. */
+bool reaper_has_unknown(const struct reaper *reaper) {
+    return reaper->may_have_unknown && reaper->n_unnamed == 0;
+}
+
+/* Reaps unknown children that have ended. To be called when no source of the loop is ready. */
+void reaper_reap_unknown(struct reaper *reaper) {
     siginfo_t info = {.si_pid = 0};
 
     for (int i = 0; i < ROUNDS_MAX; i++) {
         info.si_pid = 0;
-        service->may_have_orphans =
+        reaper->may_have_unknown =
             waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
-        if (!service->may_have_orphans || pid_is_known(service, info.si_pid))
+        if (!reaper->may_have_unknown || child_find(reaper, info.si_pid) != NULL)
             return;
         (void)waitpid(info.si_pid, NULL, WNOHANG);
     }
 }
 
-/* True if a child lives that no client knows: something that a command has left in the background.
- */
-bool children_are_left(struct service *service) {
+/* True if this process has any child, known or not. */
+bool reaper_has_children(struct reaper *reaper) {
     siginfo_t info = {.si_pid = 0};
 
-    spawn_drop(service);
-    nursery_drop(&service->nursery);
-    children_reap(service);
+    reaper_reap_unknown(reaper);
     return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
-/* Some child has changed: children_look() is due soon, for all news that come until then. */
-void children_have_news(struct service *service) {
-    if (service->has_news)
-        return;
-    service->has_news = true;
-    service->news_due = service_now() + NEWS_MS + (int64_t)service->decided.n / COMMANDS_A_MS;
-}
-
-/*
- * Some child has changed. To find out which takes the longer the more of them live, so it is done
- * once for all news of a while. What waits for it is a stop; an end is known by the pidfd.
+/* Waits until the unknown child @pid has stopped itself. Returns @pid; 0 if it has ended instead.
  */
-void children_look(struct service *service) {
-    service->has_news = false;
-    service->may_have_orphans = true;
-    stops_note(service);
-    if (service->n_held > 0)
-        clients_retry(service);
-    spawn_look(service);
+pid_t reaper_wait_for_stop(pid_t pid) {
+    int status;
+
+    return waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status) ? pid : 0;
 }

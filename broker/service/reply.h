@@ -1,8 +1,8 @@
 #pragma once
 
-/* What the service itself says to a launcher; and the end of a connection, on which strangers may
- * have left something. */
+/* What the service itself sends to a launcher, and how it closes a connection on which a stranger
+ * may have left something. */
 
-void connection_refuse(int connection, int error);
-void connection_notify(int connection, int wait_status);
-void connection_close(int *connectionp);
+void reply_refuse(int connection, int error);
+void reply_notify(int connection, int wait_status);
+void reply_close_connection(int *connectionp);

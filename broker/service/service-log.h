@@ -1,10 +1,10 @@
 #pragma once
 
-/* What the service itself writes to the log; requests are its sessions' to log. */
+/* What the service itself writes to the log. Sessions log their requests. */
 
 #include <sys/types.h>
 
-struct service;
+#include "policy/subject.h"
 
-void service_log_end(const struct service *service, pid_t pid, int wait_status);
-void service_log_policy(struct service *service);
+int service_log_end(const struct subject *subject, pid_t pid, int wait_status);
+int service_log_policy_error(const struct subject *subject, const char *error);

@@ -1,307 +1,341 @@
 #include "broker/service/session-pool.h"
 
 #include <errno.h>
-#include <signal.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/time.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "broker/audit.h"
-#include "broker/service/reaper.h"
-#include "broker/session/gate.h"
-#include "broker/service/zygote.h"
-#include "broker/service/peer.h"
-#include "broker/service/service.h"
-#include "broker/session/session.h"
 #include "utsbroker/base.h"
 #include "utsbroker/channel.h"
 
 enum {
-    PAUSE_MAX_MS = 10000,
-    PAUSE_MS = 100,        /* behind a failure */
-    LOOKUP_AGE_MS = 10000, /* SESSION_PATIENCE_SECONDS */
-    SILENCE_SECONDS = 5,   /* how long a client may say nothing */
+    BEGIN_MS = 2000,       /* how long the zygote may take to begin a session */
+    READY_MS = 60000,      /* how long a session may look up users and groups */
+    PAUSE_MS = 100,        /* after a failure; doubled with each, */
+    PAUSE_MAX_MS = 10000,  /* but no longer than this */
+    LOOKUP_AGE_MS = 10000, /* as SESSION_PATIENCE_SECONDS in direct mode */
+    BUSY_MS = 50,          /* a session that takes longer waits for something */
 };
 
-/* Its first word is all that it says before it has a client. */
-static void spare_unwatch(struct service *service) {
-    (void)epoll_ctl(service->epoll, EPOLL_CTL_DEL, service->spare.control, NULL);
+/* There is no hurry: a client that comes before the pause is over has a session made for it. */
+static void pool_pause(struct session_pool *pool) {
+    int64_t longer = pool->pause * 2;
+
+    pool->pause = longer < PAUSE_MS ? PAUSE_MS : longer > PAUSE_MAX_MS ? PAUSE_MAX_MS : longer;
+    pool->not_before = loop_now() + pool->pause;
 }
 
-static void spare_forget(struct service *service) {
-    spare_unwatch(service);
-    base_close_fd(&service->spare.control);
-    service->spare = (struct spare)SPARE_NULL;
-}
-
-/* There is no hurry: one is made when it is needed. The next failure makes it wait for twice as
- * long. */
-static void spare_pause(struct service *service) {
-    int64_t longer = service->spare_pause * 2;
-
-    service->spare_pause = longer < PAUSE_MS       ? PAUSE_MS
-                           : longer > PAUSE_MAX_MS ? PAUSE_MAX_MS
-                                                   : longer;
-    service->no_spare_before = service_now() + service->spare_pause;
+/* The session will not name a gate any more: none, or one that is in @gate now. */
+static void gate_is_settled(struct pool_session *session) {
+    if (!session->has_named_gate)
+        session->pool->reaper->n_unnamed--;
+    session->has_named_gate = true;
 }
 
 /*
- * Receives one message of a session, as recv(2). What there is no memory for may be had the next
- * time: a session that is taken for gone has its command ended, of which the launcher may know.
+ * Closes the channel to @session, which has said all or is not heard any more. A gate that it has
+ * not named is unknown from now on.
  */
-ssize_t spawn_receive(int control, struct session_message *message) {
+void pool_session_close(struct pool_session *session) {
+    if (session->control.fd < 0)
+        return;
+    if (session->state == POOL_TAKEN)
+        session->pool->n_working--;
+    gate_is_settled(session);
+    loop_remove_source(session->pool->loop, &session->control);
+    base_close_fd(&session->control.fd);
+}
+
+/* Frees @session, which a client had taken. What lives of it is unknown to the reaper from then on.
+ */
+void pool_session_free(struct pool_session *session) {
+    pool_session_close(session);
+    reaper_forget(&session->process);
+    reaper_forget(&session->gate);
+    free(session);
+}
+
+/*
+ * Ends @session, which has no client, and its gate. One that has not begun finds its channel closed
+ * and ends by itself.
+ */
+static void session_drop(struct session_pool *pool, struct pool_session *session) {
+    if (pool->ahead == session)
+        pool->ahead = NULL;
+    pool_session_close(session);
+    reaper_kill(&session->process);
+    reaper_kill(&session->gate);
+    free(session);
+}
+
+static void ahead_fail(struct session_pool *pool) {
+    if (pool->ahead != NULL)
+        session_drop(pool, pool->ahead);
+    pool_pause(pool);
+}
+
+/* A session made ahead, or its gate, has ended: somebody has killed it, or it could not begin. */
+static void ahead_has_ended(void *argument, int stop_signal) {
+    struct pool_session *session = argument;
+    struct session_pool *pool = session->pool;
+
+    if (stop_signal != 0)
+        return;
+    if (session->state == POOL_READY) /* the next one will be ready, too */
+        pool->pause = 0;
+    ahead_fail(pool);
+}
+
+static void hear_end(struct child *child, struct pool_session *session) {
+    child->function = ahead_has_ended;
+    child->argument = session;
+}
+
+/*
+ * Receives one message of @session, as recv(2). Without memory for it, tries again: a session that
+ * is taken for gone has its command killed, of which the launcher may know.
+ */
+ssize_t pool_session_receive(struct pool_session *session, struct session_message *message) {
     const int tries = 3;
     ssize_t n = -1;
 
     for (int i = 0; i < tries && n < 0 && (i == 0 || errno != EAGAIN); i++)
-        n = recv(control, message, sizeof(*message), MSG_DONTWAIT);
+        n = recv(session->control.fd, message, sizeof(*message), MSG_DONTWAIT);
     return n;
 }
 
-/* Learns what the spare session and its gate are, as soon as it says so: no child may be taken for
- * another. */
-void spawn_hear(struct service *service) {
-    struct spare *spare = &service->spare;
-    struct session_message message = {.word = SESSION_BEGINS};
-    ssize_t n = sizeof(message);
-
-    if (spare->control < 0 || spare->has_reported)
-        return;
-    while (n == sizeof(message) && message.word == SESSION_BEGINS) {
-        n = spawn_receive(spare->control, &message);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
-            return;
-        if (n == sizeof(message) && message.word == SESSION_BEGINS)
-            spare->pid = (pid_t)message.value;
-    }
-    spare_unwatch(service);
-    if (n == sizeof(message) && message.word == SESSION_HAS_GATE) {
-        spare->gate = (pid_t)message.value;
-        spare->has_reported = true;
-        children_have_news(service); /* either may have died before it was known to be one */
-    } else if (spare->pid == 0) {    /* else it has died, of which spawn_look() hears */
-        spare_forget(service);
-        spare_pause(service);
-    }
-}
-
 /*
- * Ends the spare session, which has had no client, if there is one, and its gate. One that has not
- * even begun finds its channel closed, and ends.
+ * @session says that its gate is @pid, or that it has none (0); to be said once, before it has read
+ * a stranger's byte. Returns 0 or -EBADMSG.
  */
-void spawn_drop(struct service *service) {
-    pid_t pids[2];
-
-    spawn_hear(service);
-    pids[0] = service->spare.pid;
-    pids[1] = service->spare.gate;
-    if (service->spare.control >= 0)
-        spare_forget(service);
-    /* Neither is reaped by anybody else, so each pid is its own. One that cannot be killed ends
-     * without its channel, and is reaped as nobody's. */
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(pids); i++)
-        if (pids[i] != 0 && kill(pids[i], SIGKILL) == 0)
-            (void)waitpid(pids[i], NULL, 0);
-}
-
-/* Some child has ended: forgets the spare session if it, or its gate, is that one. */
-void spawn_look(struct service *service) {
-    struct spare *spare = &service->spare;
-
-    nursery_look(&service->nursery);
-    spawn_hear(service);
-    if (spare->pid != 0 && waitpid(spare->pid, NULL, WNOHANG) == spare->pid)
-        spare->pid = 0;
-    else if (spare->gate != 0 && waitpid(spare->gate, NULL, WNOHANG) == spare->gate)
-        spare->gate = 0;
-    else
-        return;
-    /* Once it has begun, somebody has killed it, and the next one can be had. */
-    if (spare->has_reported)
-        service->spare_pause = 0;
-    spawn_drop(service);
-    spare_pause(service);
-}
-
-/* The spare session's channel: the session's end is @theirs, and the caller's. */
-static int spare_open(struct service *service, int *theirsp) {
-    static struct watch watch = {.kind = WATCH_SPARE};
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &watch};
-    int ends[2];
-
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-        return -errno;
-    service->spare = (struct spare){
-        .control = ends[0], .policy = service->policy_generation, .made_at = service_now()};
-    if (epoll_ctl(service->epoll, EPOLL_CTL_ADD, ends[0], &event) < 0) {
-        int error = errno;
-
-        spare_forget(service);
-        (void)close(ends[1]);
-        return -error;
-    }
-    *theirsp = ends[1];
+int pool_session_name_gate(struct pool_session *session, uint32_t pid) {
+    if (session->has_named_gate)
+        return -EBADMSG;
+    if (pid != 0 &&
+        (pid > INT32_MAX || reaper_add(session->pool->reaper, &session->gate, (pid_t)pid) < 0))
+        return -EBADMSG;
+    gate_is_settled(session);
     return 0;
 }
 
-/* For a client that waits: not by way of the nursery, which would take longer. */
-static int spare_fork(struct service *service) {
+/* Either may have died before it was known: then its SIGCHLD has come in vain. */
+static void ahead_look_soon(struct pool_session *session) {
+    reaper_take_news(session->pool->reaper);
+}
+
+/*
+ * Hears what the session that is made ahead is, as soon as it says so. Returns false if it is gone.
+ */
+static bool ahead_hear(struct pool_session *session) {
+    struct session_pool *pool = session->pool;
+    struct session_message message;
+
+    while (session->state != POOL_READY) {
+        ssize_t n = pool_session_receive(session, &message);
+        int r = -EBADMSG;
+
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return true;
+        if (n == sizeof(message) && message.word == SESSION_BEGINS &&
+            session->state == POOL_ASKED) {
+            r = reaper_add(pool->reaper, &session->process, (pid_t)message.value);
+            hear_end(&session->process, session);
+            session->state = POOL_BEGUN;
+        } else if (n == sizeof(message) && message.word == SESSION_HAS_GATE &&
+                   session->state == POOL_BEGUN) {
+            r = pool_session_name_gate(session, message.value);
+            hear_end(&session->gate, session);
+            session->state = POOL_READY;
+            ahead_look_soon(session);
+        }
+        if (r < 0) {
+            ahead_fail(pool);
+            return false;
+        }
+    }
+    /* It says nothing more before it has a client. */
+    loop_remove_source(pool->loop, &session->control);
+    return true;
+}
+
+static void ahead_is_readable(void *argument, uint32_t events) {
+    (void)events;
+    (void)ahead_hear(argument);
+}
+
+/* A session that is to be made; its own end of the channel is *@theirsp, and the caller's. */
+static int session_new(struct session_pool *pool, struct pool_session **sessionp, int *theirsp) {
+    struct pool_session *session = calloc(1, sizeof(*session));
+    int ends[2];
+
+    if (session == NULL)
+        return -ENOMEM;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+        free(session);
+        return -errno;
+    }
+    *session = (struct pool_session){
+        .pool = pool,
+        .generation = pool->policy->generation,
+        .made_at = loop_now(),
+        .process.pidfd.fd = -1,
+        .gate.pidfd.fd = -1,
+        .control = {.fd = ends[0], .function = ahead_is_readable, .argument = session}};
+    pool->reaper->n_unnamed++;
+    *theirsp = ends[1];
+    *sessionp = session;
+    return 0;
+}
+
+/* For a client that waits: the way over the zygote would take longer. */
+static int session_fork(struct session_pool *pool, struct pool_session **sessionp) {
     CLEANUP_FD int theirs = -1;
-    int r = spare_open(service, &theirs);
+    struct pool_session *session;
+    int r = session_new(pool, &session, &theirs);
     pid_t pid;
 
     if (r < 0)
         return r;
     pid = fork();
     if (pid == 0)
-        nursery_be_session(service, theirs, false);
-    if (pid < 0) {
-        int error = errno;
-
-        spare_forget(service);
-        return -error;
+        zygote_run_session(pool->policy, theirs, false);
+    r = pid < 0 ? -errno : reaper_add(pool->reaper, &session->process, pid);
+    if (r < 0) {
+        session_drop(pool, session);
+        return r;
     }
-    service->spare.pid = pid;
+    session->state = POOL_BEGUN;
+    *sessionp = session;
     return 0;
 }
 
-/* Has a session made ahead, unless that has just failed: then one is made when it is needed. */
-void spawn_ahead(struct service *service) {
+/* Has a session made ahead. If that fails, the next client has one made for it. */
+void session_pool_make_ahead(struct session_pool *pool) {
     CLEANUP_FD int theirs = -1;
-    int r;
+    int r = session_new(pool, &pool->ahead, &theirs);
 
-    if (service->spare.control >= 0 || service->no_spare_before > service_now())
-        return;
-    r = spare_open(service, &theirs);
+    if (r == 0)
+        r = loop_add_source(pool->loop, &pool->ahead->control, EPOLLIN);
+    if (r == 0)
+        r = zygote_ask_for_session(&pool->zygote, pool->reaper, pool->policy, theirs);
     if (r < 0) {
-        spare_pause(service);
-        return;
-    }
-    r = nursery_ask(service, theirs);
-    if (r < 0) {
-        nursery_drop(&service->nursery);
-        spare_forget(service);
-        spare_pause(service);
+        zygote_end(&pool->zygote);
+        ahead_fail(pool);
     }
 }
 
-/* Too late to report: whoever has stopped it, or the nursery, is not waited for. */
-void spawn_expire(struct service *service) {
-    nursery_drop(&service->nursery);
-    spawn_drop(service);
-    spare_pause(service);
+/* Somebody has stopped the session made ahead, or the zygote: neither is waited for. */
+static void ahead_expire(struct session_pool *pool) {
+    zygote_end(&pool->zygote);
+    ahead_fail(pool);
+}
+
+static void timer_is_due(void *argument) {
+    struct session_pool *pool = argument;
+    const struct pool_session *ahead = pool->ahead;
+
+    if (ahead != NULL && ahead->state != POOL_READY)
+        ahead_expire(pool);
 }
 
 /*
- * A session that has looked up users and groups knows them as they were then. As in direct mode,
- * what has changed since holds a few seconds later.
+ * True if session_pool_make_ahead() is to be called as soon as nothing else is to be done; not
+ * while a session works, as both would want a processor, and a client waits for the one. Sets the
+ * timer for what comes next.
  */
-static bool spare_is_good(const struct service *service) {
-    const struct spare *spare = &service->spare;
+bool session_pool_wants_session(struct session_pool *pool) {
+    const struct pool_session *ahead = pool->ahead;
+    int64_t due = 0;
 
-    return spare->pid != 0 && spare->policy == service->policy_generation &&
-           (!service->policy_has_names || service_now() - spare->made_at < LOOKUP_AGE_MS);
-}
-
-/* The kernel asks for a limit of processes where one is made, which is behind us: so it is asked
- * now, for the lower of the caller's and the service's. */
-static int processes_check(const struct limits *limits) {
-    const struct rlimit *theirs = &limits->all[RLIMIT_NPROC];
-    struct rlimit own, lowered;
-    int r;
-
-    if (getrlimit(RLIMIT_NPROC, &own) < 0)
-        return -errno;
-    if (theirs->rlim_cur >= own.rlim_cur)
-        return gate_check_limit();
-    lowered = (struct rlimit){.rlim_cur = theirs->rlim_cur, .rlim_max = own.rlim_max};
-    if (setrlimit(RLIMIT_NPROC, &lowered) < 0)
-        return -errno;
-    r = gate_check_limit();
-    return setrlimit(RLIMIT_NPROC, &own) < 0 ? -errno : r;
-}
-
-/* Looks at who has connected, and connects to the log on the session's behalf, which cannot. */
-static int client_examine(const struct service *service, int connection, bool is_late,
-                          struct session_client *client, int *log_fdp) {
-    const struct timeval patience = {.tv_sec = is_late ? 0 : SILENCE_SECONDS, .tv_usec = 1};
-    struct peer peer = {.groups_differ = false};
-    struct audit audit = AUDIT_NULL;
-
-    client->is_late = is_late;
-    client->peer = peer_examine(&peer, connection, &service->subject, &service->reference);
-    if (client->peer == 0)
-        client->peer = processes_check(&peer.limits);
-    client->groups_differ = peer.groups_differ;
-    client->limits = peer.limits;
-    client->log = audit_open(&audit, AUDIT_SOCKET, 0);
-    client->log_is_stream = audit.is_stream;
-    *log_fdp = audit.fd;
-    /* For the session: how long it waits for the request. */
-    return setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ? -errno
-                                                                                            : 0;
-}
-
-/* Sends what is known of a client to the spare session; if there is no good one, to a new one. */
-static int spare_send(struct service *service, const struct session_client *client, const int *fds,
-                      size_t n_fds) {
-    int r = 0;
-
-    /* The spare may have been killed; one that is made now was not. */
-    for (int i = 0; i < 2; i++) {
-        if (!spare_is_good(service)) {
-            spawn_drop(service);
-            r = spare_fork(service);
-            if (r < 0)
-                return r;
-        }
-        r = channel_send(service->spare.control, client, sizeof(*client), fds, n_fds);
-        if (r != -EPIPE && r != -ECONNRESET)
-            break;
-        spawn_drop(service);
+    if (ahead != NULL && ahead->state != POOL_READY) {
+        due = ahead->made_at + (ahead->state == POOL_ASKED ? BEGIN_MS : READY_MS);
+    } else if (ahead == NULL && !pool->is_ended) {
+        due = pool->n_working > 0 ? pool->busy_until : 0;
+        due = due > pool->not_before ? due : pool->not_before;
+        if (due <= loop_now())
+            return true;
     }
-    return r;
-}
-
-/* One that has been asked for, and has not begun, comes too late for this client. */
-static struct spare spare_put_aside(struct service *service) {
-    struct spare asked = SPARE_NULL;
-
-    spawn_hear(service);
-    if (service->spare.control >= 0 && service->spare.pid == 0) {
-        asked = service->spare;
-        service->spare = (struct spare)SPARE_NULL;
-    }
-    return asked;
+    if (due != 0)
+        loop_set_timer(pool->loop, &pool->timer, due);
+    else
+        loop_cancel_timer(pool->loop, &pool->timer);
+    return false;
 }
 
 /*
- * Gives @connection to a session, which serves it from now on. Returns 0 with @session the
- * caller's; a negative errno, and no session has it.
+ * A session that has looked up users and groups knows them as they were then. As in direct mode, a
+ * change takes effect a few seconds later.
  */
-int spawn_take(struct service *service, int connection, bool is_late, struct spare *session) {
-    struct session_client client = {.is_late = 0};
-    struct spare asked;
-    CLEANUP_FD int log_fd = -1;
-    int r = client_examine(service, connection, is_late, &client, &log_fd);
+static bool session_is_good(const struct session_pool *pool, const struct pool_session *session) {
+    return session->generation == pool->policy->generation &&
+           (!pool->policy->has_names || loop_now() - session->made_at < LOOKUP_AGE_MS);
+}
 
+/* The session made ahead, if it is good; if it has begun and is not, it is dropped. One that has
+ * not begun comes too late for this client, and stays. */
+static struct pool_session *ahead_find(struct session_pool *pool) {
+    struct pool_session *ahead = pool->ahead;
+
+    if (ahead == NULL || !ahead_hear(ahead) || ahead->state == POOL_ASKED)
+        return NULL;
+    if (session_is_good(pool, ahead))
+        return ahead;
+    session_drop(pool, ahead);
+    return NULL;
+}
+
+/*
+ * Gives a client to a session, which serves it from now on: sends it @client with @fds, which stay
+ * the caller's. Returns 0 with *@sessionp the caller's; a negative errno, and no session has it.
+ */
+int session_pool_take(struct session_pool *pool, const struct session_client *client,
+                      const int *fds, size_t n_fds, struct pool_session **sessionp) {
+    struct pool_session *session = NULL;
+    int r = -EPIPE;
+
+    /* The one made ahead may have been killed; one that is made now was not. */
+    for (int i = 0; i < 2 && (r == -EPIPE || r == -ECONNRESET); i++) {
+        session = ahead_find(pool);
+        r = session != NULL ? 0 : session_fork(pool, &session);
+        if (r < 0)
+            return r;
+        r = channel_send(session->control.fd, client, sizeof(*client), fds, n_fds);
+        if (r < 0 && (session != pool->ahead || r == -EPIPE || r == -ECONNRESET))
+            session_drop(pool, session);
+    } /* else it has heard nothing, and stays for the next client */
     if (r < 0)
         return r;
-    asked = spare_put_aside(service);
-    r = spare_send(service, &client, (const int[]){connection, log_fd}, log_fd >= 0 ? 2 : 1);
-    if (r == 0) {
-        spawn_hear(service);
-        spare_unwatch(service);
-        service->spare_pause = 0;
-        *session = service->spare;
-        service->spare = asked;
-    } else if (asked.control >= 0) {
-        spawn_drop(service);
-        service->spare = asked;
-    } /* else what is there has heard nothing, and stays for who comes next */
-    return r;
+    if (session == pool->ahead)
+        pool->ahead = NULL;
+    loop_remove_source(pool->loop, &session->control);
+    session->state = POOL_TAKEN;
+    pool->pause = 0;
+    pool->n_working++;
+    pool->busy_until = loop_now() + BUSY_MS;
+    *sessionp = session;
+    return 0;
+}
+
+/* Ends the session made ahead and the zygote. Both are made anew when they are wanted. */
+void session_pool_drop(struct session_pool *pool) {
+    if (pool->ahead != NULL)
+        session_drop(pool, pool->ahead);
+    zygote_end(&pool->zygote);
+}
+
+/* As session_pool_drop(), and none is made ahead from now on. */
+void session_pool_end(struct session_pool *pool) {
+    pool->is_ended = true;
+    session_pool_drop(pool);
+}
+
+/* @pool makes its sessions with @policy, as it is when each is made. */
+void session_pool_init(struct session_pool *pool, struct loop *loop, struct reaper *reaper,
+                       const struct current_policy *policy) {
+    *pool = (struct session_pool){.loop = loop,
+                                  .reaper = reaper,
+                                  .policy = policy,
+                                  .zygote = ZYGOTE_NULL,
+                                  .timer = {.function = timer_is_due, .argument = pool}};
 }

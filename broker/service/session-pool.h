@@ -1,36 +1,67 @@
 #pragma once
 
 /*
- * Makes sessions, one ahead: all that a session does before it is behind its filter needs no
- * client, and takes most of its time. So one waits there, with its gate, for the next client.
+ * The sessions of the service, one of them made ahead: what a session does before it is behind its
+ * filter needs no client and takes most of its time. A ready session waits there, with its gate,
+ * for the next client.
+ *
+ *    state     what is known                  next
+ *    ASKED     the zygote was asked for it    BEGUN; gone when its channel closes or 2 s are over
+ *    BEGUN     its pid                        READY; gone when it ends or 60 s are over
+ *    READY     its gate, or that it has none  TAKEN by a client; gone when it or its gate ends
+ *    TAKEN     its client                     ends with pool_session_close(), pool_session_free()
+ *
+ * A session that a client has to wait for is forked by the service itself: it is BEGUN at once, and
+ * TAKEN by its client before it has named its gate.
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-struct service;
-struct session_message;
+#include "broker/loop.h"
+#include "broker/service/current-policy.h"
+#include "broker/service/reaper.h"
+#include "broker/service/zygote.h"
+#include "broker/session/session.h"
 
-struct spare {
-    pid_t pid;         /* 0: it has been asked for, and has not begun */
-    int control;       /* -1: there is none */
-    bool has_reported; /* what its gate is */
-    pid_t gate;        /* 0: it has none */
-    unsigned policy;   /* which one it has: service->policy_generation */
-    int64_t made_at;   /* milliseconds of CLOCK_MONOTONIC */
+enum pool_session_state { POOL_ASKED, POOL_BEGUN, POOL_READY, POOL_TAKEN };
+
+struct pool_session {
+    enum pool_session_state state;
+    struct session_pool *pool;
+    struct loop_source control; /* what it says; fd -1: it has said all */
+    struct child process, gate;
+    bool has_named_gate;
+    unsigned generation; /* of the policy that it has */
+    int64_t made_at;
 };
 
-/* So long it may take until it begins, and then, if it looks up names, until it reports. */
-enum { SPARE_BEGINS_MS = 2000, SPARE_REPORTS_MS = 60000 };
+struct session_pool {
+    struct loop *loop;
+    struct reaper *reaper;
+    const struct current_policy *policy;
+    struct zygote zygote;
+    struct pool_session *ahead; /* NULL: there is none */
+    struct loop_timer timer;    /* when @ahead is late, or when the next one may be made */
+    unsigned n_working;         /* taken, and have not said all */
+    int64_t busy_until;         /* the last of them has work to do until then */
+    int64_t not_before;         /* after a failure */
+    int64_t pause;              /* doubles with each failure */
+    bool is_ended;
+};
 
-#define SPARE_NULL                                                                                 \
-    { .control = -1 }
+void session_pool_init(struct session_pool *pool, struct loop *loop, struct reaper *reaper,
+                       const struct current_policy *policy);
+bool session_pool_wants_session(struct session_pool *pool);
+void session_pool_make_ahead(struct session_pool *pool);
+int session_pool_take(struct session_pool *pool, const struct session_client *client,
+                      const int *fds, size_t n_fds, struct pool_session **sessionp);
+void session_pool_drop(struct session_pool *pool);
+void session_pool_end(struct session_pool *pool);
 
-void spawn_ahead(struct service *service);
-int spawn_take(struct service *service, int connection, bool is_late, struct spare *session);
-void spawn_hear(struct service *service);
-ssize_t spawn_receive(int control, struct session_message *message);
-void spawn_look(struct service *service);
-void spawn_expire(struct service *service);
-void spawn_drop(struct service *service);
+ssize_t pool_session_receive(struct pool_session *session, struct session_message *message);
+int pool_session_name_gate(struct pool_session *session, uint32_t pid);
+void pool_session_close(struct pool_session *session);
+void pool_session_free(struct pool_session *session);

@@ -36,7 +36,7 @@ static void loginuid_set(void) {
  * Makes 0 and 1 /dev/null, and takes as many descriptors as there may be: each command costs two,
  * and gets its caller's own limit. Returns 0 or a negative errno: -ENOSYS before Linux 5.9.
  */
-int begin_descriptors(void) {
+int setup_descriptors(void) {
     struct rlimit limit;
     CLEANUP_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -53,7 +53,7 @@ int begin_descriptors(void) {
  * From here on the service holds CAP_SYS_ADMIN, not effective, and can gain nothing else; nobody
  * can attach to it. Ends the process if that cannot be had.
  */
-void begin_privilege(void) {
+void setup_privilege(void) {
     int r;
 
     /* Before the process is made not dumpable: afterwards its files in /proc are root's. */

@@ -2,5 +2,5 @@
 
 /* What the service makes of its process before it serves anybody. */
 
-int begin_descriptors(void);
-void begin_privilege(void);
+int setup_descriptors(void);
+void setup_privilege(void);

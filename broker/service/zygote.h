@@ -1,27 +1,27 @@
 #pragma once
 
 /*
- * The nursery: a process that the service forks while it has few descriptors, and that forks the
- * sessions on its behalf. The service has two descriptors for each command that lives; a session of
- * its own fork would have to close them all. Like the service it reads no stranger's byte; it holds
- * the policy as it was when it was made.
+ * The zygote: a process that the service forks while it has few descriptors, and that forks the
+ * ready sessions for it. The service has two descriptors for each live command, and a session that
+ * it forked itself would have to close them all. Like the service, the zygote holds CAP_SYS_ADMIN
+ * (not effective) and reads no stranger's byte; it has the policy as it was when it was made.
  */
 
 #include <stdbool.h>
-#include <sys/types.h>
 
-struct service;
+#include "broker/service/current-policy.h"
+#include "broker/service/reaper.h"
 
-struct nursery {
-    pid_t pid; /* 0: there is none */
+struct zygote {
+    struct child process; /* pid 0: there is none */
     int channel;
-    unsigned policy; /* which one it has: service->policy_generation */
+    unsigned generation; /* of the policy that it has */
 };
 
-#define NURSERY_NULL                                                                               \
+#define ZYGOTE_NULL                                                                                \
     { .channel = -1 }
 
-_Noreturn void nursery_be_session(const struct service *service, int control, bool is_ahead);
-int nursery_ask(struct service *service, int control);
-void nursery_drop(struct nursery *nursery);
-void nursery_look(struct nursery *nursery);
+_Noreturn void zygote_run_session(const struct current_policy *current, int control, bool is_ahead);
+int zygote_ask_for_session(struct zygote *zygote, struct reaper *reaper,
+                           const struct current_policy *current, int control);
+void zygote_end(struct zygote *zygote);

@@ -290,7 +290,7 @@ static void process_begins(struct faulter *faulter, struct tracee *tracee) {
         fclose(file);
     if (!is_in_our_namespace(tracee->pid)) {
         role_set(faulter, tracee, FAULTER_GATE);
-    } else if (strcmp(name, "utsb-nursery\n") == 0) {
+    } else if (strcmp(name, "utsb-zygote\n") == 0) {
         role_set(faulter, tracee, FAULTER_SESSION);
     } else if (strcmp(name, "utsrun\n") == 0) { /* the broker, once it has been executed */
         tracee->role = FAULTER_LAUNCHER;

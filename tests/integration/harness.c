@@ -394,7 +394,7 @@ static bool is_nursery(pid_t pid) {
         name[0] = '\0';
     if (file != NULL)
         fclose(file);
-    return strcmp(name, "utsb-nursery\n") == 0;
+    return strcmp(name, "utsb-zygote\n") == 0;
 }
 
 /* 0: it has none at the moment. The first: a session bears its name for a moment. */

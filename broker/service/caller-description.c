@@ -1,0 +1,57 @@
+#include "broker/service/caller-description.h"
+
+#include <errno.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "broker/audit.h"
+#include "broker/session/gate.h"
+
+enum { SILENCE_SECONDS = 5 /* how long a session waits for the request */ };
+
+/*
+ * The kernel checks RLIMIT_NPROC where a process is made, and the session's gate is made already.
+ * So it is asked now, with the lower limit of the caller's and the service's.
+ */
+static int process_limit_check(const struct limits *limits) {
+    const struct rlimit *callers = &limits->all[RLIMIT_NPROC];
+    struct rlimit own, lowered;
+    int r;
+
+    if (getrlimit(RLIMIT_NPROC, &own) < 0)
+        return -errno;
+    if (callers->rlim_cur >= own.rlim_cur)
+        return gate_check_limit();
+    lowered = (struct rlimit){.rlim_cur = callers->rlim_cur, .rlim_max = own.rlim_max};
+    if (setrlimit(RLIMIT_NPROC, &lowered) < 0)
+        return -errno;
+    r = gate_check_limit();
+    return setrlimit(RLIMIT_NPROC, &own) < 0 ? -errno : r;
+}
+
+/*
+ * Examines who is at the other end of @connection, fills in @description, and connects to the log
+ * daemon, which the session cannot do behind its filter. @is_late: the client has said nothing for
+ * too long. Returns 0 with *@log_fdp the caller's, -1 if there is no daemon; a negative errno.
+ */
+int caller_describe(int connection, bool is_late, const struct subject *subject,
+                    const struct peer_reference *reference, struct session_client *description,
+                    int *log_fdp) {
+    const struct timeval patience = {.tv_sec = is_late ? 0 : SILENCE_SECONDS, .tv_usec = 1};
+    struct peer peer = {.groups_differ = false};
+    struct audit audit = AUDIT_NULL;
+
+    *description = (struct session_client){.is_late = is_late};
+    description->peer = peer_examine(&peer, connection, subject, reference);
+    if (description->peer == 0)
+        description->peer = process_limit_check(&peer.limits);
+    description->groups_differ = peer.groups_differ;
+    description->limits = peer.limits;
+    if (setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
+        return -errno;
+    description->log = audit_open(&audit, AUDIT_SOCKET, 0);
+    description->log_is_stream = audit.is_stream;
+    *log_fdp = audit.fd;
+    return 0;
+}
