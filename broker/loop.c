@@ -62,32 +62,26 @@ void loop_remove_source(struct loop *loop, struct loop_source *source) {
 /* Calls @timer's function once, at @due or as soon as possible after it. Replaces an earlier time.
  */
 void loop_set_timer(struct loop *loop, struct loop_timer *timer, int64_t due) {
-    if (timer->due == 0) {
-        timer->previous = NULL;
-        timer->next = loop->timers;
-        if (loop->timers != NULL)
-            loop->timers->previous = timer;
-        loop->timers = timer;
-    }
+    if (timer->due == 0)
+        list_append(&loop->timers, &timer->link, timer);
     timer->due = due;
 }
 
 /* Does nothing if @timer is not set. */
-void loop_cancel_timer(struct loop *loop, struct loop_timer *timer) {
-    if (timer->due == 0)
-        return;
-    *(timer->previous != NULL ? &timer->previous->next : &loop->timers) = timer->next;
-    if (timer->next != NULL)
-        timer->next->previous = timer->previous;
+void loop_cancel_timer(struct loop_timer *timer) {
+    list_remove(&timer->link);
     timer->due = 0;
 }
 
 static struct loop_timer *timers_find_first(const struct loop *loop) {
-    struct loop_timer *first = loop->timers;
+    struct loop_timer *first = NULL;
 
-    for (struct loop_timer *timer = first; timer != NULL; timer = timer->next)
-        if (timer->due < first->due)
+    for (struct list_link *link = loop->timers.first; link != NULL; link = link->next) {
+        struct loop_timer *timer = link->owner;
+
+        if (first == NULL || timer->due < first->due)
             first = timer;
+    }
     return first;
 }
 
@@ -101,7 +95,7 @@ static int timers_run(struct loop *loop) {
     bool has_run = false;
 
     while ((first = timers_find_first(loop)) != NULL && first->due <= now) {
-        loop_cancel_timer(loop, first);
+        loop_cancel_timer(first);
         first->function(first->argument);
         has_run = true;
     }

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/list.h"
+
 typedef void (*loop_source_function)(void *argument, uint32_t events);
 typedef void (*loop_timer_function)(void *argument);
 
@@ -24,12 +26,12 @@ struct loop_timer {
     int64_t due;
     loop_timer_function function;
     void *argument;
-    struct loop_timer *previous, *next;
+    struct list_link link;
 };
 
 struct loop {
     int epoll;
-    struct loop_timer *timers;
+    struct list timers;
 };
 
 #define LOOP_NULL                                                                                  \
@@ -48,6 +50,6 @@ int loop_change_source(struct loop *loop, struct loop_source *source, uint32_t e
 void loop_remove_source(struct loop *loop, struct loop_source *source);
 
 void loop_set_timer(struct loop *loop, struct loop_timer *timer, int64_t due);
-void loop_cancel_timer(struct loop *loop, struct loop_timer *timer);
+void loop_cancel_timer(struct loop_timer *timer);
 
 int loop_run_once(struct loop *loop, bool may_wait);

@@ -1,12 +1,10 @@
 #include "broker/service/client.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "broker/service/caller-description.h"
@@ -17,39 +15,7 @@
 enum {
     SILENCE_MS = 5000,   /* how long a client may say nothing */
     DECIDING_MS = 15000, /* how long a session may take to decide; it refuses after 10 s */
-    CONNECTED_MAX = 32,  /* clients that say nothing */
 };
-
-struct client {
-    struct clients *clients;
-    enum client_state state;
-    struct client *previous, *next; /* in the list of its state */
-    struct loop_source connection;  /* to the launcher; fd -1: it has hung up, or was told all */
-    struct loop_timer deadline;
-    struct pool_session *session; /* NULL while connected; its gate becomes the command */
-    bool dies_with_launcher;      /* the command does */
-    bool is_counted;              /* by @counter */
-    size_t counter;
-    int stop_signal; /* the command was stopped by it, and the launcher is yet to be told; or 0 */
-};
-
-static void list_remove(struct client *client) {
-    struct client_list *list = &client->clients->in_state[client->state];
-
-    *(client->previous != NULL ? &client->previous->next : &list->first) = client->next;
-    *(client->next != NULL ? &client->next->previous : &list->last) = client->previous;
-    list->n--;
-}
-
-static void list_append(struct client *client) {
-    struct client_list *list = &client->clients->in_state[client->state];
-
-    client->previous = list->last;
-    client->next = NULL;
-    *(list->last != NULL ? &list->last->next : &list->first) = client;
-    list->last = client;
-    list->n++;
-}
 
 /*
  * The one place where a client's state changes. "Has said all" is a session that closes its
@@ -78,13 +44,13 @@ static void list_append(struct client *client) {
 static void client_change_state(struct client *client, enum client_state state) {
     struct loop *loop = client->clients->loop;
 
-    list_remove(client);
+    list_remove(&client->link);
     client->state = state;
-    list_append(client);
+    list_append(&client->clients->in_state[state], &client->link, client);
     if (state == CLIENT_DECIDING)
         loop_set_timer(loop, &client->deadline, loop_now() + DECIDING_MS);
     else
-        loop_cancel_timer(loop, &client->deadline);
+        loop_cancel_timer(&client->deadline);
 }
 
 static void client_hang_up(struct client *client) {
@@ -95,12 +61,13 @@ static void client_hang_up(struct client *client) {
 
 static void client_free(struct client *client) {
     client_hang_up(client);
-    loop_cancel_timer(client->clients->loop, &client->deadline);
+    loop_cancel_timer(&client->deadline);
     if (client->session != NULL)
         pool_session_free(client->session);
     if (client->is_counted)
         counters_give_back(&client->clients->policy->counters, client->counter);
-    list_remove(client);
+    list_remove(&client->link);
+    client->clients->n--;
     free(client);
 }
 
@@ -108,21 +75,19 @@ static bool session_is_talking(const struct client *client) {
     return client->session != NULL && client->session->control.fd >= 0;
 }
 
-static struct child *client_command(struct client *client) {
-    return &client->session->gate;
-}
-
 /* When session and command have ended, nothing is left to be done but to tell. @client may be gone
  * afterwards. */
 static void client_settle(struct client *client) {
-    const struct child *command = client_command(client);
+    const struct child *command = &client->session->gate;
+    struct audit_event end = {
+        .kind = AUDIT_END, .pid = command->pid, .wait_status = command->wait_status};
 
     if (session_is_talking(client) || reaper_is_alive(command))
         return;
     if (client->state == CLIENT_RUNNING)
         reply_notify(client->connection.fd, command->wait_status);
     if (command->has_ended && (client->state == CLIENT_RUNNING || client->state == CLIENT_LOST))
-        (void)service_log_end(client->clients->subject, command->pid, command->wait_status);
+        (void)service_log_write(client->clients->subject, &end);
     client_free(client);
 }
 
@@ -147,7 +112,7 @@ static void command_has_changed(void *argument, int stop_signal) {
 
 /* A command gets @signal_number with its process group, which the gate made for it. */
 static void command_end(struct client *client, int signal_number) {
-    const struct child *command = client_command(client);
+    const struct child *command = &client->session->gate;
 
     if (!reaper_is_alive(command))
         return;
@@ -161,7 +126,7 @@ static void client_is_granted(struct client *client, bool dies_with_launcher) {
     pool_session_close(client->session); /* that was its last word */
     client_change_state(client, CLIENT_RUNNING);
     if (dies_with_launcher && client->connection.fd < 0)
-        reaper_signal(client_command(client), SIGKILL);
+        reaper_signal(&client->session->gate, SIGKILL);
     command_tell_stop(client);
     if (client->clients->is_ending)
         command_end(client, SIGTERM);
@@ -173,7 +138,7 @@ static void session_has_said_all(struct client *client) {
     if (client->state != CLIENT_REFUSED)
         client_change_state(client,
                             client->state == CLIENT_STARTING ? CLIENT_LOST : CLIENT_REFUSED);
-    reaper_signal(client_command(client), SIGKILL);
+    reaper_signal(&client->session->gate, SIGKILL);
     client_hang_up(client);
 }
 
@@ -181,15 +146,15 @@ static void session_has_said_all(struct client *client) {
 static int session_count(struct client *client, uint32_t counter) {
     uint8_t has_room;
 
-    if (client->is_counted || client->state != CLIENT_DECIDING)
+    if (client->is_counted)
         return -EBADMSG;
     has_room = counters_take(&client->clients->policy->counters, counter) == 0;
     client->is_counted = has_room != 0;
     client->counter = counter;
-    return send(client->session->control.fd, &has_room, sizeof(has_room),
-                MSG_DONTWAIT | MSG_NOSIGNAL) < 0
-               ? -errno
-               : 0;
+    if (send(client->session->control.fd, &has_room, sizeof(has_room),
+             MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        return -errno;
+    return 0;
 }
 
 /* Before the session reads a stranger's byte. A gate that cannot be watched is killed. */
@@ -198,40 +163,32 @@ static int session_name_gate(struct client *client, uint32_t pid) {
 
     if (r < 0 || pid == 0)
         return r;
-    r = reaper_watch(client_command(client), command_has_changed, client);
+    r = reaper_watch(&client->session->gate, command_has_changed, client);
     if (r < 0) {
-        reaper_signal(client_command(client), SIGKILL);
+        reaper_signal(&client->session->gate, SIGKILL);
         reply_refuse(client->connection.fd, r);
     }
     return r;
 }
 
+/* What a session may say, and when, is in the table. */
 static int message_handle(struct client *client, const struct session_message *message) {
-    bool is_undone = client->state == CLIENT_DECIDING || client->state == CLIENT_STARTING;
+    bool is_deciding = client->state == CLIENT_DECIDING;
+    bool is_open = is_deciding || client->state == CLIENT_STARTING;
 
-    switch ((enum session_word)message->word) {
-    case SESSION_HAS_GATE:
+    if (message->word == SESSION_HAS_GATE)
         return session_name_gate(client, message->value);
-    case SESSION_COUNTS:
+    if (message->word == SESSION_COUNTS && is_deciding)
         return session_count(client, message->value);
-    case SESSION_DECIDED:
-        if (client->state != CLIENT_DECIDING)
-            return -EBADMSG;
+    if (message->word == SESSION_DECIDED && is_deciding)
         client_change_state(client, CLIENT_STARTING);
-        return 0;
-    case SESSION_FAILED:
-        if (!is_undone)
-            return -EBADMSG;
+    else if (message->word == SESSION_FAILED && is_open)
         client_change_state(client, CLIENT_REFUSED);
-        return 0;
-    case SESSION_GRANTED:
-        if (!is_undone)
-            return -EBADMSG;
+    else if (message->word == SESSION_GRANTED && is_open)
         client_is_granted(client, message->value != 0);
-        return 0;
-    default:
+    else
         return -EBADMSG;
-    }
+    return 0;
 }
 
 /* A session that cannot be heard, or says what it should not, is killed. */
@@ -281,8 +238,11 @@ static int session_start(struct client *client, bool is_late) {
     return r;
 }
 
-/* Lets a session serve @client, by the policy as it is now. @client may be gone afterwards. */
-static void client_dispatch(struct client *client, bool is_late) {
+/*
+ * Lets a session serve @client, which is connected, by the policy as it is now. With @is_late it
+ * has said nothing for too long. @client may be gone afterwards.
+ */
+void client_dispatch(struct client *client, bool is_late) {
     int r;
 
     current_policy_refresh(client->clients->policy);
@@ -305,7 +265,7 @@ static void connection_is_ready(void *argument, uint32_t events) {
     else if (is_hangup) {
         client_hang_up(client);
         if (client->dies_with_launcher)
-            reaper_signal(client_command(client), SIGKILL);
+            reaper_signal(&client->session->gate, SIGKILL);
     }
 }
 
@@ -325,18 +285,11 @@ static void deadline_is_over(void *argument) {
     client_settle(client);
 }
 
-static bool is_readable(int fd) {
-    struct pollfd ready = {.fd = fd, .events = POLLIN};
-
-    return poll(&ready, 1, 0) == 1;
-}
-
 /*
- * Takes over @connection. A session gets it as soon as a request can be read from it, which the
- * service does not read; a client that says nothing costs no process. If too many say nothing, the
- * one that has waited longest is refused. Returns 0 or a negative errno, with @connection closed.
+ * A new client with @connection, which it takes over, waits for a request. Returns 0 with
+ * *@clientp; a negative errno, with @connection closed.
  */
-int clients_add(struct clients *clients, int connection) {
+int client_new(struct clients *clients, int connection, struct client **clientp) {
     struct client *client = calloc(1, sizeof(*client));
     int r;
 
@@ -349,38 +302,33 @@ int clients_add(struct clients *clients, int connection) {
         .state = CLIENT_CONNECTED,
         .connection = {.fd = connection, .function = connection_is_ready, .argument = client},
         .deadline = {.function = deadline_is_over, .argument = client}};
-    list_append(client);
+    list_append(&clients->in_state[CLIENT_CONNECTED], &client->link, client);
+    clients->n++;
     loop_set_timer(clients->loop, &client->deadline, loop_now() + SILENCE_MS);
     r = loop_add_source(clients->loop, &client->connection, EPOLLIN);
     if (r < 0)
         client_free(client);
-    else if (is_readable(connection))
-        connection_is_ready(client, EPOLLIN);
-    else if (clients->in_state[CLIENT_CONNECTED].n > CONNECTED_MAX)
-        deadline_is_over(clients->in_state[CLIENT_CONNECTED].first);
+    else
+        *clientp = client;
     return r;
 }
 
-/* How many clients there are, in all states. */
-size_t clients_count(const struct clients *clients) {
-    size_t n = 0;
-
-    for (size_t i = 0; i < CLIENT_STATE_COUNT; i++)
-        n += clients->in_state[i].n;
-    return n;
-}
-
-/* The service ends. While a session works, its command gets SIGTERM when it runs. A command that a
- * tracer holds after its end is not waited for. */
+/*
+ * The service ends. A command gets @signal_number; where a session still works, the command gets
+ * SIGTERM when it runs. A command that a tracer holds after its end is not waited for.
+ */
 static void client_end(struct client *client, int signal_number) {
+    bool is_kill = signal_number == SIGKILL;
+
     if (client->state == CLIENT_CONNECTED)
         client_free(client);
-    else if (session_is_talking(client) && signal_number == SIGKILL)
+    else if (session_is_talking(client) && is_kill)
         reaper_signal(&client->session->process, SIGKILL);
-    else if (!session_is_talking(client) && signal_number == SIGKILL &&
-             reaper_is_held(client_command(client)))
+    else if (session_is_talking(client))
+        return;
+    else if (is_kill && reaper_is_held(&client->session->gate))
         client_free(client);
-    else if (!session_is_talking(client))
+    else
         command_end(client, signal_number);
 }
 
@@ -388,9 +336,9 @@ static void client_end(struct client *client, int signal_number) {
 void clients_end(struct clients *clients, int signal_number) {
     clients->is_ending = true;
     for (size_t i = 0; i < CLIENT_STATE_COUNT; i++)
-        for (struct client *client = clients->in_state[i].first, *next; client != NULL;
-             client = next) {
-            next = client->next;
-            client_end(client, signal_number);
+        for (struct list_link *link = clients->in_state[i].first, *next; link != NULL;
+             link = next) {
+            next = link->next;
+            client_end(link->owner, signal_number);
         }
 }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "broker/list.h"
 #include "broker/loop.h"
 #include "broker/service/current-policy.h"
 #include "broker/service/peer.h"
@@ -24,23 +25,31 @@ enum client_state {
     CLIENT_STATE_COUNT
 };
 
-struct client;
-
-struct client_list {
-    struct client *first, *last;
-    size_t n;
-};
-
+/* All clients, and what they share. */
 struct clients {
     struct loop *loop;
     struct session_pool *pool;
     struct current_policy *policy;
     const struct subject *subject;          /* whose service this is */
     const struct peer_reference *reference; /* what callers must be in */
-    struct client_list in_state[CLIENT_STATE_COUNT];
+    struct list in_state[CLIENT_STATE_COUNT];
+    size_t n; /* in all states */
     bool is_ending;
 };
 
-int clients_add(struct clients *clients, int connection);
-size_t clients_count(const struct clients *clients);
+struct client {
+    struct clients *clients;
+    enum client_state state;
+    struct list_link link;         /* in the list of its state */
+    struct loop_source connection; /* to the launcher; fd -1: it has hung up, or was told all */
+    struct loop_timer deadline;
+    struct pool_session *session; /* NULL while connected; its gate becomes the command */
+    bool dies_with_launcher;      /* the command does */
+    bool is_counted;              /* by @counter */
+    size_t counter;
+    int stop_signal; /* the command was stopped by it, and the launcher is yet to be told; or 0 */
+};
+
+int client_new(struct clients *clients, int connection, struct client **clientp);
+void client_dispatch(struct client *client, bool is_late);
 void clients_end(struct clients *clients, int signal_number);

@@ -10,10 +10,11 @@
  */
 static void error_log(struct current_policy *current) {
     const struct policy_snapshot *snapshot = &current->snapshot;
+    struct audit_event event = {.kind = AUDIT_POLICY, .reason = snapshot->reason};
 
     if (snapshot->status == PROTOCOL_POLICY_INVALID &&
         strcmp(current->logged_error, snapshot->reason) != 0 &&
-        service_log_policy_error(current->subject, snapshot->reason) < 0)
+        service_log_write(current->subject, &event) < 0)
         return;
     memcpy(current->logged_error, snapshot->reason, sizeof(current->logged_error));
 }

@@ -22,8 +22,5 @@ struct current_policy {
     char logged_error[POLICY_SNAPSHOT_REASON_SIZE]; /* the last error that is in the log */
 };
 
-#define CURRENT_POLICY_NULL                                                                        \
-    { .snapshot = POLICY_SNAPSHOT_NULL, .fingerprint = FINGERPRINT_NULL, .counters = COUNTERS_NULL }
-
 void current_policy_refresh(struct current_policy *current);
 void current_policy_deinit(struct current_policy *current);

@@ -18,21 +18,9 @@ enum {
     COMMANDS_A_MS = 10, /* and for longer if more of them live: waitid(2) looks at each */
 };
 
-static void list_remove(struct child *child) {
-    *(child->previous != NULL ? &child->previous->next : &child->list->first) = child->next;
-    if (child->next != NULL)
-        child->next->previous = child->previous;
-    child->list->n--;
-}
-
-static void list_add(struct child_list *list, struct child *child) {
-    child->list = list;
-    child->previous = NULL;
-    child->next = list->first;
-    if (list->first != NULL)
-        list->first->previous = child;
-    list->first = child;
-    list->n++;
+static void child_move(struct child *child, struct list *list) {
+    list_remove(&child->link);
+    list_append(list, &child->link, child);
 }
 
 static void pidfd_close(struct child *child) {
@@ -50,14 +38,13 @@ static void child_look(struct child *child) {
     child->has_ended = pid == child->pid || (pid < 0 && errno == ECHILD);
     if (child->has_ended) {
         pidfd_close(child);
-        list_remove(child);
+        list_remove(&child->link);
         child->reaper = NULL;
         if (child->function != NULL)
             child->function(child->argument, 0);
-    } else if (child->list == &child->reaper->watched) {
+    } else if (child->link.list == &child->reaper->watched) {
         pidfd_close(child);
-        list_remove(child);
-        list_add(&child->reaper->looked_at, child);
+        child_move(child, &child->reaper->looked_at);
     }
 }
 
@@ -67,18 +54,20 @@ static void pidfd_is_ready(void *argument, uint32_t events) {
 }
 
 /*
- * Makes the child @pid of this process known, which nobody has reaped. Returns 0; -ECHILD if there
- * is no such child, and @child stays empty.
+ * Makes the child @pid of this process known, which nobody has reaped. @function, with @argument,
+ * hears of its stops, and of its end after the next SIGCHLD; NULL: nobody hears of it. Returns 0;
+ * -ECHILD if there is no such child, and @child stays empty.
  */
-int reaper_add(struct reaper *reaper, struct child *child, pid_t pid) {
+int reaper_add(struct reaper *reaper, struct child *child, pid_t pid, child_function function,
+               void *argument) {
     siginfo_t info;
 
     *child = (struct child){.pidfd.fd = -1};
     if (pid <= 0 || waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
         return -ECHILD;
-    child->pid = pid;
-    child->reaper = reaper;
-    list_add(&reaper->looked_at, child);
+    *child = (struct child){
+        .pid = pid, .function = function, .argument = argument, .reaper = reaper, .pidfd.fd = -1};
+    list_append(&reaper->looked_at, &child->link, child);
     return 0;
 }
 
@@ -101,8 +90,7 @@ int reaper_watch(struct child *child, child_function function, void *argument) {
         base_close_fd(&child->pidfd.fd);
         return r;
     }
-    list_remove(child);
-    list_add(&child->reaper->watched, child);
+    child_move(child, &child->reaper->watched);
     return 0;
 }
 
@@ -110,7 +98,7 @@ int reaper_watch(struct child *child, child_function function, void *argument) {
 void reaper_forget(struct child *child) {
     if (child->reaper != NULL) {
         pidfd_close(child);
-        list_remove(child);
+        list_remove(&child->link);
         child->reaper->may_have_unknown = true;
     }
     *child = (struct child){.pidfd.fd = -1};
@@ -139,21 +127,17 @@ bool reaper_is_alive(const struct child *child) {
 
 /* True if @child, which was watched, has ended and a tracer holds it. */
 bool reaper_is_held(const struct child *child) {
-    return child->reaper != NULL && child->list == &child->reaper->looked_at;
-}
-
-static struct child *list_find(const struct child_list *list, pid_t pid) {
-    struct child *child = list->first;
-
-    while (child != NULL && child->pid != pid)
-        child = child->next;
-    return child;
+    return child->reaper != NULL && child->link.list == &child->reaper->looked_at;
 }
 
 static struct child *child_find(const struct reaper *reaper, pid_t pid) {
-    struct child *child = list_find(&reaper->watched, pid);
+    const struct list *lists[] = {&reaper->watched, &reaper->looked_at};
 
-    return child != NULL ? child : list_find(&reaper->looked_at, pid);
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(lists); i++)
+        for (struct list_link *link = lists[i]->first; link != NULL; link = link->next)
+            if (((struct child *)link->owner)->pid == pid)
+                return link->owner;
+    return NULL;
 }
 
 /*
@@ -178,17 +162,16 @@ static void stops_tell(struct reaper *reaper) {
     reaper_take_news(reaper);
 }
 
-/* A function may make other children unknown: so each is sought anew among those that are left. */
+/* A function may take more children away than its own: then it begins again with what is left. */
 static void looked_at_look(struct reaper *reaper) {
-    struct child *child = reaper->looked_at.first;
+    struct list_link *link = reaper->looked_at.first;
 
-    for (size_t left = reaper->looked_at.n; left > 0 && child != NULL; left--) {
-        struct child *next = child->next;
+    for (size_t left = reaper->looked_at.n; left > 0 && link != NULL; left--) {
+        struct list_link *next = link->next;
         size_t n = reaper->looked_at.n;
 
-        child_look(child);
-        /* More than this one has gone: begin again with those that are there. */
-        child = reaper->looked_at.n + 1 < n ? reaper->looked_at.first : next;
+        child_look(link->owner);
+        link = reaper->looked_at.n + 1 < n ? reaper->looked_at.first : next;
     }
 }
 

@@ -15,15 +15,11 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "broker/list.h"
 #include "broker/loop.h"
 
 /* A child has ended (@stop_signal is 0; its wait_status is valid), or was stopped by a signal. */
 typedef void (*child_function)(void *argument, int stop_signal);
-
-struct child_list {
-    struct child *first;
-    size_t n;
-};
 
 /* Part of whatever it belongs to. */
 struct child {
@@ -33,21 +29,21 @@ struct child {
     child_function function; /* NULL: nobody wants to hear of it */
     void *argument;
     struct reaper *reaper; /* NULL: not known to it */
-    struct child_list *list;
-    struct child *previous, *next;
+    struct list_link link;
     struct loop_source pidfd;
 };
 
 struct reaper {
     struct loop *loop;
-    struct child_list watched, looked_at;
+    struct list watched, looked_at;
     struct loop_timer look;
     unsigned n_unnamed; /* sessions that may still name a gate: it must not be taken for unknown */
     bool may_have_unknown;
 };
 
 void reaper_init(struct reaper *reaper, struct loop *loop);
-int reaper_add(struct reaper *reaper, struct child *child, pid_t pid);
+int reaper_add(struct reaper *reaper, struct child *child, pid_t pid, child_function function,
+               void *argument);
 int reaper_watch(struct child *child, child_function function, void *argument);
 void reaper_forget(struct child *child);
 void reaper_kill(struct child *child);

@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "broker/service/reaper.h"
+#include "broker/service/setup.h"
 #include "utsbroker/base.h"
 #include "utsbroker/protocol.h"
 
@@ -68,8 +68,7 @@ static pid_t holder_make(int connection) {
     pid_t pid = fork();
 
     if (pid == 0) {
-        if ((connection > 3 && syscall(SYS_close_range, 3, (unsigned)connection - 1, 0) < 0) ||
-            syscall(SYS_close_range, (unsigned)connection + 1, ~0U, 0) < 0)
+        if (setup_close_all_but(connection) < 0)
             _exit(1);
         for (;;)
             (void)raise(SIGSTOP);

@@ -1,6 +1,7 @@
 #include "broker/service/service.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,8 @@
 #include "utsbroker/base.h"
 
 enum {
-    DECIDING_MAX = 32, /* sessions that work at the same time; further clients wait */
+    CONNECTED_MAX = 32, /* clients that say nothing */
+    DECIDING_MAX = 32,  /* sessions that work at the same time; further clients wait */
     ACCEPT_PAUSE_MS = 200,
     STOP_PATIENCE_MS = 10000,
 };
@@ -63,10 +65,29 @@ static void listener_watch(struct service *service) {
     service->is_accepting = is_accepting;
 }
 
+/*
+ * A client gets a session as soon as a request can be read from it, which the service does not
+ * read; one that says nothing costs no process. If too many say nothing, the one that has waited
+ * longest is refused.
+ */
+static int connection_accept(struct service *service) {
+    const struct list *connected = &service->clients.in_state[CLIENT_CONNECTED];
+    struct pollfd ready = {.events = POLLIN};
+    struct client *client;
+    int r;
+
+    ready.fd = accept4(service->listener.fd, NULL, NULL, SOCK_CLOEXEC);
+    r = ready.fd < 0 ? -errno : client_new(&service->clients, ready.fd, &client);
+    if (r == 0 && poll(&ready, 1, 0) == 1)
+        client_dispatch(client, false);
+    else if (r == 0 && connected->n > CONNECTED_MAX)
+        client_dispatch(connected->first->owner, true);
+    return r;
+}
+
 static void listener_is_ready(void *argument, uint32_t events) {
     struct service *service = argument;
-    int connection = accept4(service->listener.fd, NULL, NULL, SOCK_CLOEXEC);
-    int r = connection < 0 ? -errno : clients_add(&service->clients, connection);
+    int r = connection_accept(service);
 
     (void)events;
     /* Out of descriptors or memory: clients wait for a moment, instead of the loop spinning. */
@@ -94,7 +115,8 @@ static void signals_are_ready(void *argument, uint32_t events) {
         return;
     if (service->kill.due == 0)
         loop_set_timer(&service->loop, &service->kill, loop_now() + STOP_PATIENCE_MS);
-    session_pool_end(&service->pool);
+    service->pool.is_ending = true;
+    session_pool_drop(&service->pool);
     clients_end(&service->clients, SIGTERM);
 }
 
@@ -125,13 +147,13 @@ static void parts_connect(struct service *service) {
     service->listener = (struct loop_source){
         .fd = service->setup->listener.fd, .function = listener_is_ready, .argument = service};
     service->signals = (struct loop_source){.function = signals_are_ready, .argument = service};
-    service->accept_again = (struct loop_timer){.function = wake_up};
-    service->idle = (struct loop_timer){.function = wake_up};
+    service->accept_again.function = wake_up;
+    service->idle.function = wake_up;
     service->kill = (struct loop_timer){.function = kill_is_due, .argument = service};
-    service->policy = (struct current_policy)CURRENT_POLICY_NULL;
-    service->policy.folders = service->setup->policy_folders;
-    service->policy.n_folders = service->setup->n_policy_folders;
-    service->policy.subject = &service->subject;
+    service->policy = (struct current_policy){.folders = service->setup->policy_folders,
+                                              .n_folders = service->setup->n_policy_folders,
+                                              .subject = &service->subject,
+                                              .snapshot = POLICY_SNAPSHOT_NULL};
     reaper_init(&service->reaper, &service->loop);
     session_pool_init(&service->pool, &service->loop, &service->reaper, &service->policy);
     service->clients = (struct clients){.loop = &service->loop,
@@ -150,11 +172,10 @@ static void service_setup_all(struct service *service) {
     r = loop_init(&service->loop);
     if (r == 0)
         r = loop_add_source(&service->loop, &service->listener, 0);
+    if (r == 0)
+        r = signals_setup(service);
     if (r < 0)
-        service_die("watching the socket", r);
-    r = signals_setup(service);
-    if (r < 0)
-        service_die("watching signals", r);
+        service_die("setting up the event loop", r);
     r = subject_init_self(&service->subject);
     if (r == 0)
         r = peer_reference_init(&service->reference);
@@ -172,8 +193,8 @@ static void service_setup_all(struct service *service) {
 static bool service_is_finished(struct service *service) {
     int64_t idle_ms = (int64_t)service->setup->idle_exit_seconds * 1000;
 
-    loop_cancel_timer(&service->loop, &service->idle);
-    if (clients_count(&service->clients) > 0)
+    loop_cancel_timer(&service->idle);
+    if (service->clients.n > 0)
         return false;
     if (service->clients.is_ending)
         return true;
@@ -191,7 +212,7 @@ static bool service_is_finished(struct service *service) {
 
 /* What can wait is done when no source is ready: no client is to wait for it. */
 static void service_run_once(struct service *service) {
-    bool was_busy = clients_count(&service->clients) > 0;
+    bool was_busy = service->clients.n > 0;
     bool wants_session = session_pool_wants_session(&service->pool);
     bool has_unknown = reaper_has_unknown(&service->reaper);
     int r;
@@ -200,7 +221,7 @@ static void service_run_once(struct service *service) {
     r = loop_run_once(&service->loop, !wants_session && !has_unknown);
     if (r < 0)
         service_die("waiting", r);
-    if (was_busy || clients_count(&service->clients) > 0)
+    if (was_busy || service->clients.n > 0)
         service->last_busy = loop_now();
     if (r != LOOP_E_IDLE)
         return;
@@ -219,7 +240,7 @@ _Noreturn void service_run(const struct service_setup *setup) {
     service_setup_all(&service);
     while (!service_is_finished(&service))
         service_run_once(&service);
-    session_pool_end(&service.pool);
+    session_pool_drop(&service.pool);
     listener_deinit(&listener);
     subject_deinit(&service.subject);
     current_policy_deinit(&service.policy);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "utsbroker/base.h"
 #include "utsbroker/channel.h"
@@ -20,9 +19,9 @@ enum {
 
 /* There is no hurry: a client that comes before the pause is over has a session made for it. */
 static void pool_pause(struct session_pool *pool) {
-    int64_t longer = pool->pause * 2;
-
-    pool->pause = longer < PAUSE_MS ? PAUSE_MS : longer > PAUSE_MAX_MS ? PAUSE_MAX_MS : longer;
+    pool->pause = pool->pause == 0 ? PAUSE_MS : pool->pause * 2;
+    if (pool->pause > PAUSE_MAX_MS)
+        pool->pause = PAUSE_MAX_MS;
     pool->not_before = loop_now() + pool->pause;
 }
 
@@ -87,11 +86,6 @@ static void ahead_has_ended(void *argument, int stop_signal) {
     ahead_fail(pool);
 }
 
-static void hear_end(struct child *child, struct pool_session *session) {
-    child->function = ahead_has_ended;
-    child->argument = session;
-}
-
 /*
  * Receives one message of @session, as recv(2). Without memory for it, tries again: a session that
  * is taken for gone has its command killed, of which the launcher may know.
@@ -113,15 +107,10 @@ int pool_session_name_gate(struct pool_session *session, uint32_t pid) {
     if (session->has_named_gate)
         return -EBADMSG;
     if (pid != 0 &&
-        (pid > INT32_MAX || reaper_add(session->pool->reaper, &session->gate, (pid_t)pid) < 0))
+        reaper_add(session->pool->reaper, &session->gate, (pid_t)pid, ahead_has_ended, session) < 0)
         return -EBADMSG;
     gate_is_settled(session);
     return 0;
-}
-
-/* Either may have died before it was known: then its SIGCHLD has come in vain. */
-static void ahead_look_soon(struct pool_session *session) {
-    reaper_take_news(session->pool->reaper);
 }
 
 /*
@@ -139,15 +128,14 @@ static bool ahead_hear(struct pool_session *session) {
             return true;
         if (n == sizeof(message) && message.word == SESSION_BEGINS &&
             session->state == POOL_ASKED) {
-            r = reaper_add(pool->reaper, &session->process, (pid_t)message.value);
-            hear_end(&session->process, session);
+            r = reaper_add(pool->reaper, &session->process, (pid_t)message.value, ahead_has_ended,
+                           session);
             session->state = POOL_BEGUN;
         } else if (n == sizeof(message) && message.word == SESSION_HAS_GATE &&
                    session->state == POOL_BEGUN) {
             r = pool_session_name_gate(session, message.value);
-            hear_end(&session->gate, session);
             session->state = POOL_READY;
-            ahead_look_soon(session);
+            reaper_take_news(pool->reaper); /* one of them may have died before it was known */
         }
         if (r < 0) {
             ahead_fail(pool);
@@ -200,7 +188,7 @@ static int session_fork(struct session_pool *pool, struct pool_session **session
     pid = fork();
     if (pid == 0)
         zygote_run_session(pool->policy, theirs, false);
-    r = pid < 0 ? -errno : reaper_add(pool->reaper, &session->process, pid);
+    r = pid < 0 ? -errno : reaper_add(pool->reaper, &session->process, pid, NULL, NULL);
     if (r < 0) {
         session_drop(pool, session);
         return r;
@@ -225,18 +213,14 @@ void session_pool_make_ahead(struct session_pool *pool) {
     }
 }
 
-/* Somebody has stopped the session made ahead, or the zygote: neither is waited for. */
-static void ahead_expire(struct session_pool *pool) {
-    zygote_end(&pool->zygote);
-    ahead_fail(pool);
-}
-
+/* A session made ahead that is late: somebody has stopped it, or the zygote. */
 static void timer_is_due(void *argument) {
     struct session_pool *pool = argument;
-    const struct pool_session *ahead = pool->ahead;
 
-    if (ahead != NULL && ahead->state != POOL_READY)
-        ahead_expire(pool);
+    if (pool->ahead == NULL || pool->ahead->state == POOL_READY)
+        return;
+    zygote_end(&pool->zygote);
+    ahead_fail(pool);
 }
 
 /*
@@ -250,7 +234,7 @@ bool session_pool_wants_session(struct session_pool *pool) {
 
     if (ahead != NULL && ahead->state != POOL_READY) {
         due = ahead->made_at + (ahead->state == POOL_ASKED ? BEGIN_MS : READY_MS);
-    } else if (ahead == NULL && !pool->is_ended) {
+    } else if (ahead == NULL && !pool->is_ending) {
         due = pool->n_working > 0 ? pool->busy_until : 0;
         due = due > pool->not_before ? due : pool->not_before;
         if (due <= loop_now())
@@ -259,7 +243,7 @@ bool session_pool_wants_session(struct session_pool *pool) {
     if (due != 0)
         loop_set_timer(pool->loop, &pool->timer, due);
     else
-        loop_cancel_timer(pool->loop, &pool->timer);
+        loop_cancel_timer(&pool->timer);
     return false;
 }
 
@@ -324,18 +308,12 @@ void session_pool_drop(struct session_pool *pool) {
     zygote_end(&pool->zygote);
 }
 
-/* As session_pool_drop(), and none is made ahead from now on. */
-void session_pool_end(struct session_pool *pool) {
-    pool->is_ended = true;
-    session_pool_drop(pool);
-}
-
 /* @pool makes its sessions with @policy, as it is when each is made. */
 void session_pool_init(struct session_pool *pool, struct loop *loop, struct reaper *reaper,
                        const struct current_policy *policy) {
     *pool = (struct session_pool){.loop = loop,
                                   .reaper = reaper,
                                   .policy = policy,
-                                  .zygote = ZYGOTE_NULL,
+                                  .zygote.channel = -1,
                                   .timer = {.function = timer_is_due, .argument = pool}};
 }

@@ -49,7 +49,7 @@ struct session_pool {
     int64_t busy_until;         /* the last of them has work to do until then */
     int64_t not_before;         /* after a failure */
     int64_t pause;              /* doubles with each failure */
-    bool is_ended;
+    bool is_ending;             /* none is made ahead any more */
 };
 
 void session_pool_init(struct session_pool *pool, struct loop *loop, struct reaper *reaper,
@@ -59,7 +59,6 @@ void session_pool_make_ahead(struct session_pool *pool);
 int session_pool_take(struct session_pool *pool, const struct session_client *client,
                       const int *fds, size_t n_fds, struct pool_session **sessionp);
 void session_pool_drop(struct session_pool *pool);
-void session_pool_end(struct session_pool *pool);
 
 ssize_t pool_session_receive(struct pool_session *session, struct session_message *message);
 int pool_session_name_gate(struct pool_session *session, uint32_t pid);

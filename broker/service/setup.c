@@ -50,6 +50,17 @@ int setup_descriptors(void) {
 }
 
 /*
+ * Closes all descriptors of this process, a child of the service, but 0, 1, 2 and @fd, which is
+ * above 2. Returns 0 or a negative errno.
+ */
+int setup_close_all_but(int fd) {
+    if ((fd > 3 && syscall(SYS_close_range, 3, (unsigned)fd - 1, 0) < 0) ||
+        syscall(SYS_close_range, (unsigned)fd + 1, ~0U, 0) < 0)
+        return -errno;
+    return 0;
+}
+
+/*
  * From here on the service holds CAP_SYS_ADMIN, not effective, and can gain nothing else; nobody
  * can attach to it. Ends the process if that cannot be had.
  */

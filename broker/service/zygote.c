@@ -9,21 +9,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "broker/service/setup.h"
 #include "broker/session/session.h"
 #include "utsbroker/base.h"
 #include "utsbroker/channel.h"
 
 static const char zygote_name[] = "utsb-zygote", session_name[] = "utsbroker";
-
-/* Closes all descriptors of this child of the service but 0, 1, 2 and @fd. Returns 0 or a negative
- * errno. */
-static int descriptors_close_but(int fd) {
-    /* 0, 1 and 2 are /dev/null; 2 may be the service manager's log. */
-    if (dup2(0, 2) < 0 || (fd > 3 && syscall(SYS_close_range, 3, (unsigned)fd - 1, 0) < 0) ||
-        syscall(SYS_close_range, (unsigned)fd + 1, ~0U, 0) < 0)
-        return -errno;
-    return 0;
-}
 
 /*
  * Makes this fork of the service, or of the zygote, a session that talks to the service by
@@ -37,7 +28,8 @@ _Noreturn void zygote_run_session(const struct current_policy *current, int cont
                                             .counters = current->counters.of_rule};
     const struct session_setup setup = {.channel = -1, .service = &service};
 
-    if (descriptors_close_but(control) < 0)
+    /* 2 may be the service manager's log; 0 is /dev/null. */
+    if (dup2(0, 2) < 0 || setup_close_all_but(control) < 0)
         _exit(SESSION_EXIT_REFUSED);
     session_run(&setup);
 }
@@ -63,7 +55,8 @@ static void session_make(const struct current_policy *current, int control) {
 static _Noreturn void zygote_run(const struct current_policy *current, int channel) {
     /* It ends with the service, also if it is stopped. The name tells the two apart in ps(1). */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
-        prctl(PR_SET_NAME, zygote_name, 0, 0, 0) < 0 || descriptors_close_but(channel) < 0)
+        prctl(PR_SET_NAME, zygote_name, 0, 0, 0) < 0 || dup2(0, 2) < 0 ||
+        setup_close_all_but(channel) < 0)
         _exit(1);
     for (;;) {
         struct channel_fds fds;
@@ -104,9 +97,8 @@ static int zygote_make(struct zygote *zygote, struct reaper *reaper,
     }
     (void)close(ends[1]);
     *zygote = (struct zygote){.channel = ends[0], .generation = current->generation};
-    (void)reaper_add(reaper, &zygote->process, pid); /* a child that was just made is there */
-    zygote->process.function = zygote_has_ended;
-    zygote->process.argument = zygote;
+    /* It cannot fail: the child was just made. */
+    (void)reaper_add(reaper, &zygote->process, pid, zygote_has_ended, zygote);
     return 0;
 }
 

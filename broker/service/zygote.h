@@ -14,12 +14,9 @@
 
 struct zygote {
     struct child process; /* pid 0: there is none */
-    int channel;
-    unsigned generation; /* of the policy that it has */
+    int channel;          /* -1: none */
+    unsigned generation;  /* of the policy that it has */
 };
-
-#define ZYGOTE_NULL                                                                                \
-    { .channel = -1 }
 
 _Noreturn void zygote_run_session(const struct current_policy *current, int control, bool is_ahead);
 int zygote_ask_for_session(struct zygote *zygote, struct reaper *reaper,
