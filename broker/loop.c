@@ -96,7 +96,8 @@ static int timers_run(struct loop *loop) {
 
     while ((first = timers_find_first(loop)) != NULL && first->due <= now) {
         loop_cancel_timer(first);
-        first->function(first->argument);
+        if (first->function != NULL)
+            first->function(first->argument);
         has_run = true;
     }
     left = has_run ? 0 : first != NULL ? first->due - now : -1;

@@ -24,7 +24,7 @@ struct loop_source {
 /* Milliseconds of CLOCK_MONOTONIC; 0: the timer is not set. */
 struct loop_timer {
     int64_t due;
-    loop_timer_function function;
+    loop_timer_function function; /* NULL: the loop goes round once, and no more is done */
     void *argument;
     struct list_link link;
 };

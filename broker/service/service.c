@@ -48,10 +48,6 @@ static _Noreturn void service_die(const char *step, int error) {
     exit(1);
 }
 
-static void wake_up(void *argument) {
-    (void)argument; /* the loop goes round, and everything is looked at */
-}
-
 static void listener_watch(struct service *service) {
     bool is_accepting = !service->clients.is_ending && service->accept_again.due == 0 &&
                         service->clients.in_state[CLIENT_DECIDING].n < DECIDING_MAX;
@@ -147,8 +143,6 @@ static void parts_connect(struct service *service) {
     service->listener = (struct loop_source){
         .fd = service->setup->listener.fd, .function = listener_is_ready, .argument = service};
     service->signals = (struct loop_source){.function = signals_are_ready, .argument = service};
-    service->accept_again.function = wake_up;
-    service->idle.function = wake_up;
     service->kill = (struct loop_timer){.function = kill_is_due, .argument = service};
     service->policy = (struct current_policy){.folders = service->setup->policy_folders,
                                               .n_folders = service->setup->n_policy_folders,
