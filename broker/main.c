@@ -1,10 +1,11 @@
 /*
- * utsbroker: sets a host name for a user without privileges, if the policy allows it.
+ * utsbroker: runs a command under another host name for a user without privileges, if the policy
+ * permits it.
  *
- * Started by utsrun with one end of a socketpair, it serves that one request (session.c): it holds
- * CAP_SYS_ADMIN until it has made a process in a new UTS namespace, and nothing from then on.
- * Started by a service manager, with that one capability, it listens for all requests of one user
- * and forks such a session for each (service.c).
+ * Direct mode: utsrun starts it with one end of a socketpair, and it serves that one request
+ * (broker/session). It holds CAP_SYS_ADMIN until it has made a process in a new UTS namespace.
+ * Service mode: a service manager starts it with that one capability. It listens for all requests
+ * of one user and has a session serve each (broker/service).
  */
 
 #include <errno.h>
@@ -27,8 +28,8 @@ enum { POLICY_FOLDERS_MAX = 16 };
 struct options {
     int session_fd;
     bool is_listening;
-    const char *socket_path; /* NULL: the service manager has it */
-    int idle_exit_seconds;   /* -1: not said */
+    const char *socket_path; /* NULL: the service manager passes the socket */
+    int idle_exit_seconds;   /* -1: not given */
     const char *policy_folders[POLICY_FOLDERS_MAX];
     size_t n_policy_folders;
 };
@@ -45,7 +46,7 @@ static _Noreturn void usage_fail(const char *why) {
     exit(125);
 }
 
-/* No text that strtol(3) would take generously is a number here. */
+/* Stricter than strtol(3): no blanks, no sign, nothing after the digits. */
 static int number_parse(const char *text, long min, long max, const char *why) {
     char *end = NULL;
     long number;
@@ -58,9 +59,9 @@ static int number_parse(const char *text, long min, long max, const char *why) {
     return (int)number;
 }
 
-/* Takes the option at argv[i], which the caller may give. Returns how many words more it took. */
+/* Takes the option at argv[i] and its value. Returns how many words the value takes: 0 or 1. */
 static int option_take(struct options *options, char **argv, int i) {
-    const char *option = argv[i], *value = argv[i + 1]; /* NULL behind the last */
+    const char *option = argv[i], *value = argv[i + 1]; /* NULL after the last */
     bool is_path = value != NULL && value[0] == '/';
 
     if (strcmp(option, "--listen") == 0) {
@@ -81,19 +82,18 @@ static int option_take(struct options *options, char **argv, int i) {
 }
 
 /*
- * In secure execution whoever started this holds less than it does: nothing is obeyed but
- * --session-fd. Otherwise they held what it holds, or are root, whose files the policy's are, and
- * may say which policy counts.
+ * In secure execution the caller holds less than this process: only --session-fd is obeyed.
+ * Otherwise the caller held the capability already, or is root, and may choose the policy.
  */
 static void options_parse(struct options *options, int argc, char **argv, bool is_secure) {
     for (int i = 1; i < argc; i++) {
-        /* 0, 1 and 2 are the command's. */
+        /* 0, 1 and 2 belong to the command. */
         if (i + 1 < argc && strcmp(argv[i], "--session-fd") == 0)
             options->session_fd =
                 number_parse(argv[++i], 3, 1 << 20,
                              "--session-fd takes the number of an open socket, 3 or more");
         else if (is_secure)
-            usage_fail("this option is not obeyed from a caller without CAP_SYS_ADMIN");
+            usage_fail("only a caller that holds CAP_SYS_ADMIN may give this option");
         else
             i += option_take(options, argv, i);
     }
@@ -105,7 +105,7 @@ static void options_parse(struct options *options, int argc, char **argv, bool i
     }
 }
 
-/* The command must not inherit the channel, and the channel must carry whole records. */
+/* The channel must carry whole records. It is close-on-exec: the command must not inherit it. */
 static int channel_check(int channel) {
     int domain, type;
     socklen_t size = sizeof(int);
@@ -118,7 +118,7 @@ static int channel_check(int channel) {
 }
 
 /*
- * Opens /dev/null for each of 0, 1 and 2 that is closed, so that nothing else takes its place; the
+ * Opens /dev/null for each of 0, 1 and 2 that is closed, so that no other file gets the number. The
  * gate closes them again for the command. In secure execution the C library has done it.
  */
 static int stdio_fill(void) {
@@ -138,7 +138,7 @@ static _Noreturn void run_session(const struct options *options) {
     session_run(&setup);
 }
 
-/* Where nobody starts the service again, it stays. */
+/* A service that no manager starts again does not exit. */
 static unsigned idle_exit_choose(const struct options *options, const struct listener *listener) {
     const unsigned managed_default_seconds = 60;
 
@@ -153,7 +153,7 @@ static _Noreturn void run_service(const struct options *options, struct listener
                                   .n_policy_folders = options->n_policy_folders};
     int r = taken;
 
-    /* Before there is a socket: who cannot serve shall not seem to. */
+    /* Before the socket exists: without the capability no client must find one. */
     setup_privilege();
     if (options->socket_path != NULL) {
         listener_drop(listener);
@@ -164,10 +164,10 @@ static _Noreturn void run_service(const struct options *options, struct listener
             "--listen without a path takes its socket from the service manager (LISTEN_FDS), "
             "which has passed none");
     if (r == LISTENER_E_WRONG)
-        usage_fail("the socket of the service manager is not one that listens, of AF_UNIX and "
-                   "SOCK_SEQPACKET");
+        usage_fail("the service manager passed a socket that is not a listening SOCK_SEQPACKET "
+                   "socket of AF_UNIX");
     if (r == LISTENER_E_IN_USE)
-        usage_fail("somebody listens at this path already");
+        usage_fail("another process listens at this path already");
     if (r < 0) {
         (void)fprintf(stderr, "utsbroker: listening at %s failed: %s%s\n",
                       options->socket_path != NULL ? options->socket_path : "the socket passed",
@@ -186,9 +186,9 @@ int main(int argc, char **argv) {
     bool is_secure = privilege_is_secure_execution();
     int taken = is_secure ? LISTENER_E_NONE : listener_take(&listener);
 
-    /* Modules that look up users obey variables, and secure execution does not remove all. */
+    /* NSS modules obey variables that secure execution does not remove. */
     if (clearenv() != 0 || stdio_fill() < 0)
-        usage_fail("no environment, or no /dev/null, to begin with");
+        usage_fail("the environment could not be cleared, or /dev/null could not be opened");
     options_parse(&options, argc, argv, is_secure);
     if (options.is_listening)
         run_service(&options, &listener, taken);

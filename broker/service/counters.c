@@ -7,8 +7,7 @@
 
 #include "utsbroker/base.h"
 
-/* Whom the rule is for and what it gives, as text; neither its place nor its limit. NULL: ENOMEM.
- */
+/* The rule's subjects and patterns as text, without its line and its limit. NULL: no memory. */
 static char *rule_describe(const struct policy *policy, const struct policy_rule *rule) {
     char *text = NULL;
     size_t size;
@@ -39,7 +38,7 @@ static char *rule_describe(const struct policy *policy, const struct policy_rule
     return text;
 }
 
-/* Finds the counter of that meaning, or makes it; @meaning is taken over. */
+/* Finds the counter of @meaning, or makes one. Takes over @meaning. */
 static int counter_find(struct counters *counters, char *meaning, size_t *counterp) {
     struct counter *list;
 
@@ -62,8 +61,8 @@ static int counter_find(struct counters *counters, char *meaning, size_t *counte
 }
 
 /*
- * Takes @policy as the one that counts from now on; what lives already goes on to count. Needs only
- * be called for a policy that can be used. Returns 0 or -ENOMEM.
+ * Counts by the rules of @policy from now on. Live commands stay counted. Only for a policy without
+ * errors. Returns 0 or -ENOMEM.
  */
 int counters_adopt(struct counters *counters, const struct policy *policy) {
     size_t *of_rule = calloc(policy->n_rules + 1, sizeof(*of_rule));
@@ -85,7 +84,7 @@ int counters_adopt(struct counters *counters, const struct policy *policy) {
         r = meaning != NULL ? counter_find(counters, meaning, &of_rule[i]) : -ENOMEM;
         if (r < 0)
             return r;
-        /* Of two rules that mean the same only the first ever decides. */
+        /* Of two rules with the same meaning, only the first decides. */
         if (counters->list[of_rule[i]].limit == 0)
             counters->list[of_rule[i]].limit = rule->limit;
     }
@@ -93,9 +92,9 @@ int counters_adopt(struct counters *counters, const struct policy *policy) {
 }
 
 /*
- * Counts one command more for the counter of this number, which may be any number at all. Returns
- * 0; COUNTERS_E_REACHED if there is no room for it, also because the rule is gone; -EINVAL if there
- * is no such counter.
+ * Counts one more command for counter number @counter, which need not be a valid number. Returns 0;
+ * COUNTERS_E_REACHED if the limit is reached, or no rule has this meaning any more; -EINVAL if
+ * there is no such counter.
  */
 int counters_take(struct counters *counters, size_t counter) {
     if (counter >= counters->n)
@@ -106,12 +105,12 @@ int counters_take(struct counters *counters, size_t counter) {
     return 0;
 }
 
-/* One command less; @counter was taken before. */
+/* A command that was counted for @counter has ended. */
 void counters_give_back(struct counters *counters, size_t counter) {
     counters->list[counter].n_live--;
 }
 
-/* Frees what @counters holds; it is empty afterwards. */
+/* Frees what @counters holds. It is empty afterwards. */
 void counters_deinit(struct counters *counters) {
     for (size_t i = 0; i < counters->n; i++)
         free(counters->list[i].meaning);

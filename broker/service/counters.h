@@ -1,6 +1,6 @@
 #pragma once
 
-/* How many commands live by each rule that has a limit. Only the service counts. */
+/* How many commands run under each rule that has a limit. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -8,14 +8,14 @@
 #include "policy/rules.h"
 
 struct counter {
-    char *meaning;  /* of the rule: what it is for and what it gives; the counter's identity */
-    uint32_t limit; /* as the policy now has it; 0: no rule has this meaning any more */
+    char *meaning;  /* subjects and patterns of the rule as text: the counter's identity */
+    uint32_t limit; /* in the present policy; 0: no rule has this meaning any more */
     uint32_t n_live;
 };
 
 /*
- * A counter is never given away while the service lives: numbers of counters stay good when the
- * policy changes, and commands that live go on to count for the rule that means the same.
+ * Counters are never removed while the service runs. So their numbers stay valid when the policy
+ * changes, and live commands stay counted for the rule with the same meaning.
  */
 struct counters {
     struct counter *list;
@@ -27,7 +27,7 @@ struct counters {
     { .list = NULL }
 
 enum {
-    COUNTERS_E_REACHED = 1, /* as many live as the rule allows */
+    COUNTERS_E_REACHED = 1, /* as many commands run as the rule allows */
 };
 
 int counters_adopt(struct counters *counters, const struct policy *policy);

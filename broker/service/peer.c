@@ -21,21 +21,21 @@
 #endif
 
 /*
- * The command is started outside of whatever its caller is confined to. So a caller that is
- * confined in any way gets none. All of this is asked of the kernel about the process that
- * connected; that it lives when all is read means that it was the same process all the time.
+ * The service starts the command outside of its caller's confinement. So a caller that is confined
+ * in any way is refused. The kernel is asked about the process that connected. If it lives when all
+ * was read, then all was read of the same process.
  */
 
 /*
- * What it means that something of the peer's could not be looked at. That there is too little of
- * something here says nothing of the peer, and is told as it is.
+ * What could not be read makes the peer PROTOCOL_UNREADABLE. A shortage of the service's own says
+ * nothing about the peer and stays an errno.
  */
 static int peer_failure(int error) {
     return error == EMFILE || error == ENFILE || error == ENOMEM ? -error : PROTOCOL_UNREADABLE;
 }
 
-/* Of the process that connected, also if it has sent the connection on since. -ESRCH: it is gone.
- */
+/* A pidfd of the process that connected, even if it has passed the connection on. -ESRCH: it has
+ * ended. */
 static int peer_open_pidfd(int connection, pid_t pid) {
     int pidfd = -1;
     socklen_t size = sizeof(pidfd);
@@ -44,8 +44,7 @@ static int peer_open_pidfd(int connection, pid_t pid) {
         return pidfd;
     if (errno != ENOPROTOOPT)
         return errno == EINVAL ? -ESRCH : -errno;
-    /* Before Linux 6.5 a pid that was given away between connect(2) and here would not be noticed.
-     */
+    /* Before Linux 6.5: a pid that was reused since connect(2) is not noticed. */
     pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     return pidfd < 0 ? -errno : pidfd;
 }
@@ -63,7 +62,7 @@ static bool gids_contain(const gid_t *gids, size_t n, gid_t gid) {
     return false;
 }
 
-/* Asks for the supplementary groups, and puts @gid, the primary one, behind them. */
+/* Reads the supplementary groups and appends @gid, the primary group. */
 static int peer_get_groups(int connection, gid_t gid, gid_t **gidsp, size_t *np) {
     CLEANUP_FREE gid_t *gids = NULL;
     socklen_t size = 0;
@@ -82,7 +81,7 @@ static int peer_get_groups(int connection, gid_t gid, gid_t **gidsp, size_t *np)
     return 0;
 }
 
-/* The service may not give a group that the caller has not; the caller may have more of them. */
+/* The command gets the service's groups, so the caller must have each. It may have more. */
 static int peer_check_groups(struct peer *peer, int connection, gid_t gid,
                              const struct subject *subject) {
     CLEANUP_FREE gid_t *gids = NULL;
@@ -101,7 +100,7 @@ static int peer_check_groups(struct peer *peer, int connection, gid_t gid,
     return 0;
 }
 
-/* The whole file, which the list of groups can make long; *@textp is the caller's. */
+/* Reads the whole file, which a long list of groups can make large. *@textp is the caller's. */
 static int text_read_at(int folder, const char *name, char **textp) {
     CLEANUP_FD int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
     CLEANUP_FREE char *text = NULL;
@@ -127,9 +126,8 @@ static int text_read_at(int folder, const char *name, char **textp) {
 }
 
 /*
- * True if the line that begins with @key, which begins with the newline before it, says @n times
- * @expected. No process can put a line of its own there: the kernel escapes a newline in its name
- * (proc(5)).
+ * True if the line of @key, which starts with the newline before the line, has @n times @expected.
+ * No process can add a line: the kernel escapes a newline in its name (proc(5)).
  */
 static bool line_says(const char *text, const char *key, size_t n, unsigned long expected) {
     const char *line = strstr(text, key);
@@ -144,7 +142,7 @@ static bool line_says(const char *text, const char *key, size_t n, unsigned long
     return *line == '\n';
 }
 
-/* A kernel that does not say all of it is one that cannot be relied on. */
+/* A kernel that does not show all of these lines is not relied on. */
 static int peer_check_status(int folder, uid_t uid) {
     static const char *const keys[] = {"\nUid:", "\nNoNewPrivs:", "\nSeccomp:"};
     CLEANUP_FREE char *status = NULL;
@@ -165,14 +163,14 @@ static int peer_check_status(int folder, uid_t uid) {
 }
 
 /*
- * The caller is to be as limited with the service as without it; they may have lowered their own.
- * One call each takes less than the file that has them all.
+ * The command gets the caller's limits, which may be lower than the service's. A call for each
+ * takes less time than to read the file that has all.
  */
 static int peer_read_limits(pid_t pid, struct limits *limits) {
     for (int resource = 0; resource < RLIM_NLIMITS; resource++)
         if (prlimit(pid, (__rlimit_resource_t)resource, NULL, &limits->all[resource]) < 0)
             return peer_failure(errno);
-    errno = 0; /* -1 is a value, too */
+    errno = 0; /* -1 is also a valid nice value */
     limits->nice = getpriority(PRIO_PROCESS, (id_t)pid);
     return errno == 0 ? 0 : peer_failure(errno);
 }
@@ -186,8 +184,8 @@ static const char *const namespaces[PEER_NAMESPACES_MAX] = {
 static const unsigned root_mask = STATX_INO | STATX_MNT_ID;
 
 /*
- * Notes what this process is in; needs no client. A kind of namespace that the kernel does not have
- * is left out (namespaces(7)). Returns 0 or a negative errno.
+ * Notes namespaces and root directory of this process. A kind of namespace that the kernel lacks is
+ * left out (namespaces(7)). Returns 0 or a negative errno.
  */
 int peer_reference_init(struct peer_reference *ours) {
     *ours = (struct peer_reference){.has_namespace = {false}};
@@ -238,7 +236,7 @@ static int peer_check_namespaces(int pidfd, int folder, const struct peer_refere
     return 0;
 }
 
-/* The mount too: the same folder, mounted elsewhere, may show what the service's does not. */
+/* Compares the mount as well: the same folder, mounted elsewhere, may show other files below. */
 static int peer_check_root(int folder, const struct statx *ours) {
     struct statx theirs;
 
@@ -254,9 +252,9 @@ static int peer_check_root(int folder, const struct statx *ours) {
 }
 
 /*
- * Finds out about the process that connected (SO_PEERCRED, unix(7)), for @subject, whose service
- * this is: that it is the same user and not confined in a way in which a command of the service's,
- * which lives in @ours, would not be. Reads no byte of what it sent.
+ * Checks that the process that connected (SO_PEERCRED, unix(7)) is @subject, whose service this is,
+ * and has no confinement that a command of the service, which lives in @ours, would not have. Reads
+ * no byte of what it sent.
  *
  * Returns 0 with @peer filled; a positive enum protocol_confinement; a negative errno. The caller
  * must refuse in both.
@@ -292,6 +290,6 @@ int peer_examine(struct peer *peer, int connection, const struct subject *subjec
         r = peer_check_root(folder, &ours->root);
     if (r == 0)
         r = peer_read_limits(credentials.pid, &peer->limits);
-    /* Last: whatever was read, was read of this process only if it still lives. */
+    /* Last: only if the process still lives was all of this read of it. */
     return peer_is_gone(pidfd) ? PROTOCOL_GONE : r;
 }

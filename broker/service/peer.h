@@ -1,6 +1,7 @@
 #pragma once
 
-/* Who is at the other end of the service's connection, and what they would escape from by it. */
+/* Examines the process that connected to the service: would it escape from a confinement if the
+ * service ran its command? */
 
 #include <stdbool.h>
 #include <sys/stat.h>
@@ -16,7 +17,7 @@ struct peer {
 
 enum { PEER_NAMESPACES_MAX = 9 };
 
-/* What the service itself is in: a caller must be in the same. */
+/* Namespaces and root directory of the service. A caller must be in the same. */
 struct peer_reference {
     struct stat namespaces[PEER_NAMESPACES_MAX];
     bool has_namespace[PEER_NAMESPACES_MAX];

@@ -13,8 +13,8 @@
 #include "broker/privilege.h"
 #include "utsbroker/base.h"
 
-/* So that audit knows whose commands these are (pam_loginuid(8)); who logs in has it set already.
- */
+/* Sets the login uid, so that audit attributes commands to their user (pam_loginuid(8)). Not if it
+ * is set already. */
 static void loginuid_set(void) {
     CLEANUP_FD int fd = open("/proc/self/loginuid", O_RDWR | O_CLOEXEC);
     char text[16];
@@ -26,15 +26,15 @@ static void loginuid_set(void) {
     if (strcmp(text, "4294967295") != 0)
         return;
     n = snprintf(text, sizeof(text), "%u", (unsigned)getuid());
-    /* Not every kernel has it, and not every container may: then audit knows no more than before.
-     */
-    if (pwrite(fd, text, (size_t)n, 0) != n) /* at the beginning only: no partial writes */
+    /* Some kernels lack it, and some containers may not set it. Then audit does without. */
+    if (pwrite(fd, text, (size_t)n, 0) != n) /* the kernel takes it at offset 0 and whole */
         (void)fputs("utsbroker: the login uid could not be set\n", stderr);
 }
 
 /*
- * Makes 0 and 1 /dev/null, and takes as many descriptors as there may be: each command costs two,
- * and gets its caller's own limit. Returns 0 or a negative errno: -ENOSYS before Linux 5.9.
+ * Makes 0 and 1 /dev/null, and raises the limit of descriptors to the hard limit: the service has
+ * two for each command. Commands get their caller's limit. Returns 0 or a negative errno: -ENOSYS
+ * before Linux 5.9.
  */
 int setup_descriptors(void) {
     struct rlimit limit;
@@ -45,7 +45,8 @@ int setup_descriptors(void) {
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
         return -errno;
-    /* Linux 5.9; closes nothing, as there is none so high. */
+    /* Asks whether close_range(2) is there (Linux 5.9). No descriptor is so high: closes nothing.
+     */
     return syscall(SYS_close_range, ~0U, ~0U, 0) < 0 ? -errno : 0;
 }
 
@@ -61,13 +62,13 @@ int setup_close_all_but(int fd) {
 }
 
 /*
- * From here on the service holds CAP_SYS_ADMIN, not effective, and can gain nothing else; nobody
- * can attach to it. Ends the process if that cannot be had.
+ * Reduces this process to CAP_SYS_ADMIN, permitted but not effective, for ever, and forbids others
+ * to attach to it. If any of this fails, the process ends.
  */
 void setup_privilege(void) {
     int r;
 
-    /* Before the process is made not dumpable: afterwards its files in /proc are root's. */
+    /* First: when the process is not dumpable, its files in /proc belong to root. */
     loginuid_set();
     r = privilege_keep_sys_admin();
     if (r == PRIVILEGE_E_MISSING) {
@@ -81,7 +82,7 @@ void setup_privilege(void) {
         r = privilege_forbid_attach();
     if (r == 0)
         r = privilege_forbid_new();
-    /* What a command leaves behind becomes a child of ours, so that it is known to live. */
+    /* What commands leave behind becomes a child of the service, which then knows that it lives. */
     if (r == 0 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
         r = -errno;
     if (r < 0) {

@@ -1,6 +1,6 @@
 #pragma once
 
-/* What the service makes of its process before it serves anybody. */
+/* How the service sets up its process, and closes what its children do not need. */
 
 int setup_descriptors(void);
 int setup_close_all_but(int fd);

@@ -122,7 +122,7 @@ static void assert_refused(const char *what, const struct run *run, int code, co
 }
 
 #define NONE "takes its socket from the service manager (LISTEN_FDS), which has passed none"
-#define WRONG "is not one that listens, of AF_UNIX and SOCK_SEQPACKET"
+#define WRONG "passed a socket that is not a listening SOCK_SEQPACKET socket of AF_UNIX"
 
 static void what_no_service_manager_passes_is_refused(void **state) {
     static struct {
@@ -183,7 +183,7 @@ static void a_wrong_word_is_refused(void **state) {
 /* And leaves no socket behind. */
 static void without_the_capability_it_says_what_it_needs(void **state) {
     static const char needs[] = "the service needs CAP_SYS_ADMIN, as an ambient capability",
-                      disobeys[] = "is not obeyed from a caller without CAP_SYS_ADMIN";
+                      disobeys[] = "only a caller that holds CAP_SYS_ADMIN may give this option";
     static const struct {
         bool has_no_new_privs;
         char *options[4];
@@ -237,7 +237,7 @@ static void what_is_not_its_own_stays_where_it_is(void **state) {
         char *path;
         const char *message;
     } cases[] = {
-        {in_use, "somebody listens at this path already"},
+        {in_use, "another process listens at this path already"},
         {other_type, " failed: Address already in use"},
         {stale, " failed: Address already in use"},
         {file, " failed: Address already in use"},

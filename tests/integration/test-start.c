@@ -102,7 +102,7 @@ static void a_socket_of_its_own_is_its_users_alone_and_goes_with_it(void **state
     assert_int_equal(status.st_uid, 54321);
     harness_run(&again, &result);
     harness_assert_exit(&result, 125);
-    assert_non_null(strstr(result.errors, "somebody listens at this path already"));
+    assert_non_null(strstr(result.errors, "another process listens at this path already"));
     /* One that was killed leaves its socket; the next takes its place. */
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
