@@ -1,8 +1,8 @@
 /*
  * Loads the policy snapshot.
  *
- * Runs in the session of direct mode (step 2) and in the service, as the user, with CAP_SYS_ADMIN
- * permitted but not effective, and before either reads what a stranger sent.
+ * Runs in the session of direct mode (step 2) and in the service, as the user. CAP_SYS_ADMIN is
+ * permitted but not effective, and the process has read nothing that a stranger sent.
  */
 
 #include "broker/session/policy-snapshot.h"

@@ -1,8 +1,8 @@
 /*
  * What a session does both before and behind its seccomp filter: note a refusal, log, reply.
  *
- * Needs no privilege. Makes no system call but sendmsg(2) and allocates no memory, since the filter
- * permits neither.
+ * Needs no privilege. Behind the filter it may allocate no memory and make no system call but
+ * sendmsg(2), so it never does.
  */
 
 #include "broker/session/session-internal.h"
