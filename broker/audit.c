@@ -1,3 +1,13 @@
+/*
+ * The log. Runs in the session, before and behind its seccomp filter, and in the service, as the
+ * user. Needs no privilege.
+ *
+ * It does not use syslog(3). That allocates memory, reads the time zone's file and may connect
+ * again, and which system calls it makes differs between C libraries; the session's filter permits
+ * none of them. Of the protocol (RFC 3164) it needs one record, "<priority>tag[pid]: text", to
+ * which the daemon adds the time.
+ */
+
 #include "broker/audit.h"
 
 #include <errno.h>
@@ -13,13 +23,6 @@
 
 #include "utsbroker/channel.h"
 
-/*
- * Not syslog(3): it allocates memory, reads the time zone's file and may connect again, and which
- * system calls that takes differs between C libraries; a session behind its filter may make none of
- * them. What is needed of the protocol (RFC 3164) is one record "<priority>tag[pid]: text"; the
- * daemon puts its own time to it.
- */
-
 enum { AUDIT_LINE_SIZE = 2048 };
 
 struct line {
@@ -28,6 +31,7 @@ struct line {
     size_t length;
 };
 
+/* Appends text; cuts it off at the end of the buffer. */
 __attribute__((format(printf, 2, 3))) static void line_add(struct line *line, const char *format,
                                                            ...) {
     va_list arguments;
@@ -42,7 +46,10 @@ __attribute__((format(printf, 2, 3))) static void line_add(struct line *line, co
         line->length = line->size - 1;
 }
 
-/* Adds key="value", in which only printable ASCII stands for itself: no value can forge a field. */
+/*
+ * Appends key="value". All but printable ASCII, and quote and backslash, becomes \xHH: so no value
+ * can forge a field or a line.
+ */
 static void line_add_quoted(struct line *line, const char *key, const char *value) {
     if (value == NULL) {
         line_add(line, " %s=-", key);
@@ -58,6 +65,7 @@ static void line_add_quoted(struct line *line, const char *key, const char *valu
     line_add(line, "\"");
 }
 
+/* The first word of a line. */
 static const char *kind_word(enum audit_kind kind) {
     switch (kind) {
     case AUDIT_GRANT:
@@ -78,7 +86,7 @@ static int kind_priority(enum audit_kind kind) {
     return LOG_AUTHPRIV | (kind == AUDIT_GRANT || kind == AUDIT_END ? LOG_NOTICE : LOG_WARNING);
 }
 
-/* What a request asked for, and which rule decided. */
+/* Appends the names that the request asks for, and the rule that decided. */
 static void line_add_request(struct line *line, const struct audit_event *event) {
     line_add_quoted(line, "hostname", event->hostname);
     line_add_quoted(line, "domainname", event->domainname);
@@ -100,8 +108,8 @@ static void line_add_number(struct line *line, const char *key, bool is_known, i
 }
 
 /*
- * Writes the text of @event to @line, NUL-terminated, cut off at @size: a word, then key=value.
- * Returns its length. Makes no system call.
+ * Writes the text of @event to @line: a word, then key=value pairs. The text ends with NUL and is
+ * cut off at @size. Returns its length. Makes no system call.
  */
 size_t audit_format(char *line, size_t size, const struct audit_event *event) {
     struct line text = {.bytes = line, .size = size};
@@ -125,7 +133,8 @@ size_t audit_format(char *line, size_t size, const struct audit_event *event) {
     return text.length;
 }
 
-static int log_connect(const char *path, int type) {
+/* Returns a connected socket, or a negative errno. */
+static int connect_log(const char *path, int type) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct timeval patience = {.tv_sec = 2};
     int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
@@ -134,7 +143,7 @@ static int log_connect(const char *path, int type) {
     if (fd < 0)
         return -errno;
     (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    /* A log daemon that hangs shall not hold a launch for ever. */
+    /* A log daemon that hangs must not delay a launch for ever. */
     if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) == 0 &&
         connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
         return fd;
@@ -143,32 +152,32 @@ static int log_connect(const char *path, int type) {
     return -error;
 }
 
-/* No daemon, or one that has ended: what nobody who asks for a name can bring about. */
-static bool is_absence(int error) {
+/* True if there is no daemon, or it has ended. A user cannot cause either. */
+static bool is_daemon_absent(int error) {
     return error == -ENOENT || error == -ECONNREFUSED;
 }
 
 /*
- * Connects to the log daemon's socket at @path, with SOCK_NONBLOCK in @flags for one that is not to
- * be waited for. Must be called before filter_load(). A daemon that is not there stops nothing:
- * audit_write() does nothing then.
+ * Connects to the log daemon's socket at @path. With SOCK_NONBLOCK in @flags, audit_write() does
+ * not wait for the daemon. Must be called before filter_load(). If there is no daemon,
+ * audit_write() does nothing.
  *
- * Returns 0; a negative errno for any other failure, such as -EMFILE, that somebody could bring
- * about to have their grants missing from the log: the caller must refuse.
+ * Returns 0, or a negative errno for any other failure, such as -EMFILE. A user could cause such a
+ * failure to keep grants out of the log, so the caller must refuse.
  */
 int audit_open(struct audit *audit, const char *path, int flags) {
-    *audit = (struct audit){.pid = getpid(), .fd = log_connect(path, SOCK_DGRAM | flags)};
+    *audit = (struct audit){.pid = getpid(), .fd = connect_log(path, SOCK_DGRAM | flags)};
     if (audit->fd == -EPROTOTYPE) {
-        audit->fd = log_connect(path, SOCK_STREAM | flags);
+        audit->fd = connect_log(path, SOCK_STREAM | flags);
         audit->is_stream = true;
     }
-    return audit->fd >= 0 || is_absence(audit->fd) ? 0 : audit->fd;
+    return audit->fd >= 0 || is_daemon_absent(audit->fd) ? 0 : audit->fd;
 }
 
 /*
- * Sends @event's line to the log. One sendmsg(2), no memory. Returns 0 if the daemon has it or
- * there was none; a negative errno, -EAGAIN if it did not take it for two seconds, -ECONNREFUSED
- * or -EPIPE if it has ended since: then the next who asks finds none, or another.
+ * Sends the line of @event to the log, by one sendmsg(2). Allocates nothing. Returns 0 if the
+ * daemon has the line or there is no daemon; a negative errno: -EAGAIN if the daemon did not take
+ * it within two seconds, -ECONNREFUSED or -EPIPE if the daemon has ended since audit_open().
  */
 int audit_write(const struct audit *audit, const struct audit_event *event) {
     char record[AUDIT_LINE_SIZE];
@@ -183,6 +192,6 @@ int audit_write(const struct audit *audit, const struct audit_event *event) {
         return -EINVAL;
     length = (size_t)n;
     length += audit_format(record + length, sizeof(record) - length, event);
-    /* Over a stream the NUL is the record's end. */
+    /* On a stream the NUL ends the record. */
     return channel_send(audit->fd, record, length + (audit->is_stream ? 1 : 0), NULL, 0);
 }

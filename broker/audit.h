@@ -1,6 +1,6 @@
 #pragma once
 
-/* The log: one line for each grant, refusal and end, to syslog's LOG_AUTHPRIV. */
+/* The log: one line for each grant, refusal, failure and end, to syslog's LOG_AUTHPRIV. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,14 +9,14 @@
 #include "policy/rules.h"
 
 enum audit_kind {
-    AUDIT_GRANT, /* the policy permits, and the gate is about to be released */
+    AUDIT_GRANT, /* written just before the session releases the gate */
     AUDIT_REFUSAL,
-    AUDIT_FAILURE, /* granted, but the command could not be executed */
+    AUDIT_FAILURE, /* after AUDIT_GRANT: the command could not be executed */
     AUDIT_END,     /* the service: a command has ended */
-    AUDIT_POLICY,  /* the service: the policy has an error, and nothing is granted by it */
+    AUDIT_POLICY,  /* the service: the policy has an error, all requests are refused */
 };
 
-/* What a line says. NULL and 0 stand for "none" or "not known". Strings may hold any byte. */
+/* The values of a line. NULL and 0 mean "none" or "not known". Strings may hold any byte. */
 struct audit_event {
     enum audit_kind kind;
     const char *user;
@@ -25,15 +25,15 @@ struct audit_event {
     const char *domainname;
     const struct policy_rule *rule;
     pid_t pid;
-    const char *mode;
+    const char *mode; /* "direct" or "service" */
     const char *reason;
-    int wait_status; /* AUDIT_END: wait(2)'s */
+    int wait_status; /* AUDIT_END: the wait status, wait(2) */
 };
 
 struct audit {
-    int fd; /* negative: no log daemon */
-    bool is_stream;
-    pid_t pid; /* of the broker: syslog's tag */
+    int fd;         /* negative: no log daemon */
+    bool is_stream; /* SOCK_STREAM, else SOCK_DGRAM */
+    pid_t pid;      /* the broker's, for syslog's tag */
 };
 
 #define AUDIT_NULL                                                                                 \

@@ -1,3 +1,7 @@
+/*
+ * The listening socket. Runs in the service, as the user. Nothing here needs a capability.
+ */
+
 #include "broker/listener.h"
 
 #include <errno.h>
@@ -18,8 +22,8 @@
 enum { LOCK_TRIES = 500 };
 enum { PASSED_FD = 3, BACKLOG = 4096 /* the kernel caps it at net.core.somaxconn */ };
 
-/* The value of a variable that must be a decimal number and no more; -1: it is not. */
-static long variable_number(const char *name) {
+/* The number in an environment variable; -1 if it is not set or not exactly a decimal number. */
+static long read_number_variable(const char *name) {
     const char *text = getenv(name);
     char *end = NULL;
     long number;
@@ -31,7 +35,8 @@ static long variable_number(const char *name) {
     return errno == 0 && *end == '\0' ? number : -1;
 }
 
-static bool option_is(int fd, int option, int wanted) {
+/* True if the socket option has the value @wanted. */
+static bool has_option(int fd, int option, int wanted) {
     int value;
     socklen_t size = sizeof(value);
 
@@ -40,15 +45,15 @@ static bool option_is(int fd, int option, int wanted) {
 
 /*
  * Takes the one socket that the service manager passed (LISTEN_FDS and LISTEN_PID,
- * sd_listen_fds(3)), and notes where it wants to hear of readiness (NOTIFY_SOCKET). To be called
+ * sd_listen_fds(3)), and notes where the manager wants READY=1 (NOTIFY_SOCKET). Must be called
  * before clearenv(3). Returns 0, LISTENER_E_NONE, LISTENER_E_WRONG or a negative errno.
  */
 int listener_take(struct listener *listener) {
     listener->notify_socket = getenv("NOTIFY_SOCKET");
-    if (variable_number("LISTEN_PID") != getpid() || variable_number("LISTEN_FDS") < 1)
+    if (read_number_variable("LISTEN_PID") != getpid() || read_number_variable("LISTEN_FDS") < 1)
         return LISTENER_E_NONE;
-    if (variable_number("LISTEN_FDS") != 1 || !option_is(PASSED_FD, SO_DOMAIN, AF_UNIX) ||
-        !option_is(PASSED_FD, SO_TYPE, SOCK_SEQPACKET) || !option_is(PASSED_FD, SO_ACCEPTCONN, 1))
+    if (read_number_variable("LISTEN_FDS") != 1 || !has_option(PASSED_FD, SO_DOMAIN, AF_UNIX) ||
+        !has_option(PASSED_FD, SO_TYPE, SOCK_SEQPACKET) || !has_option(PASSED_FD, SO_ACCEPTCONN, 1))
         return LISTENER_E_WRONG;
     if (fcntl(PASSED_FD, F_SETFD, FD_CLOEXEC) < 0 || fcntl(PASSED_FD, F_SETFL, O_NONBLOCK) < 0)
         return -errno;
@@ -57,24 +62,24 @@ int listener_take(struct listener *listener) {
     return 0;
 }
 
-/* Closes a socket that was passed and is not wanted; who wants to hear of readiness still hears. */
+/* Closes a passed socket that is not wanted. The service manager still gets READY=1. */
 void listener_drop(struct listener *listener) {
     base_close_fd(&listener->fd);
     listener->is_managed = false;
 }
 
 /*
- * Returns 0 if a socket may be put at the address: nothing is there, or what a service that was
- * killed left behind, our own socket, at which nobody listens.
+ * Returns 0 if this process may bind at the address: nothing is there, or the socket of a service
+ * of this user that was killed, on which nothing listens any more.
  */
-static int address_check(const struct sockaddr_un *address) {
+static int check_address(const struct sockaddr_un *address) {
     CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     struct stat status;
     int error;
 
     if (fd < 0)
         return -errno;
-    /* EAGAIN: one that listens and is too busy to answer (unix(7)). */
+    /* EAGAIN: another process listens, and its queue is full (unix(7)). */
     error = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ? 0 : errno;
     if (error == 0 || error == EAGAIN)
         return LISTENER_E_IN_USE;
@@ -85,19 +90,20 @@ static int address_check(const struct sockaddr_un *address) {
     return 0;
 }
 
-/* The file that a process holds locked while it binds at @path. The caller frees it. */
-static char *lock_name(const char *path) {
+/* Returns the name of the file that a process locks while it binds at @path. The caller frees it.
+ */
+static char *make_lock_name(const char *path) {
     char *name;
 
     return asprintf(&name, "%s.lock", path) < 0 ? NULL : name;
 }
 
 /*
- * Waits until no other process binds at the same path, for five seconds, and keeps others waiting
- * until *@fdp is closed. Whoever was before us has removed the file that we may have waited for:
- * then it is no lock any more.
+ * Takes the lock @name: waits up to five seconds until no other process binds at the same path. The
+ * lock lasts until *@fdp is closed. The process before removes the file when it is done. Then what
+ * was waited for is no lock any more, and it tries again.
  */
-static int lock_take(const char *name, int *fdp) {
+static int take_lock(const char *name, int *fdp) {
     const struct timespec pause = {.tv_nsec = 10000000};
     int n_tries = 0;
 
@@ -118,10 +124,9 @@ static int lock_take(const char *name, int *fdp) {
     }
 }
 
-/* With the lock: what is at the address now, stays what it is until this process has bound there.
- */
+/* Must be called with the lock: so what is at the address does not change before the bind(2). */
 static int bind_and_listen(int fd, const struct sockaddr_un *address) {
-    int r = address_check(address);
+    int r = check_address(address);
     mode_t mask;
 
     if (r == 0 && unlink(address->sun_path) < 0 && errno != ENOENT)
@@ -139,13 +144,13 @@ static int bind_and_listen(int fd, const struct sockaddr_un *address) {
 }
 
 /*
- * Binds a socket of mode 0600 at @path, which must live as long as @listener. Its folder must be
- * one in which nobody else can make, rename or remove. Returns 0, LISTENER_E_IN_USE or a negative
- * errno.
+ * Binds a socket of mode 0600 at @path, which must live as long as @listener, and listens on it. No
+ * other user may be able to create, rename or remove files in its folder. Returns 0,
+ * LISTENER_E_IN_USE or a negative errno.
  */
 int listener_bind(struct listener *listener, const char *path) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    CLEANUP_FREE char *lock = lock_name(path);
+    CLEANUP_FREE char *lock = make_lock_name(path);
     CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     CLEANUP_FD int lock_fd = -1;
     size_t length = strlen(path);
@@ -159,7 +164,7 @@ int listener_bind(struct listener *listener, const char *path) {
     if (length == 0 || length >= sizeof(address.sun_path))
         return length == 0 ? -ENOENT : -ENAMETOOLONG;
     memcpy(address.sun_path, path, length);
-    r = lock_take(lock, &lock_fd);
+    r = take_lock(lock, &lock_fd);
     if (r < 0)
         return r;
     r = bind_and_listen(fd, &address);
@@ -173,7 +178,7 @@ int listener_bind(struct listener *listener, const char *path) {
     return 0;
 }
 
-/* Tells the service manager that the service is ready (sd_notify(3)); it may not want to know. */
+/* Sends READY=1 to the service manager, if it wants that (sd_notify(3)). */
 void listener_tell_ready(const struct listener *listener) {
     static const char ready[] = "READY=1";
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -192,7 +197,10 @@ void listener_tell_ready(const struct listener *listener) {
                      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
 }
 
-/* Closes the socket, and removes it if this process has bound it: not what is there instead. */
+/*
+ * Closes the socket. Removes its file only if this process has bound it and no other file has
+ * replaced it.
+ */
 void listener_deinit(struct listener *listener) {
     struct stat status;
 

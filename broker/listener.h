@@ -1,16 +1,17 @@
 #pragma once
 
-/* The socket that the service listens on, and the service manager that may have made it. */
+/* The socket that the service listens on: passed by the service manager, or bound by the service.
+ */
 
 #include <stdbool.h>
 #include <sys/types.h>
 
 struct listener {
     int fd;
-    const char *path;          /* bound by this process, to be removed at the end; NULL: not */
-    ino_t inode;               /* what was bound there */
-    const char *notify_socket; /* of the service manager; NULL: none */
-    bool is_managed;           /* the socket starts the service again when it is asked for */
+    const char *path;          /* bound by this process, which removes it at the end; else NULL */
+    ino_t inode;               /* the inode of the socket bound at @path */
+    const char *notify_socket; /* where the service manager wants READY=1; NULL: nowhere */
+    bool is_managed;           /* the service manager starts the service again on a connection */
 };
 
 #define LISTENER_NULL                                                                              \
@@ -18,8 +19,8 @@ struct listener {
 
 enum {
     LISTENER_E_NONE = 1, /* the service manager has passed no socket */
-    LISTENER_E_WRONG,    /* it is not one, listening, of AF_UNIX and SOCK_SEQPACKET */
-    LISTENER_E_IN_USE,   /* somebody listens there already */
+    LISTENER_E_WRONG,    /* not exactly one listening AF_UNIX SOCK_SEQPACKET socket */
+    LISTENER_E_IN_USE,   /* another process listens there already */
 };
 
 int listener_take(struct listener *listener);

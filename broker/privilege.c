@@ -1,3 +1,11 @@
+/*
+ * The capabilities of this process, no_new_privs, and who may attach to it.
+ *
+ * Runs in the session, the gate and the service, as the user. Each function changes the process
+ * that calls it, only takes rights away (except privilege_raise_sys_admin(), which makes a
+ * permitted capability effective), and reads back what the kernel has.
+ */
+
 #include "broker/privilege.h"
 
 #include <cap-ng.h>
@@ -11,12 +19,12 @@
 
 static const uint64_t sys_admin = UINT64_C(1) << CAP_SYS_ADMIN;
 
-/* The three sets of this thread as the kernel has them, not as a library remembers them. */
+/* The three capability sets of this thread, read from the kernel and not from a library. */
 struct capability_sets {
     uint64_t effective, permitted, inheritable;
 };
 
-static int sets_read(struct capability_sets *sets) {
+static int read_sets(struct capability_sets *sets) {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
     struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
 
@@ -29,17 +37,17 @@ static int sets_read(struct capability_sets *sets) {
 }
 
 /*
- * Lets libcap-ng write the sets that it was told, then reads them back: older releases of it
- * skipped work in silence. The ambient set needs no call of its own: the kernel keeps it within
- * permitted and inheritable (capabilities(7)), and inheritable is always empty here.
+ * Applies the sets that libcap-ng was given, then reads them back: its older releases skipped work
+ * silently. The ambient set needs no call: the kernel keeps it within permitted and inheritable
+ * (capabilities(7)), and inheritable is always empty here.
  */
-static int sets_apply_and_verify(uint64_t effective, uint64_t permitted) {
+static int apply_and_verify_sets(uint64_t effective, uint64_t permitted) {
     struct capability_sets sets;
     int r;
 
     if (capng_apply(CAPNG_SELECT_CAPS) != 0)
         return -EPERM;
-    r = sets_read(&sets);
+    r = read_sets(&sets);
     if (r < 0)
         return r;
     if (sets.effective != effective || sets.permitted != permitted || sets.inheritable != 0)
@@ -48,44 +56,45 @@ static int sets_apply_and_verify(uint64_t effective, uint64_t permitted) {
 }
 
 /*
- * Makes libcap-ng act on this process. It keeps the thread id of the first call, and a process that
- * was made by a raw clone3(2) would otherwise ask for its parent's sets: EPERM.
+ * Starts with empty sets, for this process. libcap-ng keeps the thread id of its first call: in a
+ * process made by a raw clone3(2) it would use the parent's id, and fail with EPERM.
  */
-static void sets_begin(void) {
+static void start_sets(void) {
     capng_setpid(getpid());
     capng_clear(CAPNG_SELECT_CAPS);
 }
 
 /*
- * True if this program may have got privilege by being executed (AT_SECURE, ld.so(8)): whoever
- * started it may hold less than it does, and can say nothing to it but what the protocol says. With
- * no_new_privs nothing is ever got so (PR_SET_NO_NEW_PRIVS, prctl(2)), although the kernel sets
- * AT_SECURE if the file has a capability that the caller holds: one file serves both ways.
+ * True if this program may have gained privilege when it was executed (AT_SECURE, ld.so(8)). Then
+ * the process that started it may hold less, and may tell it nothing outside of the protocol. With
+ * no_new_privs a program never gains privilege (PR_SET_NO_NEW_PRIVS, prctl(2)), but the kernel sets
+ * AT_SECURE all the same if the file has a capability that the caller holds: so it is where one
+ * file serves both modes.
  */
 bool privilege_is_secure_execution(void) {
     return getauxval(AT_SECURE) != 0 && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1;
 }
 
 /*
- * Reduces the permitted set to CAP_SYS_ADMIN, and effective, inheritable and ambient to nothing;
- * the bounding set stays, it is the user's. Reads the result back.
+ * Reduces the permitted set to CAP_SYS_ADMIN, and empties the effective, inheritable and ambient
+ * sets. The bounding set stays, as the command inherits it. Reads the result back.
  *
- * Returns 0; PRIVILEGE_E_MISSING if CAP_SYS_ADMIN is not there to be kept; a negative errno, after
- * which the process must end.
+ * Returns 0; PRIVILEGE_E_MISSING if CAP_SYS_ADMIN is not permitted; a negative errno, after which
+ * the process must end.
  */
 int privilege_keep_sys_admin(void) {
     struct capability_sets sets;
-    int r = sets_read(&sets);
+    int r = read_sets(&sets);
 
     if (r < 0)
         return r;
     if ((sets.permitted & sys_admin) == 0)
         return PRIVILEGE_E_MISSING;
-    /* Safe: it only takes away. */
-    sets_begin();
+    /* Safe: it only takes rights away. */
+    start_sets();
     if (capng_update(CAPNG_ADD, CAPNG_PERMITTED, CAP_SYS_ADMIN) != 0)
         return -EPERM;
-    return sets_apply_and_verify(0, sys_admin);
+    return apply_and_verify_sets(0, sys_admin);
 }
 
 /*
@@ -93,13 +102,12 @@ int privilege_keep_sys_admin(void) {
  * Returns 0 or a negative errno, after which the process must end.
  */
 int privilege_raise_sys_admin(void) {
-    /* Safe: raises what is permitted already; nothing but gate_open() comes before it is dropped.
-     */
-    sets_begin();
+    /* Safe: it raises what is permitted already. Only gate_open() runs before it is dropped. */
+    start_sets();
     if (capng_update(CAPNG_ADD, (capng_type_t)(CAPNG_EFFECTIVE | CAPNG_PERMITTED), CAP_SYS_ADMIN) !=
         0)
         return -EPERM;
-    return sets_apply_and_verify(sys_admin, sys_admin);
+    return apply_and_verify_sets(sys_admin, sys_admin);
 }
 
 /*
@@ -107,30 +115,30 @@ int privilege_raise_sys_admin(void) {
  * Returns 0 or a negative errno, after which the process must end.
  */
 int privilege_drop_all(void) {
-    /* Safe: it only takes away, and for ever: what is not permitted cannot be raised again. */
-    sets_begin();
-    return sets_apply_and_verify(0, 0);
+    /* Safe: it only takes rights away, for ever: what is not permitted cannot be raised again. */
+    start_sets();
+    return apply_and_verify_sets(0, 0);
 }
 
 /*
- * Makes this process and its children, until they execute something, "not dumpable": no process of
+ * Makes this process, and its children until they execute a program, "not dumpable": no process of
  * the same user can ptrace(2) it, write to its memory or take its descriptors, and it leaves no
  * core (PR_SET_DUMPABLE, prctl(2)). Returns 0 or a negative errno, after which the process must
  * end.
  */
 int privilege_forbid_attach(void) {
-    /* Safe: it only takes rights over this process away from others. */
+    /* Safe: it only takes rights over this process away from other processes. */
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
         return -errno;
     return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0 ? 0 : -EPERM;
 }
 
 /*
- * Sets no_new_privs (PR_SET_NO_NEW_PRIVS, prctl(2)): nothing that this process or its children ever
- * execute gains privilege. Returns 0 or a negative errno, after which the process must end.
+ * Sets no_new_privs (PR_SET_NO_NEW_PRIVS, prctl(2)): no program that this process or its children
+ * execute gains new privileges. Returns 0 or a negative errno, after which the process must end.
  */
 int privilege_forbid_new(void) {
-    /* Safe: it only takes away, and cannot be undone. */
+    /* Safe: it only takes rights away, and cannot be undone. */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return -errno;
     return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? 0 : -EPERM;

@@ -1,6 +1,6 @@
 #pragma once
 
-/* What this process may do. The only file, besides gate.c, that makes privileged calls. */
+/* What this process may do. Only privilege.c and gate.c make privileged calls. */
 
 #include <stdbool.h>
 

@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * The caller's place: what a command has from whoever starts it. In direct mode the gate descends
- * from the caller and has all of it; the service's gate descends from the service and takes it
- * here.
+ * The caller's context: what a command inherits from the process that starts it. In direct mode the
+ * gate descends from the caller and inherits all of it. In service mode the gate descends from the
+ * service, and takes the caller's context here.
  */
 
 #include <stdint.h>
@@ -12,10 +12,9 @@
 #include "broker/session/launch.h"
 #include "utsbroker/channel.h"
 
-/* What holds for the caller by the kernel's word, not by theirs: it holds for the command as well.
- */
+/* The caller's limits, as the kernel reports them to the service. They bind the command too. */
 struct limits {
-    struct rlimit all[RLIM_NLIMITS]; /* of setrlimit(2), by their numbers */
+    struct rlimit all[RLIM_NLIMITS]; /* of setrlimit(2), by the resource */
     int nice;
 };
 

@@ -1,79 +1,27 @@
-#include "broker/session/session-internal.h"
+/*
+ * Steps 7 to 10 of a session: receive the request, decide, release the gate, reply.
+ *
+ * Runs in the session process, behind the seccomp filter of filter-table.c, as the user and without
+ * any capability. Everything here may read what a stranger sent; a session that is taken over can
+ * forge a name, and no more. Allocates and frees nothing.
+ */
+
+#include "broker/session/decide.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/session/error-text.h"
+#include "broker/session/session-internal.h"
+#include "broker/session/session-messages.h"
 #include "utsbroker/base.h"
 
 /*
- * Refuses, unless it is refused already; the reason is for the log. @error is an errno, or 0.
+ * Takes over what the service found out about the caller. Refuses a confined caller: the command
+ * would leave that confinement, since it descends from the service.
  */
-void session_refuse(struct session *session, enum protocol_status status, int error,
-                    const char *format, ...) {
-    va_list arguments;
-
-    if (session->status != PROTOCOL_GRANTED)
-        return;
-    session->status = status;
-    session->error = error;
-    va_start(arguments, format);
-    (void)vsnprintf(session->reason, sizeof(session->reason), format, arguments);
-    va_end(arguments);
-}
-
-/* Keeps the end of a path that is too long: the file's name says more than the first folders. */
-static void rule_file_copy(char *field, const char *path) {
-    size_t length = strlen(path);
-
-    if (length >= PROTOCOL_RULE_FILE_SIZE)
-        path += length - (PROTOCOL_RULE_FILE_SIZE - 1);
-    memcpy(field, path, strlen(path));
-}
-
-/* Tells the launcher how it ended. Returns 0 or a negative errno: -EPIPE if the launcher is gone.
- */
-int session_reply(const struct session *session) {
-    bool granted = session->status == PROTOCOL_GRANTED;
-    struct protocol_reply reply = {.version = PROTOCOL_VERSION,
-                                   .status = session->status,
-                                   .error = session->error,
-                                   .pid = granted ? session->gate.pid : 0,
-                                   .names = session->refused_names,
-                                   .confinement = session->confinement,
-                                   .uts_namespace = granted ? session->uts_namespace : 0,
-                                   .groups_differ = session->groups_differ};
-
-    if (session->rule != NULL) {
-        reply.rule_line = session->rule->line;
-        rule_file_copy(reply.rule_file, session->rule->file);
-    }
-    return channel_send(session->channel, &reply, sizeof(reply), &session->gate.pidfd,
-                        granted ? 1 : 0);
-}
-
-/* Writes the line of @kind to the log. Returns what audit_write() returns. */
-int session_log(const struct session *session, enum audit_kind kind) {
-    const struct protocol_request *request = &session->request;
-    struct audit_event event = {
-        .kind = kind,
-        .user = session->subject.known_name,
-        .uid = session->subject.uid,
-        .hostname = request->names & PROTOCOL_HOSTNAME ? request->hostname : NULL,
-        .domainname = request->names & PROTOCOL_DOMAINNAME ? request->domainname : NULL,
-        .rule = session->rule,
-        .pid = kind == AUDIT_REFUSAL ? 0 : session->gate.pid,
-        .mode = session->setup->service != NULL ? "service" : "direct",
-        .reason = session->reason[0] != '\0' ? session->reason : NULL,
-    };
-
-    return audit_write(&session->audit, &event);
-}
-
-/* What the user would leave behind if the service started their command is not left behind. */
-static void session_hear_of_peer(struct session *session, const struct session_client *client) {
+static void check_caller(struct session *session, const struct session_client *client) {
     static const char *const reasons[PROTOCOL_CONFINEMENT_COUNT] = {
         [PROTOCOL_OTHER_USER] = "the caller is another user",
         [PROTOCOL_LACKS_GROUP] = "the caller lacks a group that the service has",
@@ -81,27 +29,28 @@ static void session_hear_of_peer(struct session *session, const struct session_c
         [PROTOCOL_FILTERED] = "the caller has a seccomp filter",
         [PROTOCOL_OTHER_NAMESPACE] = "the caller is in another namespace",
         [PROTOCOL_OTHER_ROOT] = "the caller has another root directory",
-        [PROTOCOL_GONE] = "the caller is gone",
-        [PROTOCOL_UNREADABLE] = "the caller cannot be looked at",
+        [PROTOCOL_GONE] = "the caller has ended",
+        [PROTOCOL_UNREADABLE] = "/proc does not show the caller to the service",
     };
 
     session->groups_differ = client->groups_differ != 0;
-    /* Before anything else: what is said to who is confined does not depend on the policy. */
+    /* Overrides an earlier refusal: a confined caller learns nothing about the policy. */
     if (client->peer > 0) {
         session->status = PROTOCOL_GRANTED;
         session_refuse(session, PROTOCOL_CALLER_CONFINED, 0, "%s", reasons[client->peer]);
         session->confinement = (enum protocol_confinement)client->peer;
     } else if (client->peer < 0) {
         session_refuse(session, PROTOCOL_KERNEL_REFUSED, -client->peer,
-                       "asking about the caller: errno %d", -client->peer);
+                       "cannot examine the caller: %s", error_text(-client->peer));
     }
 }
 
 /*
- * The service's session waits here for its client: all before needs none. The gate hears of the
- * caller's limits before a stranger's byte is read. False if there will be no client.
+ * Waits for the client that the service gives to this session, and takes over what the service
+ * knows about it. The gate gets the caller's limits before the session reads what a stranger sent.
+ * Returns false if the service has ended or gives it no client.
  */
-static bool session_await_client(struct session *session) {
+static bool receive_client(struct session *session) {
     struct session_client client;
     struct channel_fds fds;
     size_t size = 0;
@@ -112,23 +61,27 @@ static bool session_await_client(struct session *session) {
     session->channel = fds.fds[0];
     session->audit.fd = fds.n_fds > 1 ? fds.fds[1] : -1;
     session->audit.is_stream = client.log_is_stream != 0;
-    session_hear_of_peer(session, &client);
+    check_caller(session, &client);
     if (client.log < 0)
-        session_refuse(session, PROTOCOL_NOT_LOGGED, -client.log, "opening the log: errno %d",
-                       -client.log);
+        session_refuse(session, PROTOCOL_NOT_LOGGED, -client.log, "cannot open the log: %s",
+                       error_text(-client.log));
     if (client.is_late != 0)
-        session_refuse(session, PROTOCOL_TOO_LATE, 0, "no request came");
+        session_refuse(session, PROTOCOL_TOO_LATE, 0, "no request came in time");
     if (session->status == PROTOCOL_GRANTED) {
-        r = gate_limit(&session->gate, &client.limits);
+        r = gate_send_limits(&session->gate, &client.limits);
         if (r < 0)
-            session_refuse(session, PROTOCOL_KERNEL_REFUSED, -r, "telling the gate: errno %d", -r);
+            session_refuse(session, PROTOCOL_KERNEL_REFUSED, -r,
+                           "cannot send the limits to the gate: %s", error_text(-r));
     }
-    /* The service has just seen that the policy is still the one. */
+    /* The service has just checked that the policy is current. */
     return clock_gettime(CLOCK_MONOTONIC, &session->loaded) == 0;
 }
 
-/* Step 7. The first stranger's byte. False if the launcher is gone and nothing is to be done. */
-static bool session_receive(struct session *session) {
+/*
+ * Step 7. Receives the request, the first bytes from a stranger that this process reads. Returns
+ * false if the launcher has ended: then there is nothing to do.
+ */
+static bool receive_request(struct session *session) {
     struct protocol_request record;
     size_t size = 0;
     int r = channel_receive_all(session->channel, &record, sizeof(record), &size, &session->fds);
@@ -136,7 +89,8 @@ static bool session_receive(struct session *session) {
     if (r == 0 && size == 0)
         return false;
     if (r < 0 && r != -EAGAIN && r != -EMSGSIZE && r != -EBADMSG)
-        session_refuse(session, PROTOCOL_KERNEL_REFUSED, -r, "receiving the request: errno %d", -r);
+        session_refuse(session, PROTOCOL_KERNEL_REFUSED, -r, "cannot receive the request: %s",
+                       error_text(-r));
     if (r == -EAGAIN)
         r = PROTOCOL_TOO_LATE;
     else if (r == 0)
@@ -146,41 +100,47 @@ static bool session_receive(struct session *session) {
     if (r == PROTOCOL_GRANTED &&
         ((session->request.flags & PROTOCOL_TO_SERVICE) != 0) != (session->setup->service != NULL))
         r = PROTOCOL_BAD_REQUEST;
-    /* What came with a bad record is closed by the end: close(2) of a stranger's file can block. */
+    /* The descriptors of a bad record stay open until this process ends: close(2) can block. */
     if (r != PROTOCOL_GRANTED)
         session_refuse(session, (enum protocol_status)r, 0, "%s",
-                       r == PROTOCOL_TOO_LATE      ? "no request came"
-                       : r == PROTOCOL_BAD_VERSION ? "a request of another version"
-                                                   : "a malformed request");
+                       r == PROTOCOL_TOO_LATE      ? "no request came in time"
+                       : r == PROTOCOL_BAD_VERSION ? "the request has another protocol version"
+                                                   : "the request is malformed");
     return true;
 }
 
 /*
- * Whoever waits with a request waits with the policy as it was. What the administrator has changed
- * since holds for them too, a few seconds later.
+ * True if the policy was loaded too long ago. A launcher that delays its request would else be
+ * judged by an old policy, whatever the administrator has changed since.
  */
-static bool session_is_late(const struct session *session) {
+static bool is_policy_too_old(const struct session *session) {
     struct timespec now;
 
     return clock_gettime(CLOCK_MONOTONIC, &now) < 0 ||
            now.tv_sec - session->loaded.tv_sec > SESSION_PATIENCE_SECONDS;
 }
 
-static void session_refuse_decision(struct session *session, const struct decision *decision) {
+/* Refuses with the reason of a decision that does not permit the request. */
+static void refuse_denied(struct session *session, const struct decision *decision) {
     session->refused_names = decision->names;
     if (decision->verdict == DECISION_BAD_NAME)
-        session_refuse(session, PROTOCOL_BAD_NAME, 0, "not a name of RFC 1123");
+        session_refuse(session, PROTOCOL_BAD_NAME, 0, "%s",
+                       (decision->names & PROTOCOL_HOSTNAME) != 0
+                           ? "not a valid host name (RFC 1123)"
+                           : "not a valid NIS domain name (RFC 1123)");
     else
         session_refuse(session, PROTOCOL_DENIED, 0, "%s",
                        decision->rule == NULL ? "no rule permits it"
                        : decision->is_in_doubt
-                           ? "a rule denies it, to all, as nobody knows its user or group"
+                           ? "a rule denies it to all users: its user or group is unknown"
                            : "a rule denies it");
 }
 
-/* The service counts, since only it knows what lives; it knows no more of the rule than a number.
+/*
+ * Asks the service whether the rule's limit has room. Only the service knows which commands live;
+ * of the rule it gets its counter only.
  */
-static void session_count(struct session *session, const struct policy_rule *rule) {
+static void check_limit(struct session *session, const struct policy_rule *rule) {
     const struct session_service *service = session->setup->service;
     size_t index = (size_t)(rule - session->selection.policy->rules);
     struct session_message message = {.word = SESSION_COUNTS};
@@ -195,13 +155,14 @@ static void session_count(struct session *session, const struct policy_rule *rul
         r = channel_receive(service->control, &has_room, sizeof(has_room), &size, &fds);
     if (r < 0 || size != sizeof(has_room))
         session_refuse(session, PROTOCOL_KERNEL_REFUSED, r < 0 ? -r : EPIPE,
-                       "the service does not count");
+                       "the service did not say whether the rule's limit is reached");
     else if (has_room == 0)
-        session_refuse(session, PROTOCOL_LIMIT_REACHED, 0, "the rule's limit is reached");
+        session_refuse(session, PROTOCOL_LIMIT_REACHED, 0,
+                       "limit reached: the rule permits %u running commands", rule->limit);
 }
 
-/* What a rule that permits asks for, and only one of the two ways can give. */
-static void session_check_way(struct session *session, const struct policy_rule *rule) {
+/* Refuses a permitted request if this mode cannot do what the rule says. */
+static void check_mode(struct session *session, const struct policy_rule *rule) {
     bool is_service = session->setup->service != NULL;
 
     if (rule->is_setuid && is_service)
@@ -209,18 +170,20 @@ static void session_check_way(struct session *session, const struct policy_rule 
                        "the rule says setuid, and the service has no_new_privs set");
     else if (rule->limit != 0 && !is_service)
         session_refuse(session, PROTOCOL_NEEDS_SERVICE, 0,
-                       "the rule has a limit, and nobody counts in direct mode");
+                       "the rule has a limit, and direct mode does not count commands");
     else if (rule->limit != 0)
-        session_count(session, rule);
+        check_limit(session, rule);
 }
 
-/* Step 8. */
-static void session_decide(struct session *session) {
+/* Step 8. Decides by the policy, or refuses. */
+static void decide_by_policy(struct session *session) {
     const struct protocol_request *request = &session->request;
     struct decision decision;
 
-    if (session_is_late(session))
-        session_refuse(session, PROTOCOL_TOO_LATE, 0, "the request came too late");
+    if (is_policy_too_old(session))
+        session_refuse(session, PROTOCOL_TOO_LATE, 0,
+                       "the request came more than %d seconds after the policy was loaded",
+                       SESSION_PATIENCE_SECONDS);
     if (session->status != PROTOCOL_GRANTED)
         return;
     decision = selection_decide(&session->selection,
@@ -228,42 +191,44 @@ static void session_decide(struct session *session) {
                                 request->names & PROTOCOL_DOMAINNAME ? request->domainname : NULL);
     session->rule = decision.rule;
     if (decision.verdict != DECISION_PERMITTED)
-        session_refuse_decision(session, &decision);
+        refuse_denied(session, &decision);
     else
-        session_check_way(session, decision.rule);
+        check_mode(session, decision.rule);
 }
 
 /*
- * Where there is a service. If it is gone, so is whoever would be told; if there is no memory for
- * it, there may be now: a service that does not hear of a grant ends a command of which the
- * launcher has.
+ * Sends @word to the service, if there is one. Tries again if the kernel has no memory for the
+ * record: a service that misses a grant would end a command of which the launcher knows. If the
+ * service has ended, nobody needs the message.
  */
-static void session_tell(const struct session *session, enum session_word word) {
-    const int tries = 3;
+static void tell_service(const struct session *session, enum session_word word) {
+    const int n_tries = 3;
     const struct session_message message = {
         .word = (uint32_t)word,
         .value = (session->request.flags & PROTOCOL_DIES_WITH_LAUNCHER) != 0};
 
-    for (int i = 0; i < tries && session->setup->service != NULL; i++)
+    for (int i = 0; i < n_tries && session->setup->service != NULL; i++)
         if (channel_send(session->setup->service->control, &message, sizeof(message), NULL, 0) == 0)
             return;
 }
 
 /*
- * Closes what others wait for: the end of this process may take as long as a stranger's descriptor
- * takes to be closed (a file system that does not answer).
+ * Closes the channels to the service and the gate, which wait for that. The end of this process
+ * comes too late for it: the kernel closes the stranger's descriptors then, which can block (a file
+ * system that does not answer).
  */
-static void session_let_go(struct session *session) {
+static void close_channels(struct session *session) {
     if (session->setup->service != NULL)
         (void)close(session->setup->service->control);
     base_close_fd(&session->gate.channel);
 }
 
 /*
- * Step 9. The grant is in the log before the gate can do anything with it: who ends the session at
- * the right moment has a command, but not one that nobody knows of.
+ * Step 9. Logs the grant, sends the gate its verdict and waits until the gate is the command. The
+ * log comes first: a user who kills the session right after the release has a command, but the log
+ * has its grant.
  */
-static void session_release_gate(struct session *session) {
+static void release_gate(struct session *session) {
     const struct protocol_request *request = &session->request;
     struct gate_verdict verdict = {
         .names = request->names, .is_setuid = session->rule->is_setuid, .flags = request->flags};
@@ -274,10 +239,11 @@ static void session_release_gate(struct session *session) {
     memcpy(verdict.domainname, request->domainname, sizeof(verdict.domainname));
     r = session_log(session, AUDIT_GRANT);
     if (r < 0) {
-        session_refuse(session, PROTOCOL_NOT_LOGGED, -r, "writing to the log: errno %d", -r);
+        session_refuse(session, PROTOCOL_NOT_LOGGED, -r, "cannot write to the log: %s",
+                       error_text(-r));
         return;
     }
-    session_tell(session, SESSION_DECIDED);
+    tell_service(session, SESSION_DECIDED);
     r = gate_release(&session->gate, &verdict, &session->fds);
     if (r == 0)
         r = gate_wait(&session->gate, &report);
@@ -287,53 +253,54 @@ static void session_release_gate(struct session *session) {
     if (r < 0)
         report = (struct gate_report){.status = PROTOCOL_KERNEL_REFUSED, .error = -r};
     session_refuse(session, (enum protocol_status)report.status, report.error,
-                   report.status == PROTOCOL_EXEC_FAILED ? "executing the command: errno %d"
-                                                         : "in the gate: errno %d",
-                   report.error);
+                   report.status == PROTOCOL_EXEC_FAILED ? "cannot execute the command: %s"
+                                                         : "the gate failed: %s",
+                   error_text(report.error));
     (void)session_log(session, AUDIT_FAILURE);
-    if (r > 0) /* else the gate may be the command all the same, which has an end, then */
-        session_tell(session, SESSION_FAILED);
+    /* With r < 0 the gate may be the command all the same: the service then waits for its end. */
+    if (r > 0)
+        tell_service(session, SESSION_FAILED);
 }
 
-/* The launcher is there, but what is to be said to it does not get through. */
-static bool is_shortage(int error) {
+/* True if the launcher still runs, but the kernel could not send the reply. */
+static bool is_send_failure(int error) {
     return error < 0 && error != -EPIPE && error != -ECONNRESET;
 }
 
 /*
- * Step 10. True if the launcher has been told that it was granted. A reply whose pidfd cannot be
- * sent (unix(7), ETOOMANYREFS) is a refusal: the service, or the launcher, ends the command if it
- * finds it. For the log it stays a grant, since it may have run.
+ * Step 10. Sends the reply. Returns true if the launcher has the reply that it is granted. If the
+ * pidfd cannot be sent (unix(7), ETOOMANYREFS) the reply is a refusal, and the service, or the
+ * launcher, ends the command. The log keeps the grant, since the command may have run.
  */
-static bool session_answer(struct session *session) {
+static bool send_reply(struct session *session) {
     int r = session_reply(session);
 
-    if (session->status == PROTOCOL_GRANTED && is_shortage(r)) {
-        session_refuse(session, PROTOCOL_KERNEL_REFUSED, -r, "telling the launcher: errno %d", -r);
+    if (session->status == PROTOCOL_GRANTED && is_send_failure(r)) {
+        session_refuse(session, PROTOCOL_KERNEL_REFUSED, -r, "cannot send the reply: %s",
+                       error_text(-r));
         r = session_reply(session);
     }
     return r == 0 && session->status == PROTOCOL_GRANTED;
 }
 
 /*
- * Steps 7 to 10: receives the request, decides, and does what was decided. Called behind the
- * filter; allocates and frees nothing. Returns true if the request was granted and the gate is, or
- * would have been, the command.
+ * Steps 7 to 10: receives the request, decides, and grants or refuses. Must be called behind the
+ * filter (filter_load()). Returns true if the request is granted and the launcher has the reply:
+ * the gate is the command now, or was killed before.
  */
-bool session_judge(struct session *session) {
+bool decide_request(struct session *session) {
     bool is_granted = false;
 
-    if ((session->setup->service == NULL || session_await_client(session)) &&
-        session_receive(session)) {
-        session_decide(session);
+    if ((session->setup->service == NULL || receive_client(session)) && receive_request(session)) {
+        decide_by_policy(session);
         if (session->status == PROTOCOL_GRANTED)
-            session_release_gate(session);
+            release_gate(session);
         else
             (void)session_log(session, AUDIT_REFUSAL);
-        is_granted = session_answer(session);
+        is_granted = send_reply(session);
     }
     if (is_granted)
-        session_tell(session, SESSION_GRANTED);
-    session_let_go(session);
+        tell_service(session, SESSION_GRANTED);
+    close_channels(session);
     return is_granted;
 }

@@ -1,8 +1,9 @@
 /*
- * Compiles the session's seccomp filter and prints it as a C table; runs when the broker is built.
+ * Compiles the session's seccomp filter and prints it as a C table. Runs when the broker is built,
+ * without privilege.
  *
- * Not in the broker itself: what the privileged process does not link cannot fail in it, and
- * libseccomp's start-up and compilation are a tenth of a whole launch.
+ * The broker does not do it itself: a library that the privileged process does not link cannot fail
+ * in it, and libseccomp's start-up and compilation take a tenth of a whole launch.
  */
 
 #include <errno.h>
@@ -16,15 +17,16 @@
 #include "utsbroker/base.h"
 
 /*
- * Every call that a session makes behind filter_load(), and why. It allocates no memory there. Of
- * itself the kernel lets uretprobe and uprobe through, which are no use to anybody but its probes.
+ * Every system call that a session makes after filter_load(), and why. It allocates no memory then.
+ * The kernel also permits uretprobe and uprobe, whatever the filter says; they do nothing outside
+ * of its own probes.
  */
 static const int allowed_calls[] = {
-    SCMP_SYS(recvmsg),    /* the request; what the gate reports */
+    SCMP_SYS(recvmsg),    /* the request; the gate's report */
     SCMP_SYS(sendmsg),    /* the verdict, the reply, the log line */
-    SCMP_SYS(close),      /* descriptors of a refused request; the gate's end of its channel */
+    SCMP_SYS(close),      /* the channels to the service and the gate; surplus descriptors */
     SCMP_SYS(exit_group), /* the end */
-    /* How old the policy is; a system call only where the vDSO has no clock (vdso(7)). */
+    /* The age of the policy. A system call only if the vDSO has no clock (vdso(7)). */
     SCMP_SYS(clock_gettime),
     SCMP_SYS(clock_gettime64),
 };
@@ -34,7 +36,7 @@ static int add_rules(scmp_filter_ctx filter) {
 
     for (size_t i = 0; i < BASE_ARRAY_SIZE(allowed_calls) && r == 0; i++)
         r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed_calls[i], 0);
-    /* filter_load() reads back that the filter is there; nothing else of prctl(2) is allowed. */
+    /* filter_load() checks with it that the filter is loaded. No other prctl(2) is permitted. */
     if (r == 0)
         r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
                              SCMP_A0(SCMP_CMP_EQ, PR_GET_SECCOMP, 0));
@@ -56,7 +58,7 @@ int main(void) {
     FILE *program = tmpfile();
     int r = filter != NULL && program != NULL ? 0 : -ENOMEM;
 
-    /* Calls of another architecture's table (x32, i386 on x86-64) end the process as well. */
+    /* A call by another architecture's table (x32, i386 on x86-64) ends the process, too. */
     if (r == 0)
         r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (r == 0)

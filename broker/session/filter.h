@@ -1,5 +1,5 @@
 #pragma once
 
-/* The system calls that a session may still make once it reads what a stranger sent. */
+/* The seccomp filter: the system calls that a session may make after step 6. */
 
 int filter_load(void);

@@ -1,3 +1,11 @@
+/*
+ * The gate: the process that becomes the command (gate.h), and what its session does with it.
+ *
+ * The gate runs as the user, in a new UTS namespace, without a seccomp filter, and not dumpable. It
+ * holds CAP_SYS_ADMIN until its names are set, and reads only records of the session until then:
+ * the caller's limits and the verdict. It reads what the user sent when it has no privilege left.
+ */
+
 #include "broker/session/gate.h"
 
 #include <errno.h>
@@ -12,19 +20,18 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "broker/session/launch.h"
 #include "broker/privilege.h"
+#include "broker/session/launch.h"
 #include "utsbroker/base.h"
 #include "utsbroker/channel.h"
 
 /*
  * Sets the names of the verdict in this process's UTS namespace and reads them back.
  *
- * Safe: the only caller is gate_run(), which only the child of clone3(CLONE_NEWUTS) ever enters. So
- * this process cannot exist in the host's UTS namespace, and whatever the verdict says, the host's
- * own name is out of reach.
+ * Safe: only gate_run() leads here, and only the child of clone3(CLONE_NEWUTS) runs that. So this
+ * process is never in the host's own UTS namespace, and no verdict can change the host's name.
  */
-static int names_set(const struct gate_verdict *verdict) {
+static int set_names(const struct gate_verdict *verdict) {
     const char *hostname = verdict->hostname;
     const char *domainname = verdict->domainname;
     bool sets_hostname = (verdict->names & PROTOCOL_HOSTNAME) != 0;
@@ -46,8 +53,8 @@ static int names_set(const struct gate_verdict *verdict) {
     return 0;
 }
 
-/* The service's session says this before it reads a stranger's byte. */
-static int limits_receive(int channel, struct limits *limitsp) {
+/* Receives the caller's limits. The service's session sends them before it reads a request. */
+static int receive_limits(int channel, struct limits *limitsp) {
     struct channel_fds fds;
     size_t size;
     int r = channel_receive(channel, limitsp, sizeof(*limitsp), &size, &fds);
@@ -58,8 +65,8 @@ static int limits_receive(int channel, struct limits *limitsp) {
     return size == 0 ? -EPIPE : size == sizeof(*limitsp) ? 0 : -EBADMSG;
 }
 
-/* Waits for the verdict. Returns -EPIPE if the session ended without one: it was a refusal. */
-static int verdict_receive(int channel, bool is_service, struct gate_verdict *verdictp,
+/* Waits for the verdict. Returns -EPIPE if the session ended without one, which is a refusal. */
+static int receive_verdict(int channel, bool is_service, struct gate_verdict *verdictp,
                            struct channel_fds *fdsp) {
     size_t size;
     int r = channel_receive(channel, verdictp, sizeof(*verdictp), &size, fdsp);
@@ -74,12 +81,13 @@ static int verdict_receive(int channel, bool is_service, struct gate_verdict *ve
     return 0;
 }
 
-/* All that needs the capability, and its end. @setup was settled before a stranger's byte was read:
- * a session that is taken over cannot have no_new_privs left out for a user whom no rule gives
- * that.
+/*
+ * Does all that needs the capability, then drops it. @setup was fixed before the session read a
+ * request: a session that is taken over cannot leave no_new_privs out unless a rule with setuid is
+ * for this user.
  */
-static int gate_take_names(const struct gate_setup *setup, const struct gate_verdict *verdict) {
-    int r = names_set(verdict);
+static int set_names_and_drop(const struct gate_setup *setup, const struct gate_verdict *verdict) {
+    int r = set_names(verdict);
 
     if (r == 0)
         r = privilege_drop_all();
@@ -88,8 +96,11 @@ static int gate_take_names(const struct gate_setup *setup, const struct gate_ver
     return r;
 }
 
-/* For who has asked (namespaces(7)): the launcher could only look while the command lives. */
-static void namespace_tell(int channel) {
+/*
+ * Reports the inode of the UTS namespace (namespaces(7)) to the session. The launcher could read it
+ * only while the command lives.
+ */
+static void report_namespace(int channel) {
     struct gate_report report = {.status = PROTOCOL_GRANTED};
     struct stat status;
 
@@ -99,25 +110,28 @@ static void namespace_tell(int channel) {
     (void)channel_send(channel, &report, sizeof(report), NULL, 0);
 }
 
-/* The command is the launcher's child. It is the service itself who ends its own. */
-static int launcher_outlive_not(const struct gate_setup *setup) {
+/*
+ * Has the kernel kill the command when the launcher ends. Only for direct mode, where the command
+ * is the launcher's child; the service ends its commands itself.
+ */
+static int end_with_launcher(const struct gate_setup *setup) {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
         return -errno;
-    return getppid() == setup->launcher ? 0 : -ESRCH; /* it had ended before */
+    return getppid() == setup->launcher ? 0 : -ESRCH; /* it has ended already */
 }
 
-/* What was asked for besides the names; this process is the user's own by now. */
-static int wishes_fulfil(const struct gate_setup *setup, uint32_t flags, int channel) {
+/* Does what the request's flags ask for. This process has no privilege any more. */
+static int apply_flags(const struct gate_setup *setup, uint32_t flags, int channel) {
     if ((flags & PROTOCOL_ASKS_FOR_NAMESPACE) != 0)
-        namespace_tell(channel);
+        report_namespace(channel);
     if ((flags & PROTOCOL_DIES_WITH_LAUNCHER) != 0 && !setup->is_service)
-        return launcher_outlive_not(setup);
+        return end_with_launcher(setup);
     return 0;
 }
 
 /*
- * Everything between the clone and the command. Returns only on failure, with *@reportp saying what
- * failed. The channel may get another number on the way.
+ * Does everything between the clone and the command. Returns only on failure, with the reason in
+ * *@reportp. *@channelp may become another number.
  */
 static void gate_become_command(const struct gate_setup *setup, int *channelp,
                                 struct gate_report *reportp) {
@@ -125,16 +139,16 @@ static void gate_become_command(const struct gate_setup *setup, int *channelp,
     struct channel_fds fds;
     struct launch launch = LAUNCH_NULL;
     struct limits limits;
-    int r = setup->is_service ? limits_receive(*channelp, &limits) : 0;
+    int r = setup->is_service ? receive_limits(*channelp, &limits) : 0;
 
     reportp->status = PROTOCOL_KERNEL_REFUSED;
     if (r == 0)
-        r = verdict_receive(*channelp, setup->is_service, &verdict, &fds);
+        r = receive_verdict(*channelp, setup->is_service, &verdict, &fds);
     if (r == 0)
-        r = gate_take_names(setup, &verdict);
+        r = set_names_and_drop(setup, &verdict);
     if (r == 0)
-        r = wishes_fulfil(setup, verdict.flags, *channelp);
-    /* From here on this process is the user's own and no more: now it may read what they sent. */
+        r = apply_flags(setup, verdict.flags, *channelp);
+    /* Now this process has no privilege: it may read what the user sent. */
     if (r == 0) {
         r = launch_read(&launch, fds.fds[PROTOCOL_LAUNCH_FD]);
         if (r == 0 && setup->is_service)
@@ -155,26 +169,26 @@ static _Noreturn void gate_run(const struct gate_setup *setup, int channel) {
     struct gate_report report = {.status = 0};
 
     gate_become_command(setup, &channel, &report);
-    /* If the session is gone, nobody is left to be told. */
+    /* If the session has ended, nobody needs the report. */
     (void)channel_send(channel, &report, sizeof(report), NULL, 0);
     _exit(1);
 }
 
 /*
- * Asks the kernel whether this user may have one process more (RLIMIT_NPROC). It does not ask that
- * of who makes a process with CAP_SYS_ADMIN, as gate_open() does; so this must be called before the
- * capability is effective, and a limit means what it means without utsrun.
+ * Checks whether this user may have one process more (RLIMIT_NPROC), so that this limit means the
+ * same with utsrun as without. The kernel does not check it for a process with CAP_SYS_ADMIN, as in
+ * gate_open(); so this must be called before the capability is effective.
  *
  * Returns 0; -EAGAIN at the limit; another negative errno, -ENOSYS before Linux 5.3.
  */
 int gate_check_limit(void) {
-    /* What is shared is not copied, which takes its time for a large table of descriptors. */
+    /* Shared instead of copied: to copy a large table of descriptors takes long. */
     struct clone_args arguments = {.flags = CLONE_NEWUTS | CLONE_VM | CLONE_VFORK | CLONE_FILES |
                                             CLONE_FS | CLONE_SIGHAND};
     /*
-     * Safe: without an effective CAP_SYS_ADMIN this fails with EPERM, for want of a right to a new
-     * UTS namespace, but only behind the check of the limit (copy_process() of the kernel). Were it
-     * to succeed, nothing could be relied on, not even the stack, which both would share: both end.
+     * Safe: without an effective CAP_SYS_ADMIN a new UTS namespace fails with EPERM. The kernel
+     * checks the limit first (copy_process()), so EPERM means that the limit has room. If the call
+     * succeeds, both processes share one stack and nothing can be relied on: both end.
      */
     long pid = syscall(SYS_clone3, &arguments, sizeof(arguments));
 
@@ -184,13 +198,13 @@ int gate_check_limit(void) {
 }
 
 /*
- * Makes the gate: a process in a new UTS namespace that is the child of this process's parent
- * (CLONE_PARENT), so that the launcher, or the service, can wait for the command. Needs
- * CAP_SYS_ADMIN to be effective. The gate closes its copies of the session's channels: if the
- * session dies, whoever is at their other end must see it.
+ * Makes the gate: a process in a new UTS namespace, the child of this process's parent
+ * (CLONE_PARENT), so that the launcher, or the service, can wait for the command. CAP_SYS_ADMIN
+ * must be effective. The gate closes its copies of the session's channels: else the processes at
+ * their other ends would not see the session end.
  *
  * Returns 0 with @gate filled, or a negative errno: -ENOSPC at user.max_uts_namespaces, -EAGAIN at
- * a limit of the cgroup's, -EPERM without the capability.
+ * a limit of the cgroup, -EPERM without the capability.
  */
 int gate_open(struct gate *gate, const struct gate_setup *setup) {
     int ends[2];
@@ -204,7 +218,7 @@ int gate_open(struct gate *gate, const struct gate_setup *setup) {
         return -errno;
     /*
      * Safe: the child runs gate_run() and nothing else, in memory of its own. It has read nothing
-     * but the policy, is not dumpable, and does nothing until the session's verdict is there.
+     * but the policy, is not dumpable, and does nothing until it has the session's verdict.
      */
     pid = syscall(SYS_clone3, &arguments, sizeof(arguments));
     if (pid < 0) {
@@ -215,7 +229,7 @@ int gate_open(struct gate *gate, const struct gate_setup *setup) {
         return -error;
     }
     if (pid == 0) {
-        /* The gate must see the end of the session, so it may not hold the session's end open. */
+        /* The gate must see the session end, so it must not hold the session's end open. */
         base_close_fd(&ends[0]);
         for (size_t i = 0; i < BASE_ARRAY_SIZE(setup->session_fds); i++)
             if (setup->session_fds[i] >= 0)
@@ -227,41 +241,41 @@ int gate_open(struct gate *gate, const struct gate_setup *setup) {
     return 0;
 }
 
-/* The gate was killed; with something unread it is a reset connection (unix(7)). */
-static bool is_end_of_gate(int error) {
+/* True if the gate was killed. If it had something unread, the connection is reset (unix(7)). */
+static bool is_gate_end(int error) {
     return error == -EPIPE || error == -ECONNRESET;
 }
 
 /*
- * Tells the service's gate what holds for the caller by the kernel's word; once, before
- * gate_release(), and before a stranger's byte was read. Returns 0, also if the gate was killed; a
- * negative errno.
+ * Sends the caller's limits, as the kernel reports them, to the gate of a service's session. Must
+ * be called once, before gate_release() and before the session reads the request. Returns 0, also
+ * if the gate was killed; a negative errno.
  */
-int gate_limit(const struct gate *gate, const struct limits *limits) {
+int gate_send_limits(const struct gate *gate, const struct limits *limits) {
     int r = channel_send(gate->channel, limits, sizeof(*limits), NULL, 0);
 
-    return is_end_of_gate(r) ? 0 : r;
+    return is_gate_end(r) ? 0 : r;
 }
 
 /*
- * Lets the gate go on as @verdict says, with the request's @fds, which stay the caller's. To
- * refuse, end instead: a gate whose session is gone ends too. Returns 0, also if the gate was
- * killed, which gate_wait() is asked for; a negative errno.
+ * Sends @verdict to the gate, with the request's @fds, which stay the caller's: the gate then
+ * becomes the command. To refuse, end instead: the gate ends when its session ends. Returns 0, also
+ * if the gate was killed, which gate_wait() handles; a negative errno.
  */
 int gate_release(const struct gate *gate, const struct gate_verdict *verdict,
                  const struct channel_fds *fds) {
     int r = channel_send(gate->channel, verdict, sizeof(*verdict), fds->fds, fds->n_fds);
 
-    return is_end_of_gate(r) ? 0 : r;
+    return is_gate_end(r) ? 0 : r;
 }
 
 /*
- * Waits until the gate has become the command, which closes its end of the channel (close-on-exec),
- * or could not.
+ * Waits until the gate is the command, which closes the gate's end of the channel (close-on-exec),
+ * or has failed.
  *
- * Returns 0 if it is the command now, or was killed on the way (whoever waits for it sees that),
- * with its namespace in *@reportp if that was asked for; a positive enum protocol_status if it
- * could not, with *@reportp; a negative errno.
+ * Returns 0 if the gate is the command now, or was killed before (its parent sees that), with the
+ * namespace in *@reportp if the request asks for it; a positive enum protocol_status if the gate
+ * failed, with *@reportp; a negative errno.
  */
 int gate_wait(const struct gate *gate, struct gate_report *reportp) {
     struct gate_report report = {.status = PROTOCOL_GRANTED};
@@ -272,7 +286,7 @@ int gate_wait(const struct gate *gate, struct gate_report *reportp) {
         int r = channel_receive_surely(gate->channel, &report, sizeof(report), &size, &fds);
 
         if (r < 0)
-            return is_end_of_gate(r) ? 0 : r;
+            return is_gate_end(r) ? 0 : r;
         if (size == 0)
             return 0;
         channel_fds_deinit(&fds);

@@ -1,3 +1,10 @@
+/*
+ * The gate's last steps: reads the launch description and executes the command.
+ *
+ * Runs in the gate, as the user and without any capability. The bytes are the user's own and can be
+ * malformed, which harms only that user.
+ */
+
 #include "broker/session/launch.h"
 
 #include <errno.h>
@@ -14,8 +21,11 @@
 #include "utsbroker/base.h"
 #include "utsbroker/channel.h"
 
-/* Points @n pointers and a final NULL at the strings that begin at *@atp; moves it behind them. */
-static char **strings_take(char **atp, const char *end, size_t n) {
+/*
+ * Returns @n pointers to the strings that begin at *@atp, and a final NULL. Moves *@atp after the
+ * strings. Returns NULL with errno set on error. The caller frees the array.
+ */
+static char **take_strings(char **atp, const char *end, size_t n) {
     char **strings = calloc(n + 1, sizeof(*strings));
     char *at = *atp;
 
@@ -34,33 +44,34 @@ static char **strings_take(char **atp, const char *end, size_t n) {
     return strings;
 }
 
-/* The counts are bounded by the size, before anything is allocated for them. */
-static bool header_is_good(const struct launch_header *header, size_t size) {
+/* True if the header's values are valid. The size bounds the counts before anything is allocated.
+ */
+static bool is_header_valid(const struct launch_header *header, size_t size) {
     return header->version == LAUNCH_VERSION && header->closed_stdio <= 7 &&
            header->n_arguments >= 1 && header->n_arguments <= size &&
            header->n_environment <= size && header->n_descriptors <= CHANNEL_FDS_MAX &&
            header->umask <= 0777 && header->n_processors <= LAUNCH_PROCESSORS_MAX;
 }
 
-/* Ascending, so no number stands there twice. */
-static bool descriptors_are_good(const int32_t *descriptors, size_t n) {
-    int32_t above = -1;
+/* True if the numbers are in range and ascend, so that none is there twice. */
+static bool are_descriptors_valid(const int32_t *descriptors, size_t n) {
+    int32_t last = -1;
 
     for (size_t i = 0; i < n; i++) {
-        if (descriptors[i] <= above || descriptors[i] >= LAUNCH_DESCRIPTOR_MAX)
+        if (descriptors[i] <= last || descriptors[i] >= LAUNCH_DESCRIPTOR_MAX)
             return false;
-        above = descriptors[i];
+        last = descriptors[i];
     }
     return true;
 }
 
 /*
- * Takes the @size bytes at @bytes apart; they must be aligned as malloc(3) aligns, and live as long
- * as @launch. Accepts exactly a header, the descriptors and the strings that it counts, at least
- * one of them an argument (CVE-2021-4034: a program without argv[0] reads its environment for
- * arguments).
+ * Parses the @size bytes at @bytes, which must be aligned as by malloc(3) and live as long as
+ * @launch. Accepts exactly a header, the descriptors and the strings that the header counts. At
+ * least one string is an argument: a program without argv[0] takes its environment for arguments
+ * (CVE-2021-4034).
  *
- * Returns 0; -EBADMSG for anything else; -ENOMEM. launch_deinit() gives back what @launch holds.
+ * Returns 0; -EBADMSG for anything else; -ENOMEM. launch_deinit() frees what @launch holds.
  */
 int launch_parse(struct launch *launch, char *bytes, size_t size) {
     struct launch parsed = LAUNCH_NULL;
@@ -71,18 +82,18 @@ int launch_parse(struct launch *launch, char *bytes, size_t size) {
         return -EBADMSG;
     memcpy(&parsed.header, bytes, sizeof(parsed.header));
     at = bytes + sizeof(parsed.header);
-    if (!header_is_good(&parsed.header, size) ||
+    if (!is_header_valid(&parsed.header, size) ||
         parsed.header.n_descriptors > (size_t)(end - at) / sizeof(int32_t))
         return -EBADMSG;
     parsed.descriptors = (const int32_t *)(const void *)at;
     at += parsed.header.n_descriptors * sizeof(int32_t);
-    if (!descriptors_are_good(parsed.descriptors, parsed.header.n_descriptors))
+    if (!are_descriptors_valid(parsed.descriptors, parsed.header.n_descriptors))
         return -EBADMSG;
 
-    parsed.arguments = strings_take(&at, end, parsed.header.n_arguments);
+    parsed.arguments = take_strings(&at, end, parsed.header.n_arguments);
     if (parsed.arguments == NULL)
         return -errno;
-    parsed.environment = strings_take(&at, end, parsed.header.n_environment);
+    parsed.environment = take_strings(&at, end, parsed.header.n_environment);
     if (parsed.environment == NULL || at != end) {
         int error = parsed.environment == NULL ? errno : EBADMSG;
 
@@ -94,12 +105,12 @@ int launch_parse(struct launch *launch, char *bytes, size_t size) {
 }
 
 /*
- * Maps and parses the sealed memfd @fd, which stays the caller's. The mapping is never given back:
- * the process executes something else or ends. It must be sealed, so that it cannot shrink under
- * the mapping (SIGBUS) or change after it was parsed (memfd_create(2)).
+ * Maps and parses the sealed memfd @fd, which stays the caller's. The mapping stays: the process
+ * executes another program or ends. The memfd must be sealed, so that it cannot shrink under the
+ * mapping (SIGBUS) or change after it was parsed (memfd_create(2)).
  *
- * Returns 0; -EBADMSG for a descriptor or a content that is no launch description; another negative
- * errno if the system refused.
+ * Returns 0; -EBADMSG if the descriptor or its content is no launch description; another negative
+ * errno if the system failed.
  */
 int launch_read(struct launch *launch, int fd) {
     const int needed_seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
@@ -121,14 +132,15 @@ int launch_read(struct launch *launch, int fd) {
     return launch_parse(launch, bytes, (size_t)status.st_size);
 }
 
-/* Frees what @launch holds, not the bytes that it was read from; it is empty afterwards. */
+/* Frees what @launch holds, except the bytes that it was parsed from. It is empty after that. */
 void launch_deinit(struct launch *launch) {
     free(launch->arguments);
     free(launch->environment);
     *launch = (struct launch)LAUNCH_NULL;
 }
 
-static int stack_limit_restore(rlim_t soft) {
+/* Returns 0 or a negative errno. */
+static int restore_stack_limit(rlim_t soft) {
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_STACK, &limit) < 0)
@@ -140,9 +152,9 @@ static int stack_limit_restore(rlim_t soft) {
 }
 
 /*
- * Gives this process back what it lost when the broker was executed (utsbroker/launch.h): the
- * closed ones of 0, 1 and 2, personality(2), the stack's limit. Needs no privilege. Returns 0 or a
- * negative errno.
+ * Restores what the execution of the broker changed (utsbroker/launch.h): closes those of 0, 1 and
+ * 2 that were closed, and sets personality(2) and the stack's limit. Needs no privilege. Returns 0
+ * or a negative errno.
  */
 int launch_restore(const struct launch *launch) {
     for (int fd = 0; fd < 3; fd++)
@@ -150,15 +162,15 @@ int launch_restore(const struct launch *launch) {
             (void)close(fd);
     if (launch->header.personality != 0 && personality(launch->header.personality) < 0)
         return -errno;
-    return stack_limit_restore(launch->header.stack_limit);
+    return restore_stack_limit(launch->header.stack_limit);
 }
 
 /*
- * Executes the command: argv[0] is searched in the PATH of the launch description's environment.
+ * Executes the command. It searches argv[0] in the PATH of the launch description's environment.
  * Returns only on failure, with a negative errno.
  */
 int launch_execute(const struct launch *launch) {
-    /* execvpe(3) takes PATH from environ, not from its argument. */
+    /* execvpe(3) reads PATH from environ, not from its argument. */
     environ = launch->environment;
     (void)execvpe(launch->arguments[0], launch->arguments, launch->environment);
     return -errno;

@@ -1,16 +1,19 @@
 #pragma once
 
-/* Reads the launch description (utsbroker/launch.h). Only for a process without capabilities. */
+/*
+ * Reads the launch description (utsbroker/launch.h) and executes the command. Only for a process
+ * without any capability.
+ */
 
 #include <stddef.h>
 
 #include "utsbroker/launch.h"
 
-/* A launch description taken apart; the strings stay where they were read. */
+/* A parsed launch description. It points into the bytes that it was parsed from. */
 struct launch {
     struct launch_header header;
-    const int32_t *descriptors; /* header.n_descriptors numbers, ascending */
-    char **arguments;           /* ends with NULL, as execve(2) wants it */
+    const int32_t *descriptors; /* header.n_descriptors numbers, in ascending order */
+    char **arguments;           /* ends with NULL, for execve(2) */
     char **environment;         /* likewise */
 };
 

@@ -1,3 +1,10 @@
+/*
+ * Loads the policy snapshot.
+ *
+ * Runs in the session of direct mode (step 2) and in the service, as the user. CAP_SYS_ADMIN is
+ * permitted but not effective, and the process has read nothing that a stranger sent.
+ */
+
 #include "broker/session/policy-snapshot.h"
 
 #include <stdio.h>
@@ -10,7 +17,7 @@ struct errors {
     unsigned n;
 };
 
-/* The first error is told whole; the rest are counted. */
+/* Keeps the text of the first error and counts the rest. */
 static void note_error(void *context, const struct policy_error *error) {
     struct errors *errors = context;
     struct policy_snapshot *snapshot = errors->snapshot;
@@ -25,7 +32,8 @@ static void note_error(void *context, const struct policy_error *error) {
                        error->message);
 }
 
-static void count_errors(const struct errors *errors) {
+/* Adds the number of the other errors to the reason. */
+static void append_error_count(const struct errors *errors) {
     struct policy_snapshot *snapshot = errors->snapshot;
     size_t length = strlen(snapshot->reason);
 
@@ -35,8 +43,8 @@ static void count_errors(const struct errors *errors) {
 }
 
 /*
- * Loads the policy of @folders (policy_load()). Whatever goes wrong is said in @snapshot, which
- * refuses then. policy_snapshot_deinit() gives back what it holds.
+ * Loads the policy of @folders (policy_load()). On failure @snapshot holds the status and the
+ * reason to refuse every request with. policy_snapshot_deinit() frees what it holds.
  */
 void policy_snapshot_load(struct policy_snapshot *snapshot, const char *const *folders,
                           size_t n_folders) {
@@ -48,16 +56,16 @@ void policy_snapshot_load(struct policy_snapshot *snapshot, const char *const *f
     if (r == 0)
         return;
     snapshot->status = PROTOCOL_POLICY_INVALID;
-    count_errors(&errors);
+    append_error_count(&errors);
     if (r > 0)
         return;
     snapshot->status = PROTOCOL_KERNEL_REFUSED;
     snapshot->error = -r;
-    (void)snprintf(snapshot->reason, sizeof(snapshot->reason), "loading the policy: %s",
+    (void)snprintf(snapshot->reason, sizeof(snapshot->reason), "cannot load the policy: %s",
                    strerror(-r));
 }
 
-/* Frees what @snapshot holds; it refuses afterwards, and can be loaded again. */
+/* Frees what @snapshot holds. It refuses every request after that, until it is loaded again. */
 void policy_snapshot_deinit(struct policy_snapshot *snapshot) {
     policy_deinit(&snapshot->policy);
     *snapshot = (struct policy_snapshot)POLICY_SNAPSHOT_NULL;

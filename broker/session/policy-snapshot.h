@@ -1,6 +1,6 @@
 #pragma once
 
-/* The policy as the broker has it: rules that can be used, or why they cannot. */
+/* The policy snapshot: the rules as they were when the broker loaded them, or why it has none. */
 
 #include <stddef.h>
 
@@ -11,7 +11,7 @@ enum { POLICY_SNAPSHOT_REASON_SIZE = 256 };
 
 struct policy_snapshot {
     struct policy policy;
-    enum protocol_status status; /* PROTOCOL_GRANTED: nothing speaks against using it */
+    enum protocol_status status; /* PROTOCOL_GRANTED: @policy can be used; else refuse with this */
     int error;                   /* an errno, or 0 */
     char reason[POLICY_SNAPSHOT_REASON_SIZE]; /* for the log */
 };

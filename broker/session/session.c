@@ -1,3 +1,21 @@
+/*
+ * Steps 1 to 6 of a session, the privileged ones, and its end. Steps 7 to 10 are in decide.c.
+ *
+ * Runs as the user, in direct mode as the whole broker, in service mode as a fork of the service.
+ * It holds CAP_SYS_ADMIN until step 5 and reads nothing from a stranger before step 7. The order of
+ * the steps is the security of the whole:
+ *
+ *    1  keep CAP_SYS_ADMIN only; forbid others to attach
+ *    2  load the policy and select the rules for this user
+ *    3  connect to the log
+ *    4  make the gate, while CAP_SYS_ADMIN is effective and before there is a filter to inherit
+ *    5  drop every capability
+ *    6  set no_new_privs, load the seccomp filter
+ *
+ * A refusal on the way does not end the session at once. It goes on to step 10, so that every
+ * refusal is made without privilege, has the requested names in the log, and gets a reply.
+ */
+
 #include "broker/session/session.h"
 
 #include <errno.h>
@@ -7,45 +25,53 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "broker/session/filter.h"
 #include "broker/privilege.h"
+#include "broker/session/decide.h"
+#include "broker/session/error-text.h"
+#include "broker/session/filter.h"
 #include "broker/session/session-internal.h"
 
-/* A privileged step failed: nothing after it can be relied on, so nothing is done after it. */
+/*
+ * Ends the session because @step, an infinitive, failed with @error, a negative errno. The later
+ * steps rely on every earlier one, so none is tried.
+ */
 static _Noreturn void session_die(struct session *session, const char *step, int error) {
-    session_refuse(session, PROTOCOL_KERNEL_REFUSED, -error, "%s failed", step);
+    session_refuse(session, PROTOCOL_KERNEL_REFUSED, -error, "cannot %s: %s", step,
+                   error_text(-error));
+    /* The service's session has no client yet, and so no connection to the log. */
     if (session->setup->service != NULL)
-        (void)audit_open(&session->audit, AUDIT_SOCKET, 0); /* there is no client to say it to */
+        (void)audit_open(&session->audit, AUDIT_SOCKET, 0);
     (void)session_log(session, AUDIT_REFUSAL);
     (void)session_reply(session);
     _exit(SESSION_EXIT_REFUSED);
 }
 
-/* Step 1. Without the capability the session goes on, to say so, with nothing to lose. */
-static void session_take_privilege(struct session *session) {
+/* Step 1. Without the capability the session goes on, without privilege, to send that refusal. */
+static void keep_privilege(struct session *session) {
     int r = privilege_keep_sys_admin();
 
     if (r == PRIVILEGE_E_MISSING)
-        session_refuse(session, PROTOCOL_NO_CAPABILITY, EPERM, "started without CAP_SYS_ADMIN");
+        session_refuse(session, PROTOCOL_NO_CAPABILITY, EPERM,
+                       "the broker was started without CAP_SYS_ADMIN");
     else if (r < 0)
-        session_die(session, "keeping CAP_SYS_ADMIN only", r);
+        session_die(session, "keep CAP_SYS_ADMIN only", r);
     r = privilege_forbid_attach();
     if (r < 0)
-        session_die(session, "forbidding to attach", r);
+        session_die(session, "forbid other processes to attach", r);
 }
 
-/* Who asks: this process's own ids; what the service starts has its own. */
-static void session_identify(struct session *session) {
+/* Reads the user's ids: they are this process's own, as it runs as the user. */
+static void read_identity(struct session *session) {
     int r = subject_init_self(&session->subject);
 
     if (r == 0 && clock_gettime(CLOCK_MONOTONIC, &session->loaded) < 0)
         r = -errno;
     if (r < 0)
-        session_die(session, "reading who asks", r);
+        session_die(session, "read the user's ids", r);
 }
 
-/* Step 2. The policy, and which rules of it are for this user; without one all is refused. */
-static void session_load_policy(struct session *session) {
+/* Step 2. Loads the policy and selects this user's rules. Without a policy it refuses. */
+static void load_policy(struct session *session) {
     const struct session_setup *setup = session->setup;
     const struct policy_snapshot *snapshot = &session->own_snapshot;
     const struct policy_rule *failed;
@@ -59,7 +85,7 @@ static void session_load_policy(struct session *session) {
         policy_snapshot_load(&session->own_snapshot, setup->policy_folders,
                              setup->n_policy_folders);
     if (snapshot->status != PROTOCOL_GRANTED) {
-        /* The service has logged the error, once. */
+        /* The service has logged the error once, for all its clients. */
         bool is_logged = setup->service != NULL && snapshot->status == PROTOCOL_POLICY_INVALID;
 
         session_refuse(session, snapshot->status, snapshot->error, "%s",
@@ -69,16 +95,17 @@ static void session_load_policy(struct session *session) {
     r = selection_init(&session->selection, &snapshot->policy, &session->subject, &failed);
     if (r < 0)
         session_refuse(session, PROTOCOL_POLICY_INVALID, -r,
-                       "%s:%u: looking up a user or group: %s",
+                       "%s:%u: cannot look up a user or group: %s",
                        failed != NULL ? failed->file : "policy", failed != NULL ? failed->line : 0,
-                       strerror(-r));
+                       error_text(-r));
 }
 
 /*
- * Step 3. What cannot be written down is not given; but no daemon is no reason. The service
- * connects for each client: a daemon may be another by then.
+ * Step 3. Connects to the log. A grant that cannot be logged is refused; a machine without a log
+ * daemon is no reason to refuse. The service connects for each client later, as the daemon may be
+ * restarted until then.
  */
-static void session_open_log(struct session *session) {
+static void open_log(struct session *session) {
     int r;
 
     if (session->setup->service != NULL) {
@@ -86,33 +113,36 @@ static void session_open_log(struct session *session) {
         return;
     }
     r = audit_open(&session->audit, AUDIT_SOCKET, 0);
-
     if (r < 0)
-        session_refuse(session, PROTOCOL_NOT_LOGGED, -r, "opening the log: %s", strerror(-r));
+        session_refuse(session, PROTOCOL_NOT_LOGGED, -r, "cannot open the log: %s", error_text(-r));
 }
 
 /*
- * What a terminal sends to the whole group is the gate's and then the command's to die of or not.
- * The session only lives on to say so: it ends in a moment, or when the launcher does.
+ * Blocks the signals that a terminal sends to the whole process group. The gate, which is then the
+ * command, decides what they do; the session must live on to report it. It ends soon, or when the
+ * launcher ends.
  */
-static void session_leave_interrupts_to_gate(struct session *session) {
+static void block_terminal_signals(struct session *session) {
     sigset_t set;
 
     if (sigemptyset(&set) < 0 || sigaddset(&set, SIGINT) < 0 || sigaddset(&set, SIGQUIT) < 0 ||
         sigaddset(&set, SIGHUP) < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-        session_die(session, "blocking signals", -errno);
+        session_die(session, "block signals", -errno);
 }
 
-/* A gate holds the capability while it waits: a launcher that says nothing lets neither wait on. */
-static void session_limit_patience(struct session *session) {
+/*
+ * Limits how long the session waits for the request. The gate holds the capability while it waits,
+ * so a launcher that sends nothing must not keep it.
+ */
+static void limit_wait_for_request(struct session *session) {
     const struct timeval patience = {.tv_sec = SESSION_PATIENCE_SECONDS};
 
     if (setsockopt(session->channel, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
-        session_die(session, "limiting the wait", -errno);
+        session_die(session, "limit the wait for the request", -errno);
 }
 
-/* Who made the channel (unix(7), SO_PEERCRED): the launcher, as long as it is the parent. */
-static pid_t session_find_launcher(const struct session *session) {
+/* Returns the pid of the process that made the channel (unix(7), SO_PEERCRED): the launcher. */
+static pid_t find_launcher(const struct session *session) {
     struct ucred credentials = {.pid = 0};
     socklen_t size = sizeof(credentials);
 
@@ -121,114 +151,117 @@ static pid_t session_find_launcher(const struct session *session) {
                : credentials.pid;
 }
 
-static int session_make_gate(struct session *session) {
+/* Makes the gate with CAP_SYS_ADMIN effective. Returns 0 or a negative errno. */
+static int make_gate(struct session *session) {
     const struct session_service *service = session->setup->service;
     const struct gate_setup setup = {
-        /* The service has no_new_privs set already, but nobody is to rely on that. */
+        /* The service has no_new_privs set already; this does not rely on it. */
         .may_setuid = session->selection.has_setuid && service == NULL,
         .is_service = service != NULL,
-        .launcher = service == NULL ? session_find_launcher(session) : 0,
+        .launcher = service == NULL ? find_launcher(session) : 0,
         .session_fds = {session->channel, service != NULL ? service->control : -1}};
-    /* The service looks at this limit when it knows its client's. */
+    /* The service checks this limit for each client, when it knows the client's own. */
     int r = service == NULL ? gate_check_limit() : 0;
 
     if (r < 0)
         return r;
     r = privilege_raise_sys_admin();
     if (r < 0)
-        session_die(session, "raising CAP_SYS_ADMIN", r);
+        session_die(session, "raise CAP_SYS_ADMIN", r);
     return gate_open(&session->gate, &setup);
 }
 
-/* The service must know its child, or that there is none, before anybody can release it. */
-static void session_report_gate(struct session *session) {
+/*
+ * Sends the gate's pid to the service. The gate is the service's child, and the service must know
+ * it before anything can release it; else it could reap a child that it does not know.
+ */
+static void report_gate(struct session *session) {
     const struct session_message message = {.word = SESSION_HAS_GATE,
                                             .value = (uint32_t)session->gate.pid};
     const struct session_service *service = session->setup->service;
     int r = channel_send(service->control, &message, sizeof(message), NULL, 0);
 
-    if (r < 0 && service->is_ahead) /* the service is gone, or does not wait for it any more */
+    /* The service has ended, or needs this ready session no more. */
+    if (r < 0 && service->is_ahead)
         _exit(SESSION_EXIT_REFUSED);
     if (r < 0)
-        session_die(session, "telling the service", r);
+        session_die(session, "report the gate to the service", r);
 }
 
 /*
- * True if the service has given its client to this session, which then has to answer; from now on
- * it gives it none (shutdown(2): its next send fails, and it has another session made).
+ * True if the service has given a client to this session, which then must reply to it. The service
+ * gives it none from now on: after the shutdown(2) its send fails, and it makes another session.
  */
-static bool session_has_client(const struct session_service *service) {
+static bool close_to_clients(const struct session_service *service) {
     char byte;
 
     (void)shutdown(service->control, SHUT_RD);
     return recv(service->control, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-/* Step 4. Not even a gate is made for a request that is refused already. */
-static void session_open_gate(struct session *session) {
+/* Step 4. Makes the gate, unless the request is refused already. */
+static void open_gate(struct session *session) {
     const struct session_service *service = session->setup->service;
     int r;
 
     if (session->status != PROTOCOL_GRANTED) {
         if (service != NULL)
-            session_report_gate(session);
+            report_gate(session);
         return;
     }
-    r = session_make_gate(session);
-    if (r < 0 && service != NULL && service->is_ahead && !session_has_client(service))
+    r = make_gate(session);
+    if (r < 0 && service != NULL && service->is_ahead && !close_to_clients(service))
         _exit(SESSION_EXIT_REFUSED);
     if (service != NULL)
-        session_report_gate(session);
+        report_gate(session);
     if (r == 0 && service == NULL) {
-        session_leave_interrupts_to_gate(session);
-        session_limit_patience(session);
+        block_terminal_signals(session);
+        limit_wait_for_request(session);
     }
     if (r < 0)
-        session_refuse(session, PROTOCOL_KERNEL_REFUSED, -r, "clone3(CLONE_NEWUTS): %s",
-                       strerror(-r));
+        session_refuse(session, PROTOCOL_KERNEL_REFUSED, -r,
+                       "cannot make a process in a new UTS namespace: %s", error_text(-r));
 }
 
-/* Steps 5 and 6. Behind this line the session can talk, and nothing else. */
-static void session_confine(struct session *session) {
+/* Steps 5 and 6. After them the session can send, receive and close, and nothing else. */
+static void confine(struct session *session) {
     int r = privilege_drop_all();
 
     if (r < 0)
-        session_die(session, "dropping every capability", r);
+        session_die(session, "drop every capability", r);
     r = privilege_forbid_new();
     if (r < 0)
-        session_die(session, "setting no_new_privs", r);
+        session_die(session, "set no_new_privs", r);
     r = filter_load();
     if (r < 0)
-        session_die(session, "loading the filter", r);
+        session_die(session, "load the seccomp filter", r);
 }
 
-/* The order of these steps is the security of the whole. */
-static int session_serve(const struct session_setup *setup) {
+/* Does all the steps, in the order that this file's header gives. Returns the exit status. */
+static int serve_request(const struct session_setup *setup) {
     struct session session = {.setup = setup,
                               .channel = setup->channel,
                               .own_snapshot = POLICY_SNAPSHOT_NULL,
                               .audit = AUDIT_NULL,
                               .gate = GATE_NULL};
 
-    session_take_privilege(&session);
-    session_identify(&session);
-    session_load_policy(&session);
-    session_open_log(&session);
-    session_open_gate(&session);
-    session_confine(&session);
-    return session_judge(&session) ? SESSION_EXIT_GRANTED : SESSION_EXIT_REFUSED;
+    keep_privilege(&session);
+    read_identity(&session);
+    load_policy(&session);
+    open_log(&session);
+    open_gate(&session);
+    confine(&session);
+    return decide_request(&session) ? SESSION_EXIT_GRANTED : SESSION_EXIT_REFUSED;
 }
 
 /*
- * Serves one request and ends, with a status of SESSION_EXIT_GRANTED or SESSION_EXIT_REFUSED. What
- * is refused early is refused at the end, so that every refusal is made with the same nothing in
- * hand, has the asked-for names in the log, and gets a reply.
+ * Serves one request and ends this process, with SESSION_EXIT_GRANTED or SESSION_EXIT_REFUSED.
  *
- * It ends by _exit(2): behind the filter not even memory may be given back. Not instrumented, as a
- * sanitizer's runtime would look at the signal stack before a call that does not return, and the
- * filter has no exception for it.
+ * It ends by _exit(2), since the filter does not even permit to free memory. It is not
+ * instrumented: a sanitizer's runtime looks at the signal stack before a call that does not return,
+ * and the filter has no exception for that.
  */
 __attribute__((no_sanitize("address"))) _Noreturn void
 session_run(const struct session_setup *setup) {
-    _exit(session_serve(setup));
+    _exit(serve_request(setup));
 }

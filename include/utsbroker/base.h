@@ -1,18 +1,18 @@
 #pragma once
 
 /*
- * What every file of this project agrees on: how errors travel, and how things are given back.
+ * The conventions of every file: how functions report errors, and how resources are freed.
  *
  * Errors. A function that can fail returns int:
- *    0            it did what its name says;
+ *    0            success;
  *    negative     a negated errno: the system failed; the caller forwards or reports it;
- *    positive     a verdict of the module itself, named MODULE_E_*; the caller must handle it.
+ *    positive     a result of the module itself, named MODULE_E_*; the caller must handle it.
  * Out-parameters end in "p" and are written only on success, unless the comment says otherwise.
- * Nobody reads errno after another call; it is captured where it arises, as -errno.
+ * errno is read right after the call that failed, and returned as -errno.
  *
- * Cleanup. What a function owns is declared with one of the attributes below and given back on
- * every way out; ownership moves by base_steal_fd(). A file descriptor that is owned by nobody is
- * -1.
+ * Cleanup. A variable that owns something is declared with one of the attributes below, which frees
+ * it on every return. base_steal_fd() moves the ownership of a descriptor. A variable that owns no
+ * descriptor is -1.
  */
 
 #include <stddef.h>
@@ -25,14 +25,14 @@
 
 #define BASE_ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Closes *fdp if it is open. Linux frees the descriptor whatever close(2) returns. */
+/* Closes *fdp if it is open, and sets it to -1. Linux frees the number even if close(2) fails. */
 static inline void base_close_fd(int *fdp) {
     if (*fdp >= 0)
         (void)close(*fdp);
     *fdp = -1;
 }
 
-/* Frees what the pointer at @pointerp points to; void *, as it serves pointers of every type. */
+/* Frees what the pointer at @pointerp points to. @pointerp is void *, for pointers of any type. */
 static inline void base_free(void *pointerp) {
     void *pointer;
 
@@ -40,7 +40,7 @@ static inline void base_free(void *pointerp) {
     free(pointer);
 }
 
-/* Takes the descriptor out of *fdp: the caller owns it now. */
+/* Returns the descriptor in *fdp, which becomes -1: the caller owns the descriptor now. */
 static inline int base_steal_fd(int *fdp) {
     int fd = *fdp;
 

@@ -2,7 +2,7 @@
 
 /*
  * A channel: a connected SOCK_SEQPACKET socket of AF_UNIX (unix(7)) that carries records with
- * descriptors. One record is one sendmsg(2); no function here ever sees half a record.
+ * descriptors. One sendmsg(2) is one record, so no function here gets part of a record.
  */
 
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { CHANNEL_FDS_MAX = 253 }; /* SCM_MAX_FD, unix(7): what one record carries at the most */
+enum { CHANNEL_FDS_MAX = 253 }; /* SCM_MAX_FD, unix(7): the most that one record carries */
 
 union channel_control {
     char bytes[CMSG_SPACE(sizeof(int) * CHANNEL_FDS_MAX)];
@@ -26,7 +26,7 @@ struct channel_fds {
     size_t n_fds;
 };
 
-/* Closes every descriptor of @fdsp; it is empty afterwards. */
+/* Closes every descriptor of @fdsp and empties it. */
 static inline void channel_fds_deinit(struct channel_fds *fdsp) {
     for (size_t i = 0; i < fdsp->n_fds; i++)
         if (fdsp->fds[i] >= 0)
@@ -36,7 +36,7 @@ static inline void channel_fds_deinit(struct channel_fds *fdsp) {
 
 /*
  * Sends one record with @n_fds descriptors (at most CHANNEL_FDS_MAX), which stay the caller's.
- * Returns 0 or a negative errno; -EPIPE if the other end is gone (never SIGPIPE).
+ * Returns 0 or a negative errno; -EPIPE if the other end is closed (never SIGPIPE).
  */
 static inline int channel_send(int channel, const void *record, size_t size, const int *fds,
                                size_t n_fds) {
@@ -58,7 +58,7 @@ static inline int channel_send(int channel, const void *record, size_t size, con
         header->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
         memcpy(CMSG_DATA(header), fds, sizeof(int) * n_fds);
     }
-    /* The call itself: musl's function takes no more control data than a kibibyte. */
+    /* Not sendmsg(): musl's function takes at most a kibibyte of control data. */
     do {
         sent = syscall(SYS_sendmsg, channel, &message, MSG_NOSIGNAL);
     } while (sent < 0 && errno == EINTR);
@@ -67,7 +67,8 @@ static inline int channel_send(int channel, const void *record, size_t size, con
     return (size_t)sent == size ? 0 : -EMSGSIZE;
 }
 
-/* Moves the descriptors of one control message to @fdsp; closes what does not fit. */
+/* Moves the descriptors of one control message to @fdsp. False if some did not fit: those it
+ * closes. */
 static inline bool channel_take_fds(const struct cmsghdr *header, struct channel_fds *fdsp) {
     size_t n = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     bool all = true;
@@ -87,13 +88,14 @@ static inline bool channel_take_fds(const struct cmsghdr *header, struct channel
 }
 
 /*
- * Receives one record of at most @capacity bytes. Descriptors arrive in *@fdsp, close-on-exec, and
- * are the caller's, also on error: to close(2) a stranger's can take for ever.
+ * Receives one record of at most @capacity bytes. The descriptors arrive in *@fdsp, close-on-exec,
+ * and are the caller's, also on error: to close(2) a stranger's descriptor can block.
  *
- * Returns 0 with *@sizep and *@fdsp, *@sizep being 0 if the other end is closed; a negative errno,
- * with *@sizep 0; -EMSGSIZE if the record was truncated or too many descriptors came; -EBADMSG for
- * control data that is not descriptors; -EMFILE if the kernel could not hand all over: there is
- * room for as many as one record carries (recvmsg(2): MSG_TRUNC, MSG_CTRUNC).
+ * Returns 0 with *@sizep and *@fdsp; *@sizep is 0 if the other end is closed. On error returns a
+ * negative errno, with *@sizep 0: -EMSGSIZE if the record was truncated or had too many
+ * descriptors; -EBADMSG for control data other than descriptors; -EMFILE if the process could not
+ * take all descriptors: the buffer holds as many as a record carries (recvmsg(2): MSG_TRUNC,
+ * MSG_CTRUNC).
  */
 static inline int channel_receive_all(int channel, void *record, size_t capacity, size_t *sizep,
                                       struct channel_fds *fdsp) {
@@ -131,7 +133,7 @@ static inline int channel_receive_all(int channel, void *record, size_t capacity
     return 0;
 }
 
-/* As channel_receive_all(), but on error no descriptor is left open. */
+/* Like channel_receive_all(), but closes the descriptors on error. */
 static inline int channel_receive(int channel, void *record, size_t capacity, size_t *sizep,
                                   struct channel_fds *fdsp) {
     int r = channel_receive_all(channel, record, capacity, sizep, fdsp);
@@ -142,9 +144,9 @@ static inline int channel_receive(int channel, void *record, size_t capacity, si
 }
 
 /*
- * As channel_receive(), but where that got no record, it tries again: somebody who ends without
- * having read all resets the connection, which is said once and before what they had sent
- * (unix(7)), and memory may be had the next time.
+ * Like channel_receive(), but tries once more if it got no record. A peer that ends with something
+ * unread resets the connection: the kernel reports that once, before the records that the peer had
+ * sent (unix(7)). And memory may be free the next time.
  */
 static inline int channel_receive_surely(int channel, void *record, size_t capacity, size_t *sizep,
                                          struct channel_fds *fdsp) {

@@ -1,50 +1,51 @@
 #pragma once
 
 /*
- * The launch description: what to execute, and how. The launcher writes it into a sealed memfd; the
- * gate reads it after it has dropped every capability, so a malformed one hurts nobody but its
+ * The launch description: the command, and what it inherits. The launcher writes it into a sealed
+ * memfd. The gate reads it after it has dropped every capability, so a malformed one harms only its
  * author.
  *
- * It carries what would not survive the way through the broker. Executing a program with file
- * capabilities is a "secure execution" (ld.so(8), AT_SECURE), and that changes more than the
+ * It carries what an execution of the broker would lose. To execute a program with file
+ * capabilities is a "secure execution" (ld.so(8), AT_SECURE), which changes more than the
  * environment:
- *    - the loader removes LD_LIBRARY_PATH and its like: so arguments and environment travel here;
+ *    - the loader removes LD_LIBRARY_PATH and its like; so arguments and environment are here;
  *    - the C library opens /dev/null or /dev/full for each of 0, 1 and 2 that is closed;
  *    - the kernel clears personality(2) flags such as ADDR_NO_RANDOMIZE (PER_CLEAR_ON_SETID);
  *    - the kernel lowers a soft RLIMIT_STACK above 8 MiB to 8 MiB (begin_new_exec()).
  *
- * The service starts the command in a process that was never the user's: there it also carries what
- * any execve(2) keeps (umask, signals, processors, the numbers of descriptors). What
- * could be a restriction, limits and nice value, the service asks the kernel for.
+ * The service's gate does not descend from the caller. For the service the launch description also
+ * carries what execve(2) keeps: umask, signals, processors, the numbers of descriptors. Limits and
+ * nice value can restrict the caller, so the service asks the kernel for them instead.
  *
  * Layout: the header, then n_descriptors int32_t, then n_arguments + n_environment strings, each
- * with its NUL, and no more.
+ * with its NUL, and nothing after.
  */
 
 #include <stdint.h>
 
 enum {
     LAUNCH_VERSION = 2,
-    /* More than execve(2) takes for arguments and environment together (6 MiB, Linux 4.13). */
+    /* execve(2) takes less for arguments and environment together (6 MiB, Linux 4.13). */
     LAUNCH_SIZE_MAX = 16 << 20,
-    LAUNCH_DESCRIPTOR_MAX = 1 << 20, /* as the kernel has it (nr_open) unless root has raised it */
+    LAUNCH_DESCRIPTOR_MAX = 1 << 20, /* the kernel's default of fs.nr_open */
     LAUNCH_PROCESSORS_MAX = 1024,
 };
 
 struct launch_header {
     uint32_t version;
-    uint32_t n_arguments; /* at least 1; the first is the file to execute, searched in PATH */
+    uint32_t n_arguments; /* at least 1; the first is the program, searched in PATH */
     uint32_t n_environment;
     uint32_t closed_stdio; /* bit N: descriptor N (0, 1, 2) is closed */
-    uint32_t personality;
-    uint32_t umask;       /* for the service only */
-    uint64_t stack_limit; /* soft RLIMIT_STACK in bytes, or RLIM_INFINITY */
+    uint32_t personality;  /* personality(2) */
+    uint32_t umask;        /* for the service only */
+    uint64_t stack_limit;  /* soft RLIMIT_STACK in bytes, or RLIM_INFINITY */
 
-    /* For the service only, else 0. */
-    uint32_t n_descriptors;   /* that the command inherits, in the order of the request's */
-    uint32_t n_processors;    /* how many bits of @processors count; 0: leave it as it is */
+    /* For the service only, else 0. The numbers of the inherited descriptors are in the order of
+     * the request's. */
+    uint32_t n_descriptors;   /* how many the command inherits */
+    uint32_t n_processors;    /* how many bits of @processors are valid; 0: change nothing */
     uint64_t blocked_signals; /* bit N - 1: signal N */
     uint64_t ignored_signals;
-    uint64_t processors[LAUNCH_PROCESSORS_MAX / 64]; /* bit N % 64 of N / 64: it may run on N */
+    uint64_t processors[LAUNCH_PROCESSORS_MAX / 64]; /* bit N % 64 of N / 64: may run on N */
 };
 _Static_assert(sizeof(struct launch_header) == 184, "the launch header has no holes");

@@ -150,7 +150,7 @@ static void each_grant_and_each_refusal_is_one_line(void **state) {
          {"-n", "x\ngrant user=\"root\"", "true", NULL},
          LOG_WARNING,
          "refusal user=- uid=54321 hostname=\"x\\x0agrant user=\\x22root\\x22\" domainname=- "
-         "rule=- pid=- mode=direct reason=\"not a name of RFC 1123\"",
+         "rule=- pid=- mode=direct reason=\"not a valid host name (RFC 1123)\"",
          NULL},
         {"permit any hostname *\npermitt any",
          USER_WITHOUT_NAME,
@@ -172,7 +172,7 @@ static void each_grant_and_each_refusal_is_one_line(void **state) {
          LOG_WARNING,
          "refusal user=- uid=54321 hostname=\"x.test\" domainname=- "
          "rule=\"" POLICY_FOLDER_ADMIN "/10-test.conf:1\" pid=- mode=direct "
-         "reason=\"a rule denies it, to all, as nobody knows its user or group\"",
+         "reason=\"a rule denies it to all users: its user or group is unknown\"",
          NULL},
     };
 
@@ -209,7 +209,7 @@ static void a_rule_of_the_other_way_is_a_refusal(void **state) {
     const char *reason =
         harness_is_service()
             ? "reason=\"the rule says setuid, and the service has no_new_privs set\""
-            : "reason=\"the rule has a limit, and nobody counts in direct mode\"";
+            : "reason=\"the rule has a limit, and direct mode does not count commands\"";
     const char *text;
     int priority;
 
@@ -248,13 +248,17 @@ static void a_command_that_cannot_be_executed_is_a_grant_and_a_failure(void **st
     static struct result result;
     const struct run run = {.user = USER_WITHOUT_NAME,
                             .argv = {UTSRUN_PATH, "-n", "x.test", "/no/such/file"}};
+    const char *text;
     int priority;
 
     (void)state;
     harness_run(&run, &result);
     harness_assert_exit(&result, 127);
     assert_memory_equal(record_text(next_record(), &priority), "grant ", 6);
-    assert_memory_equal(record_text(next_record(), &priority), "failure ", 8);
+    text = record_text(next_record(), &priority);
+    assert_memory_equal(text, "failure ", 8);
+    assert_non_null(
+        strstr(text, "reason=\"cannot execute the command: No such file or directory\""));
     assert_string_equal(next_record(), "");
 }
 

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "broker/privilege.h"
+#include "broker/session/error-text.h"
 #include "tests/test.h"
 
 /* Makes one call behind the filter, in a child; returns the child's wait status. */
@@ -170,11 +171,35 @@ static void it_says_when_it_could_not_be_loaded(void **state) {
     assert_int_equal(status, 7 << 8);
 }
 
+/* error_text() makes no system call: the filter permits none that a translation would need. */
+static void the_text_of_each_errno_can_be_had_behind_the_filter(void **state) {
+    pid_t pid = fork();
+    int status;
+
+    (void)state;
+    if (pid == 0) {
+        if (privilege_forbid_new() != 0 || filter_load() != 0)
+            _exit(100);
+        for (int error = -1; error < 600; error++)
+            if (error_text(error) == NULL || error_text(error)[0] == '\0')
+                for (;;)
+                    (void)syscall(SYS_exit_group, 8);
+        for (;;)
+            (void)syscall(SYS_exit_group, 7);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 7 << 8);
+    assert_string_equal(error_text(EACCES), "Permission denied");
+    assert_string_equal(error_text(ENOENT), "No such file or directory");
+    assert_string_equal(error_text(-1), error_text(599));
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_a_session_needs_is_let_through),
     cmocka_unit_test(whatever_else_is_death),
     cmocka_unit_test(exactly_the_list_survives_of_all_calls),
     cmocka_unit_test(it_says_when_it_could_not_be_loaded),
+    cmocka_unit_test(the_text_of_each_errno_can_be_had_behind_the_filter),
 };
 
 TEST_MAIN(tests)

@@ -1,0 +1,49 @@
+#pragma once
+
+/*
+ * What a session and the service say to each other, over the channel session_service.control. Each
+ * message is one record of fixed size.
+ *
+ *    session -> service    SESSION_BEGINS, by a session that the zygote has made
+ *    session -> service    SESSION_HAS_GATE
+ *    service -> session    struct session_client, with the client's connection
+ *    session -> service    SESSION_COUNTS, if the rule has a limit; the service answers one byte
+ *    session -> service    SESSION_DECIDED, then SESSION_FAILED or SESSION_GRANTED
+ *
+ * A session that refuses a request says nothing: it closes the channel.
+ */
+
+#include <stdint.h>
+
+#include "broker/session/caller-context.h"
+
+enum session_word {
+    SESSION_BEGINS,   /* @value: the session's pid */
+    SESSION_HAS_GATE, /* @value: the gate's pid; 0: there is none. Sent before the request is read
+                       */
+    SESSION_COUNTS,   /* @value: a counter. The answer is not 0 if the limit is not reached yet */
+    SESSION_DECIDED,  /* the log has the grant, and the session releases the gate next */
+    SESSION_FAILED,   /* after SESSION_DECIDED: the gate did not become the command; it is logged */
+    /* The gate is the command now, or was killed before, and the launcher has its reply. @value:
+     * 1 if the command must end when the launcher ends. */
+    SESSION_GRANTED,
+};
+
+struct session_message {
+    uint32_t word; /* enum session_word */
+    uint32_t value;
+};
+
+/*
+ * The client that the service gives to a session, and what the service knows about it. The first
+ * descriptor is the client's connection, the second the connection to the log daemon, if there is
+ * a log daemon.
+ */
+struct session_client {
+    uint32_t is_late;       /* 1: the client has sent no request in time */
+    int32_t peer;           /* what peer_examine() returned */
+    uint32_t groups_differ; /* of struct peer */
+    int32_t log;            /* what audit_open() returned */
+    uint32_t log_is_stream;
+    struct limits limits; /* of struct peer */
+};
