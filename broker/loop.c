@@ -54,7 +54,8 @@ int loop_change_source(struct loop *loop, struct loop_source *source, uint32_t e
  * a descriptor from epoll(7) only if no other process has a copy of it.
  */
 void loop_remove_source(struct loop *loop, struct loop_source *source) {
-    if (source->is_added)
+    /* Twice if need be: a source that stays would be called after its owner is gone. */
+    if (source->is_added && epoll_ctl(loop->epoll, EPOLL_CTL_DEL, source->fd, NULL) < 0)
         (void)epoll_ctl(loop->epoll, EPOLL_CTL_DEL, source->fd, NULL);
     source->is_added = false;
 }

@@ -18,6 +18,7 @@
 #include "launcher/message.h"
 #include "launcher/options.h"
 #include "launcher/policy-query.h"
+#include "launcher/refusal.h"
 #include "launcher/request.h"
 #include "launcher/service-client.h"
 #include "launcher/status.h"
@@ -215,7 +216,7 @@ static _Noreturn void run_direct(const struct options *options, uint32_t closed)
     if (reply.status == PROTOCOL_KERNEL_REFUSED)
         end_stray_gate(&direct);
     if (reply.status != PROTOCOL_GRANTED)
-        _exit(message_refusal(options, &reply, &supervisor.original_mask));
+        _exit(refusal_report(options, &reply, &supervisor.original_mask));
     status_tell_running(options, &reply, "direct");
     if (options->is_verbose)
         message("granted by %s:%u, direct, pid %d", reply.rule_file, reply.rule_line,

@@ -1,11 +1,6 @@
 #pragma once
 
-/* What utsrun says to people: one line, what was asked, why not, what to do now. */
-
-#include <signal.h>
-
-#include "launcher/options.h"
-#include "utsbroker/protocol.h"
+/* How utsrun speaks to people: one line that says what was asked, why not, and what to do now. */
 
 enum {
     EXIT_UTSRUN_FAILED = 125, /* as env(1), timeout(1) and docker have it */
@@ -15,5 +10,5 @@ enum {
 
 __attribute__((format(printf, 1, 2))) void message(const char *format, ...);
 void message_failure(const char *what, int error, const char *otherwise);
-int message_refusal(const struct options *options, const struct protocol_reply *reply,
-                    const sigset_t *mask);
+const char *message_find_shortage_hint(int error);
+const char *message_error_text(int error);
