@@ -7,10 +7,10 @@
 #include "utsbroker/base.h"
 
 /*
- * Says in *@is_forp whether @rule is for @subject. A name that nobody knows makes a deny rule one
- * for everybody, with *@is_in_doubtp: if it is only a database that is away, those whom the rule
- * means must not slip through. A permit rule just does not mean anybody by it. Returns 0 or a
- * negative errno if a database did not answer.
+ * Sets *@is_forp if @rule applies to @subject. If no database knows a name in a deny rule, the rule
+ * applies to everybody, and *@is_in_doubtp is set: the database may only be unavailable, and the
+ * user whom the rule names must not get around it. A permit rule ignores a name that nobody knows.
+ * Returns 0, or a negative errno if a database did not answer.
  */
 int rule_is_for(const struct policy *policy, const struct policy_rule *rule,
                 struct subject *subject, bool *is_forp, bool *is_in_doubtp) {
@@ -18,8 +18,8 @@ int rule_is_for(const struct policy *policy, const struct policy_rule *rule,
 
     *is_forp = rule->is_any;
     for (size_t i = 0; i < rule->n_subjects && !*is_forp; i++) {
-        const struct policy_subject *meant = &policy->subjects[rule->first_subject + i];
-        int r = subject_is_meant(subject, meant, is_forp);
+        const struct policy_subject *named = &policy->subjects[rule->first_subject + i];
+        int r = subject_matches(subject, named, is_forp);
 
         if (r < 0)
             return r;
@@ -30,18 +30,18 @@ int rule_is_for(const struct policy *policy, const struct policy_rule *rule,
     return 0;
 }
 
-/* True if nothing behind @rule is ever tried for those whom it is for. */
+/* True if no later rule is ever tried for the subjects of @rule. */
 bool rule_denies_everything(const struct policy_rule *rule) {
     return rule->action == POLICY_DENY && rule->n_patterns == 0;
 }
 
 /*
- * Selects the rules of @policy that are for @subject. This is where names of users and groups are
- * looked up, and only those that stand before the first rule that denies the subject everything: no
- * rule behind it is ever tried. Afterwards deciding needs neither memory nor system calls.
+ * Selects the rules of @policy that apply to @subject. Here the names of users and groups are
+ * looked up, but only up to the first rule that denies the subject everything, as no later rule is
+ * ever tried. Deciding then needs neither memory nor system calls.
  *
- * Returns 0; -ENOMEM; another negative errno if a database did not answer, with *@failedp (written
- * on error only, else NULL) the rule that asked. @policy must outlive @selection.
+ * Returns 0; -ENOMEM; another negative errno if a database did not answer, with *@failedp the rule
+ * that was looked up (NULL in all other cases). @policy must live longer than @selection.
  */
 int selection_init(struct selection *selection, const struct policy *policy,
                    struct subject *subject, const struct policy_rule **failedp) {
@@ -73,17 +73,16 @@ int selection_init(struct selection *selection, const struct policy *policy,
     return 0;
 }
 
-/* Frees what @selection holds, not the policy; it is empty afterwards. */
+/* Frees what @selection holds, but not the policy; afterwards it is empty. */
 void selection_deinit(struct selection *selection) {
     free(selection->rules);
     *selection = (struct selection)SELECTION_NULL;
 }
 
 /*
- * True if a pattern of @rule for names of @kind matches @name.
- * A wildcard of a permit rule never matches a name that is not RFC 1123: such a name must be
- * spelled out to be given. A wildcard of a deny rule matches every name: what is in doubt is
- * refused.
+ * True if a pattern of @rule for names of @kind matches @name. A wildcard in a permit rule matches
+ * only valid host names (RFC 1123): any other name must be spelled out to be permitted. A wildcard
+ * in a deny rule matches every name, as a name in doubt is refused.
  */
 bool rule_matches_name(const struct policy *policy, const struct policy_rule *rule,
                        enum policy_name_kind kind, const char *name) {
@@ -99,7 +98,9 @@ bool rule_matches_name(const struct policy *policy, const struct policy_rule *ru
     return false;
 }
 
-/* True if @rule decides. A permit rule must match every name that is asked for; a deny rule, any.
+/*
+ * True if @rule decides a request for these names (NULL: not requested). A permit rule must match
+ * all of them, a deny rule one of them or, without patterns, none.
  */
 bool rule_matches(const struct policy *policy, const struct policy_rule *rule, const char *hostname,
                   const char *domainname) {
@@ -112,8 +113,8 @@ bool rule_matches(const struct policy *policy, const struct policy_rule *rule, c
     return (hostname == NULL || host) && (domainname == NULL || domain);
 }
 
-static const struct selected_rule *first_match(const struct selection *selection,
-                                               const char *hostname, const char *domainname) {
+static const struct selected_rule *find_first_match(const struct selection *selection,
+                                                    const char *hostname, const char *domainname) {
     for (size_t i = 0; i < selection->n_rules; i++)
         if (rule_matches(selection->policy, selection->rules[i].rule, hostname, domainname))
             return &selection->rules[i];
@@ -122,14 +123,14 @@ static const struct selected_rule *first_match(const struct selection *selection
 
 static bool is_permitted(const struct selection *selection, const char *hostname,
                          const char *domainname) {
-    const struct selected_rule *match = first_match(selection, hostname, domainname);
+    const struct selected_rule *match = find_first_match(selection, hostname, domainname);
 
     return match != NULL && match->rule->action == POLICY_PERMIT;
 }
 
-/* Which names are to blame: those that would not be given alone; if each would be, both. */
-static unsigned names_not_permitted(const struct selection *selection, const char *hostname,
-                                    const char *domainname) {
+/* Returns the names that are not permitted alone. If each would be, it returns all of them. */
+static unsigned find_refused_names(const struct selection *selection, const char *hostname,
+                                   const char *domainname) {
     unsigned asked = (hostname != NULL ? DECISION_HOSTNAME : 0U) |
                      (domainname != NULL ? DECISION_DOMAINNAME : 0U);
     unsigned names = 0;
@@ -141,33 +142,34 @@ static unsigned names_not_permitted(const struct selection *selection, const cha
     return names != 0 ? names : asked;
 }
 
-/* The names of the set @names for which @is_good is false. */
-static unsigned names_that_are_not(bool (*is_good)(const char *name), unsigned names,
+/* Returns those of @names for which @is_valid is false. */
+static unsigned find_invalid_names(bool (*is_valid)(const char *name), unsigned names,
                                    const char *hostname, const char *domainname) {
-    unsigned bad = 0;
+    unsigned invalid = 0;
 
-    if ((names & DECISION_HOSTNAME) != 0 && hostname != NULL && !is_good(hostname))
-        bad |= DECISION_HOSTNAME;
-    if ((names & DECISION_DOMAINNAME) != 0 && domainname != NULL && !is_good(domainname))
-        bad |= DECISION_DOMAINNAME;
-    return bad;
+    if ((names & DECISION_HOSTNAME) != 0 && hostname != NULL && !is_valid(hostname))
+        invalid |= DECISION_HOSTNAME;
+    if ((names & DECISION_DOMAINNAME) != 0 && domainname != NULL && !is_valid(domainname))
+        invalid |= DECISION_DOMAINNAME;
+    return invalid;
 }
 
 /*
- * Decides whether the subject may have @hostname and @domainname (NULL: not asked for; at least one
- * is). The first rule that matches decides; if none does, it is denied. A name that is not RFC 1123
- * and that no rule spells out is a bad name. A pure function: no memory, no system calls.
+ * Decides whether the subject is permitted to use @hostname and @domainname (NULL: not requested;
+ * at least one is). The first rule that matches decides; if none matches, the request is denied. A
+ * name that is not a valid host name (RFC 1123) and that no rule spells out is a bad name. A pure
+ * function: it allocates nothing and makes no system call.
  */
 struct decision selection_decide(const struct selection *selection, const char *hostname,
                                  const char *domainname) {
-    unsigned unprintable = names_that_are_not(
+    unsigned unprintable = find_invalid_names(
         name_is_printable, DECISION_HOSTNAME | DECISION_DOMAINNAME, hostname, domainname);
     struct decision decision = {.verdict = DECISION_DENIED};
     const struct selected_rule *match;
 
     if (unprintable != 0)
         return (struct decision){.verdict = DECISION_BAD_NAME, .names = unprintable};
-    match = first_match(selection, hostname, domainname);
+    match = find_first_match(selection, hostname, domainname);
     if (match != NULL) {
         decision.rule = match->rule;
         decision.is_in_doubt = match->is_in_doubt;
@@ -176,12 +178,13 @@ struct decision selection_decide(const struct selection *selection, const char *
         decision.verdict = DECISION_PERMITTED;
         return decision;
     }
-    decision.names = names_not_permitted(selection, hostname, domainname);
+    decision.names = find_refused_names(selection, hostname, domainname);
     if (decision.rule == NULL) {
-        unsigned bad = names_that_are_not(name_is_rfc1123, decision.names, hostname, domainname);
+        unsigned invalid =
+            find_invalid_names(name_is_rfc1123, decision.names, hostname, domainname);
 
-        if (bad != 0)
-            return (struct decision){.verdict = DECISION_BAD_NAME, .names = bad};
+        if (invalid != 0)
+            return (struct decision){.verdict = DECISION_BAD_NAME, .names = invalid};
     }
     return decision;
 }

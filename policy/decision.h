@@ -1,6 +1,6 @@
 #pragma once
 
-/* Which rules are for a subject, and what they say to the names that it asks for. */
+/* Which rules apply to a subject, and whether they permit the names that it asks for. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -8,18 +8,18 @@
 #include "policy/rules.h"
 #include "policy/subject.h"
 
-/* A rule that is for the subject; @is_in_doubt: a deny rule with a name that nobody knows. */
+/* A rule that applies to the subject; @is_in_doubt: a deny rule with an unknown user or group. */
 struct selected_rule {
     const struct policy_rule *rule;
     bool is_in_doubt;
 };
 
-/* The rules of a policy that are for one subject, in order. Points into the policy. */
+/* The rules of a policy that apply to one subject, in order. Points into the policy. */
 struct selection {
     const struct policy *policy;
     struct selected_rule *rules;
     size_t n_rules;
-    bool has_setuid; /* one of them permits with setuid */
+    bool has_setuid; /* one of them has setuid */
 };
 
 #define SELECTION_NULL                                                                             \
@@ -34,9 +34,9 @@ enum {
 
 struct decision {
     enum decision_verdict verdict;
-    const struct policy_rule *rule; /* that decided; NULL if none matched */
-    bool is_in_doubt;               /* of that rule */
-    unsigned names;                 /* not permitted: which of the names it is about */
+    const struct policy_rule *rule; /* the rule that decided; NULL if none matched */
+    bool is_in_doubt;               /* as of selected_rule */
+    unsigned names;                 /* if not permitted: the names that are refused, DECISION_* */
 };
 
 int rule_is_for(const struct policy *policy, const struct policy_rule *rule,

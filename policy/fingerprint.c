@@ -1,6 +1,5 @@
 #include "policy/fingerprint.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,13 +7,14 @@
 #include <string.h>
 #include <time.h>
 
-#include "policy/loader.h"
+#include "policy/folders.h"
+#include "policy/stable-read.h"
 #include "utsbroker/base.h"
 
 /*
- * A file's times are those of the kernel's last tick (4 ms, or 10), so a file can change twice
- * within one and look the same. What changed less than this before it was looked at is looked at
- * again.
+ * The kernel sets a file's times to its last tick (every 4 or 10 ms), so a file can change twice
+ * within one tick and look the same. A fingerprint is never current if a file in it was younger
+ * than this when the fingerprint was taken.
  */
 static const time_t settled_seconds = 2;
 
@@ -23,14 +23,9 @@ static bool is_settled(const struct stat *status, time_t now) {
            status->st_ctim.tv_sec + settled_seconds < now;
 }
 
-static bool is_same(const struct stat *a, const struct stat *b) {
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
-}
-
-/* Adds @path, which is taken over. What cannot be examined is like what is not there. */
-static int stamp_add(struct fingerprint *fingerprint, char *path, int flags, time_t now) {
+/* Adds @path and takes it over. A file that fstatat(2) cannot examine counts as missing. */
+static int fingerprint_add_path(struct fingerprint *fingerprint, char *path, int flags,
+                                time_t now) {
     struct fingerprint_entry *entries =
         reallocarray(fingerprint->entries, fingerprint->n_entries + 1, sizeof(*entries));
     struct fingerprint_entry *entry;
@@ -48,38 +43,36 @@ static int stamp_add(struct fingerprint *fingerprint, char *path, int flags, tim
     return 0;
 }
 
-static int stamp_add_files(struct fingerprint *fingerprint, const char *folder, time_t now) {
-    DIR *open_folder = opendir(folder);
+static int fingerprint_add_files(struct fingerprint *fingerprint, const char *folder, time_t now) {
+    DIR *stream = opendir(folder);
     int r = 0;
 
-    if (open_folder == NULL)
+    if (stream == NULL)
         return errno == ENOENT ? 0 : -errno;
     while (r == 0) {
-        const struct dirent *item;
+        const char *name;
         char *path;
 
-        errno = 0; /* readdir(3) */
-        item = readdir(open_folder);
-        r = item == NULL ? -errno : 0;
-        if (item == NULL)
+        r = folders_read_name(stream, &name);
+        if (r < 0 || name == NULL)
             break;
-        if (!loader_is_policy_file(item->d_name))
+        if (!folders_is_policy_file(name))
             continue;
-        r = asprintf(&path, "%s/%s", folder, item->d_name) < 0
+        r = asprintf(&path, "%s/%s", folder, name) < 0
                 ? -ENOMEM
-                : stamp_add(fingerprint, path, AT_SYMLINK_NOFOLLOW, now);
+                : fingerprint_add_path(fingerprint, path, AT_SYMLINK_NOFOLLOW, now);
     }
-    (void)closedir(open_folder);
+    (void)closedir(stream);
     return r;
 }
 
 /*
- * Notes what @folders and their policy files look like now; to be called before the policy is
- * loaded, so that what changes meanwhile makes the fingerprint old. The folders by their paths:
- * another one that is put in the place of a parent is noticed.
+ * Records how @folders and their policy files look now. Call it before the policy is loaded, so
+ * that a change during loading makes the fingerprint outdated. Folders are examined by their paths,
+ * so a parent folder that is replaced is noticed.
  *
- * Returns 0 or a negative errno, with a fingerprint that is never current. fingerprint_deinit()
- * frees it.
+ * Returns 0; a negative errno, and then @fingerprint is never current. fingerprint_deinit() frees
+ * it.
  */
 int fingerprint_take(struct fingerprint *fingerprint, const char *const *folders,
                      size_t n_folders) {
@@ -91,9 +84,9 @@ int fingerprint_take(struct fingerprint *fingerprint, const char *const *folders
     for (size_t i = 0; i < n_folders && r == 0; i++) {
         char *path = strdup(folders[i]);
 
-        r = path == NULL ? -ENOMEM : stamp_add(&taken, path, 0, now);
+        r = path == NULL ? -ENOMEM : fingerprint_add_path(&taken, path, 0, now);
         if (r == 0)
-            r = stamp_add_files(&taken, folders[i], now);
+            r = fingerprint_add_files(&taken, folders[i], now);
     }
     if (r < 0)
         fingerprint_deinit(&taken);
@@ -102,20 +95,20 @@ int fingerprint_take(struct fingerprint *fingerprint, const char *const *folders
     return r;
 }
 
-/* True if every folder and file still looks as it did. */
+/* True if every folder and file still looks as it was recorded. */
 bool fingerprint_is_current(const struct fingerprint *fingerprint) {
     for (size_t i = 0; i < fingerprint->n_entries; i++) {
         const struct fingerprint_entry *entry = &fingerprint->entries[i];
         struct stat status;
         bool exists = fstatat(AT_FDCWD, entry->path, &status, entry->flags) == 0;
 
-        if (exists != entry->exists || (exists && !is_same(&status, &entry->status)))
+        if (exists != entry->exists || (exists && !stable_read_is_same(&status, &entry->status)))
             return false;
     }
     return fingerprint->is_certain;
 }
 
-/* Frees what @fingerprint holds; it is not current afterwards. */
+/* Frees what @fingerprint holds; afterwards it is not current. */
 void fingerprint_deinit(struct fingerprint *fingerprint) {
     for (size_t i = 0; i < fingerprint->n_entries; i++)
         free(fingerprint->entries[i].path);

@@ -1,7 +1,6 @@
 #pragma once
 
-/* What the policy's folders and files looked like, so that it is read again only if they changed.
- */
+/* How the policy's folders and files look, so that the policy is read again only after a change. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,7 +8,7 @@
 
 struct fingerprint_entry {
     char *path;
-    int flags; /* for fstatat(2): of a file its own, of a folder what a link leads to */
+    int flags; /* for fstatat(2): a file that is a link counts itself, of a folder its target */
     bool exists;
     struct stat status;
 };
@@ -17,7 +16,7 @@ struct fingerprint_entry {
 struct fingerprint {
     struct fingerprint_entry *entries;
     size_t n_entries;
-    bool is_certain; /* false: it may have changed already without a trace */
+    bool is_certain; /* false: a change may have gone unnoticed already */
 };
 
 #define FINGERPRINT_NULL                                                                           \

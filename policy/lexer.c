@@ -5,8 +5,8 @@
 #include <string.h>
 
 /*
- * Reports what is wrong at @line and @column, unless an error of this logical line was reported
- * already: the rest of a wrong line would only be misunderstood.
+ * Reports an error at @line and @column, unless this logical line has an error already: after the
+ * first one, the rest of the line would only be misread.
  */
 void lexer_fail(struct lexer *lexer, unsigned line, unsigned column, const char *format, ...) {
     struct policy_error error = {.file = lexer->file, .line = line, .column = column};
@@ -22,7 +22,7 @@ void lexer_fail(struct lexer *lexer, unsigned line, unsigned column, const char 
     lexer->has_failed = true;
 }
 
-static unsigned lexer_column(const struct lexer *lexer) {
+static unsigned lexer_get_column(const struct lexer *lexer) {
     return (unsigned)(lexer->at - lexer->line_start) + 1;
 }
 
@@ -34,7 +34,7 @@ static bool lexer_is_at_word_end(const struct lexer *lexer) {
     return lexer->at == lexer->end || *lexer->at == ' ' || *lexer->at == '\t' || *lexer->at == '\n';
 }
 
-/* Steps over a line's end; the caller has seen that the lexer is at one. */
+/* Moves to the next line. The caller makes sure that the lexer is at the end of a line. */
 void lexer_next_line(struct lexer *lexer) {
     lexer->at++;
     lexer->line++;
@@ -59,59 +59,59 @@ static void lexer_skip_blanks(struct lexer *lexer) {
         lexer->at++;
 }
 
-static bool lexer_begins_with(const struct lexer *lexer, const char *bytes) {
+static bool lexer_has_bytes(const struct lexer *lexer, const char *bytes) {
     size_t length = strlen(bytes);
 
     return (size_t)(lexer->end - lexer->at) >= length && memcmp(lexer->at, bytes, length) == 0;
 }
 
-/* Behind a backslash: what somebody meant who wrote it there. */
-static const char *backslash_explain(const struct lexer *lexer) {
+/* Describes the error of a backslash; the lexer is at the byte after it. */
+static const char *lexer_explain_backslash(const struct lexer *lexer) {
     const char *at = lexer->at;
 
     if (lexer_is_at(lexer, '\n'))
-        return "a backslash that ends a line stands outside quotes, behind a blank";
+        return "a backslash that continues a line must stand outside quotes, after a space";
     while (at < lexer->end && (*at == ' ' || *at == '\t' || *at == '\r'))
         at++;
     if (at > lexer->at && (at == lexer->end || *at == '\n' || *at == '#'))
-        return "a backslash goes on with the next line only as the very last byte of its own";
+        return "a backslash continues a line only as its last byte: remove what follows it";
     if (at > lexer->at)
-        return "a backslash does not keep a blank: quote the whole word";
-    return "a backslash can only end a line, or stand before \" or \\ in quotes; there are no "
-           "regular expressions, a digit is [0-9]";
+        return "a backslash does not escape a space: quote the whole word";
+    return "a backslash is valid only at the end of a line, or before \" or \\ inside quotes; "
+           "patterns are not regular expressions: a digit is [0-9]";
 }
 
-/* A byte that is no printable ASCII; the lexer is behind it. */
-static const char *byte_explain(const struct lexer *lexer) {
+/* Describes the byte before the lexer, which is not printable ASCII; NULL: nothing special. */
+static const char *lexer_explain_byte(const struct lexer *lexer) {
     struct lexer back = *lexer;
 
     back.at--;
-    if (lexer_begins_with(&back, "\r"))
-        return "a carriage return: save the file with Unix line ends (sed -i 's/\\r$//')";
-    if (lexer_begins_with(&back, "\xef\xbb\xbf"))
-        return "a byte order mark: save the file without";
-    if (lexer_begins_with(&back, "\xe2\x80"))
+    if (lexer_has_bytes(&back, "\r"))
+        return "a carriage return: save the file with Unix line endings (sed -i 's/\\r$//')";
+    if (lexer_has_bytes(&back, "\xef\xbb\xbf"))
+        return "a byte order mark: save the file without it";
+    if (lexer_has_bytes(&back, "\xe2\x80"))
         return "a typographic quote or dash: write \" or -";
     return NULL;
 }
 
-/* Reports the byte at which no word can go on, and steps over it, so that parsing always ends. */
+/* Reports a byte that no word can contain here, and skips it, so that parsing always ends. */
 static enum word_kind lexer_reject_byte(struct lexer *lexer) {
-    unsigned column = lexer_column(lexer);
+    unsigned column = lexer_get_column(lexer);
     unsigned char c = (unsigned char)*lexer->at++;
 
     if (c == '"')
         lexer_fail(lexer, lexer->line, column, "a quote inside a word: quote the whole word");
     else if (c == '#')
         lexer_fail(lexer, lexer->line, column,
-                   "# inside a word: quote the word, or put a blank before a comment");
+                   "# inside a word: quote the word, or put a space before a comment");
     else if (c == '\\')
-        lexer_fail(lexer, lexer->line, column, "%s", backslash_explain(lexer));
-    else if (byte_explain(lexer) != NULL)
-        lexer_fail(lexer, lexer->line, column, "%s", byte_explain(lexer));
+        lexer_fail(lexer, lexer->line, column, "%s", lexer_explain_backslash(lexer));
+    else if (lexer_explain_byte(lexer) != NULL)
+        lexer_fail(lexer, lexer->line, column, "%s", lexer_explain_byte(lexer));
     else
         lexer_fail(lexer, lexer->line, column, "byte 0x%02x is not printable ASCII", c);
-    /* The next line was meant to be part of this one: it is not told a second time. */
+    /* The next line was meant to continue this one: it must not cause a second error. */
     if (c == '\\') {
         size_t blanks = 0;
 
@@ -130,7 +130,7 @@ static bool char_can_stand_bare(char c) {
     return c > ' ' && c <= '~' && c != '"' && c != '#' && c != '\\';
 }
 
-/* True if @word needs no quotes; it may be a keyword then. */
+/* True if @word can be written without quotes. It may be a keyword then. */
 bool lexer_can_stand_bare(const char *word) {
     size_t length = 0;
 
@@ -139,13 +139,13 @@ bool lexer_can_stand_bare(const char *word) {
     return length > 0 && word[length] == '\0';
 }
 
-static enum word_kind lexer_bare_word(struct lexer *lexer) {
+static enum word_kind lexer_read_bare_word(struct lexer *lexer) {
     while (lexer->at < lexer->end && char_can_stand_bare(*lexer->at))
         *lexer->words++ = *lexer->at++;
     return lexer_is_at_word_end(lexer) ? WORD_TEXT : lexer_reject_byte(lexer);
 }
 
-static enum word_kind lexer_quoted_word(struct lexer *lexer, const struct word *word) {
+static enum word_kind lexer_read_quoted_word(struct lexer *lexer, const struct word *word) {
     lexer->at++;
     while (lexer->at < lexer->end && *lexer->at != '"' && *lexer->at != '\n') {
         if (*lexer->at == '\\') {
@@ -158,36 +158,36 @@ static enum word_kind lexer_quoted_word(struct lexer *lexer, const struct word *
         *lexer->words++ = *lexer->at++;
     }
     if (!lexer_is_at(lexer, '"')) {
-        lexer_fail(lexer, word->line, word->column, "a quote that is not closed in this line");
+        lexer_fail(lexer, word->line, word->column, "this quote is not closed on this line");
         return WORD_BAD;
     }
     lexer->at++;
     if (lexer_is_at(lexer, '\r'))
         return lexer_reject_byte(lexer);
     if (!lexer_is_at_word_end(lexer)) {
-        lexer_fail(lexer, lexer->line, lexer_column(lexer),
-                   "a closing quote ends the word: put a blank behind it");
+        lexer_fail(lexer, lexer->line, lexer_get_column(lexer),
+                   "a closing quote ends the word: put a space after it");
         return WORD_BAD;
     }
     return WORD_TEXT;
 }
 
 /*
- * Takes the next word of the logical line: WORD_LINE_END, also at the text's end, if there is none;
- * WORD_BAD for one that was reported, and the lexer has moved on. The text lives as long as
- * @lexer->words, which must have room for the whole text and one byte more.
+ * Returns the next word of the logical line: WORD_LINE_END if there is none, also at the end of the
+ * text; WORD_BAD after an error was reported, with the lexer after the bad byte. The word's text
+ * lives as long as @lexer->words, which needs room for the whole text and one more byte.
  */
 struct word lexer_next_word(struct lexer *lexer) {
     struct word word = {.kind = WORD_LINE_END, .text = ""};
 
     lexer_skip_blanks(lexer);
     word.line = lexer->line;
-    word.column = lexer_column(lexer);
+    word.column = lexer_get_column(lexer);
     if (lexer->at == lexer->end || *lexer->at == '\n')
         return word;
     word.text = lexer->words;
     word.is_quoted = *lexer->at == '"';
-    word.kind = word.is_quoted ? lexer_quoted_word(lexer, &word) : lexer_bare_word(lexer);
+    word.kind = word.is_quoted ? lexer_read_quoted_word(lexer, &word) : lexer_read_bare_word(lexer);
     *lexer->words++ = '\0';
     return word;
 }

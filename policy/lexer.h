@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * Words of the policy language: bare or "quoted", joined to one logical line by a backslash at a
- * line's end; # begins a comment where a word could begin.
+ * Splits the policy language into words, bare or "quoted". A backslash at the end of a line
+ * continues it: both are one logical line. A # where a word could begin starts a comment.
  */
 
 #include <stdbool.h>
@@ -24,12 +24,12 @@ struct lexer {
     const char *at, *end;
     const char *line_start;
     unsigned line;
-    const char *comment; /* of the logical line, from its # to the line's end; NULL: none seen */
-    char *words;         /* where the next word is put: no word is longer than what it came from */
+    const char *comment; /* the # of the logical line's comment; NULL: none seen */
+    char *words;         /* where the next word is stored; a word is never longer than its source */
     policy_report report;
     void *context;
-    bool has_failed;      /* in any line */
-    bool line_has_failed; /* in this one: nothing more is reported of it */
+    bool has_failed;      /* an error was reported */
+    bool line_has_failed; /* for this line: no second error is reported for it */
 };
 
 __attribute__((format(printf, 4, 5))) void lexer_fail(struct lexer *lexer, unsigned line,

@@ -1,6 +1,5 @@
 #include "policy/loader.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -10,32 +9,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "policy/stable-read.h"
+#include "policy/folders.h"
 #include "policy/parser.h"
+#include "policy/stable-read.h"
 #include "utsbroker/base.h"
-
-/* One *.conf of one folder. */
-struct entry {
-    char *name;
-    size_t folder;
-    struct stat status; /* as it was when it was read */
-    bool is_read;
-};
-
-struct folder {
-    DIR *folder; /* NULL: it does not exist, or cannot be used */
-    struct stat status;
-    bool is_missing;
-};
 
 struct loader {
     struct policy *policy;
-    const char *const *folders;
-    size_t n_folders;
-    struct folder *open_folders;
-    struct entry *entries;
-    size_t n_entries;
-    size_t n_files; /* that count: loaded, refused, or masked on purpose */
+    struct folders folders;
+    size_t n_files; /* that count: loaded, rejected, or a link to /dev/null */
     unsigned flags;
     bool has_failed;
     policy_report report;
@@ -43,13 +25,7 @@ struct loader {
 };
 
 static void loader_deinit(struct loader *loader) {
-    for (size_t i = 0; i < loader->n_entries; i++)
-        free(loader->entries[i].name);
-    free(loader->entries);
-    for (size_t i = 0; loader->open_folders != NULL && i < loader->n_folders; i++)
-        if (loader->open_folders[i].folder != NULL)
-            (void)closedir(loader->open_folders[i].folder);
-    free(loader->open_folders);
+    folders_deinit(&loader->folders);
 }
 
 #define CLEANUP_LOADER __attribute__((cleanup(loader_deinit)))
@@ -81,8 +57,8 @@ __attribute__((format(printf, 4, 5))) static void loader_warn(const struct loade
 }
 
 /*
- * What is wrong with the owner or mode of something that must be root's alone, or NULL. It is asked
- * of an open descriptor, so nobody can put something else in its place afterwards.
+ * Returns why a file or folder cannot be trusted, or NULL: only root may be able to change it.
+ * @status must come from an open descriptor, so that nobody can replace the file afterwards.
  */
 static const char *trust_find_error(const struct stat *status) {
     if (status->st_uid != 0)
@@ -92,8 +68,8 @@ static const char *trust_find_error(const struct stat *status) {
     return NULL;
 }
 
-/* False, and reported, if @status is not root's alone, which the broker would not use. */
-static bool loader_trusts(struct loader *loader, const char *file, const struct stat *status) {
+/* Returns false, and reports it, if the file or folder with @status must not be used. */
+static bool loader_check_trust(struct loader *loader, const char *file, const struct stat *status) {
     const char *wrong = trust_find_error(status);
 
     if (wrong != NULL && (loader->flags & LOADER_TRUSTS_ANYBODY) == 0) {
@@ -101,67 +77,42 @@ static bool loader_trusts(struct loader *loader, const char *file, const struct 
         return false;
     }
     if (wrong != NULL)
-        loader_warn(loader, "untrusted", file, "%s, or the broker refuses everybody", wrong);
+        loader_warn(loader, "untrusted", file, "%s, or the broker refuses all requests", wrong);
     return true;
 }
 
-static int loader_add_entry(struct loader *loader, const char *name, size_t folder) {
-    struct entry *entries = reallocarray(loader->entries, loader->n_entries + 1, sizeof(*entries));
-
-    if (entries == NULL)
-        return -ENOMEM;
-    loader->entries = entries;
-    entries[loader->n_entries] = (struct entry){.name = strdup(name), .folder = folder};
-    if (entries[loader->n_entries].name == NULL)
-        return -ENOMEM;
-    loader->n_entries++;
-    return 0;
-}
-
-/* True if a file of this name in one of the folders belongs to the policy. */
-bool loader_is_policy_file(const char *name) {
-    size_t length = strlen(name);
-
-    return name[0] != '.' && length > strlen(".conf") &&
-           strcmp(name + length - strlen(".conf"), ".conf") == 0;
-}
-
 static void loader_warn_ignored(const struct loader *loader, size_t folder, const char *name) {
-    CLEANUP_FREE char *path = NULL;
+    CLEANUP_FREE char *path = folders_make_path(&loader->folders, folder, name);
 
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return;
-    if (asprintf(&path, "%s/%s", loader->folders[folder], name) < 0)
-        path = NULL;
     loader_warn(loader, "ignored", path != NULL ? path : name,
-                "is not read: a policy file's name ends in .conf and begins with no dot");
+                "is not read: the name of a policy file ends in .conf and does not begin with a "
+                "dot");
 }
 
-static int loader_list_folder(struct loader *loader, size_t folder) {
-    const char *path = loader->folders[folder];
+static int loader_list_folder(struct loader *loader, size_t index) {
+    struct folders *folders = &loader->folders;
 
     for (;;) {
-        const struct dirent *item;
-        int r;
+        const char *name;
+        int r = folders_read_name(folders->list[index].stream, &name);
 
-        errno = 0;
-        item = readdir(loader->open_folders[folder].folder);
-        if (item == NULL) {
-            if (errno != 0)
-                loader_fail(loader, path, "could not be read: %s", strerror(errno));
+        if (r < 0)
+            loader_fail(loader, folders->paths[index], "could not be read: %s", strerror(-r));
+        if (r < 0 || name == NULL)
             return 0;
-        }
-        if (!loader_is_policy_file(item->d_name)) {
-            loader_warn_ignored(loader, folder, item->d_name);
+        if (!folders_is_policy_file(name)) {
+            loader_warn_ignored(loader, index, name);
             continue;
         }
-        r = loader_add_entry(loader, item->d_name, folder);
+        r = folders_add_file(folders, index, name);
         if (r < 0)
             return r;
     }
 }
 
-/* The process lacks something, and the policy is not to blame. */
+/* True for an error that says that this process lacks something: the policy is not to blame. */
 static bool is_shortage(int error) {
     return error == EMFILE || error == ENFILE || error == ENOMEM;
 }
@@ -171,10 +122,10 @@ static void loader_fail_to_read(struct loader *loader, const char *path, int r) 
                 r == -EAGAIN ? "it changed meanwhile; try again" : strerror(-r));
 }
 
-/* A folder that does not exist holds no rules; one that cannot be trusted or read is an error. */
+/* A folder that does not exist has no rules. One that cannot be trusted or read is an error. */
 static int loader_open_folder(struct loader *loader, size_t index) {
-    const char *path = loader->folders[index];
-    struct folder *folder = &loader->open_folders[index];
+    const char *path = loader->folders.paths[index];
+    struct folder *folder = &loader->folders.list[index];
     CLEANUP_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int r;
 
@@ -190,10 +141,10 @@ static int loader_open_folder(struct loader *loader, size_t index) {
     r = stable_read_settle(fd, &folder->status);
     if (r < 0)
         loader_fail_to_read(loader, path, r);
-    if (r < 0 || !loader_trusts(loader, path, &folder->status))
+    if (r < 0 || !loader_check_trust(loader, path, &folder->status))
         return 0;
-    folder->folder = fdopendir(fd);
-    if (folder->folder == NULL)
+    folder->stream = fdopendir(fd);
+    if (folder->stream == NULL)
         return -errno;
     fd = -1;
     return loader_list_folder(loader, index);
@@ -206,47 +157,33 @@ static int folder_check_unchanged(const struct folder *folder, const char *path)
 }
 
 /*
- * The files are of one time: each is still as it was when it was read, in a folder that is as it
- * was before it was listed. Else a rule that was moved from one to another could be in neither; and
- * of a folder that changes while it is listed, a file may be missing (readdir(3)). Whoever can stop
- * this process chooses when it reads.
+ * Makes sure that all files together are the policy of one moment: each file is as it was when it
+ * was read, each folder as it was before it was listed. Otherwise a rule that is moved from one
+ * file to another could be in neither, and a folder that changes while it is listed can lack a file
+ * (readdir(3)). A user who can stop this process chooses when it reads.
  */
 static void loader_check_unchanged(struct loader *loader) {
-    for (size_t i = 0; i < loader->n_entries && !loader->has_failed; i++) {
-        const struct entry *entry = &loader->entries[i];
+    const struct folders *folders = &loader->folders;
+
+    for (size_t i = 0; i < folders->n_files && !loader->has_failed; i++) {
+        const struct folder_file *file = &folders->files[i];
         CLEANUP_FREE char *path = NULL;
-        int r = !entry->is_read
+        int r = !file->is_read
                     ? 0
-                    : stable_read_check_unchanged(dirfd(loader->open_folders[entry->folder].folder),
-                                                  entry->name, AT_SYMLINK_NOFOLLOW, &entry->status);
+                    : stable_read_check_unchanged(folders_get_fd(folders, file), file->name,
+                                                  AT_SYMLINK_NOFOLLOW, &file->status);
 
-        if (r < 0 && asprintf(&path, "%s/%s", loader->folders[entry->folder], entry->name) < 0)
-            path = NULL;
-        if (r < 0)
-            loader_fail_to_read(loader, path != NULL ? path : entry->name, r);
+        if (r == 0)
+            continue;
+        path = folders_make_path(folders, file->folder, file->name);
+        loader_fail_to_read(loader, path != NULL ? path : file->name, r);
     }
-    for (size_t i = 0; i < loader->n_folders && !loader->has_failed; i++) {
-        int r = folder_check_unchanged(&loader->open_folders[i], loader->folders[i]);
+    for (size_t i = 0; i < folders->n && !loader->has_failed; i++) {
+        int r = folder_check_unchanged(&folders->list[i], folders->paths[i]);
 
         if (r < 0)
-            loader_fail_to_read(loader, loader->folders[i], r);
+            loader_fail_to_read(loader, folders->paths[i], r);
     }
-}
-
-static int entry_compare(const void *a, const void *b) {
-    const struct entry *left = a;
-    const struct entry *right = b;
-    int order = strcmp(left->name, right->name);
-
-    return order != 0 ? order : (left->folder > right->folder) - (left->folder < right->folder);
-}
-
-static bool entry_is_masked(int folder_fd, const char *name) {
-    char target[sizeof("/dev/null")];
-    ssize_t length = readlinkat(folder_fd, name, target, sizeof(target));
-
-    return length == (ssize_t)strlen("/dev/null") &&
-           memcmp(target, "/dev/null", (size_t)length) == 0;
 }
 
 static const char *file_find_error(const struct stat *status) {
@@ -257,9 +194,10 @@ static const char *file_find_error(const struct stat *status) {
     return NULL;
 }
 
-/* Reads and parses the open file; its name in @path is the policy's already. */
-static int loader_parse_fd(struct loader *loader, int fd, struct entry *entry, const char *path) {
-    struct stat *before = &entry->status;
+/* Reads and parses the open file @fd. The policy owns @path already. */
+static int loader_parse_fd(struct loader *loader, int fd, struct folder_file *file,
+                           const char *path) {
+    struct stat *before = &file->status;
     CLEANUP_FREE char *text = NULL;
     const char *wrong;
     int r;
@@ -274,7 +212,7 @@ static int loader_parse_fd(struct loader *loader, int fd, struct entry *entry, c
         loader_fail(loader, path, "%s", wrong);
         return 0;
     }
-    if (!loader_trusts(loader, path, before))
+    if (!loader_check_trust(loader, path, before))
         return 0;
     text = malloc((size_t)before->st_size + 1);
     if (text == NULL)
@@ -284,7 +222,7 @@ static int loader_parse_fd(struct loader *loader, int fd, struct entry *entry, c
         loader_fail_to_read(loader, path, r);
         return 0;
     }
-    entry->is_read = true;
+    file->is_read = true;
     r = policy_parse(loader->policy, path, text, (size_t)before->st_size, loader->report,
                      loader->context);
     if (r == POLICY_E_INVALID)
@@ -292,28 +230,27 @@ static int loader_parse_fd(struct loader *loader, int fd, struct entry *entry, c
     return r < 0 ? r : 0;
 }
 
-static int loader_load_entry(struct loader *loader, struct entry *entry) {
-    int folder_fd = dirfd(loader->open_folders[entry->folder].folder);
+static int loader_load_file(struct loader *loader, struct folder_file *file) {
     CLEANUP_FREE char *path = NULL;
     CLEANUP_FD int fd = -1;
     const char *name;
     int r;
 
     loader->n_files++;
-    if (entry_is_masked(folder_fd, entry->name))
+    if (folders_is_null_link(&loader->folders, file))
         return 0;
-    if (asprintf(&path, "%s/%s", loader->folders[entry->folder], entry->name) < 0) {
-        path = NULL;
+    path = folders_make_path(&loader->folders, file->folder, file->name);
+    if (path == NULL)
         return -ENOMEM;
-    }
     r = policy_adopt_text(loader->policy, path);
     if (r < 0)
         return r;
     name = path;
     path = NULL;
 
-    /* Nothing here blocks or follows: a FIFO does not hang us, a link leads nowhere. */
-    fd = openat(folder_fd, entry->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    /* These flags keep a FIFO or a terminal from blocking us, and a link from leading elsewhere. */
+    fd = openat(folders_get_fd(&loader->folders, file), file->name,
+                O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0 && is_shortage(errno))
         return -errno;
     if (fd < 0) {
@@ -322,72 +259,53 @@ static int loader_load_entry(struct loader *loader, struct entry *entry) {
                                    : strerror(errno));
         return 0;
     }
-    return loader_parse_fd(loader, fd, entry, name);
+    return loader_parse_fd(loader, fd, file, name);
 }
 
-static void loader_warn_masked(const struct loader *loader, const struct entry *masked,
-                               const struct entry *by) {
-    CLEANUP_FREE char *path = NULL;
+static void loader_warn_masked(const struct loader *loader, const struct folder_file *masked,
+                               const struct folder_file *by) {
+    CLEANUP_FREE char *path = folders_make_path(&loader->folders, masked->folder, masked->name);
 
-    if (asprintf(&path, "%s/%s", loader->folders[masked->folder], masked->name) < 0)
-        path = NULL;
     loader_warn(loader, "masked", path != NULL ? path : masked->name,
-                "does not count: a file of the same name in %s takes its place",
-                loader->folders[by->folder]);
+                "is not read: a file of the same name in %s replaces it",
+                loader->folders.paths[by->folder]);
 }
 
-static int loader_load_entries(struct loader *loader) {
-    const struct entry *previous = NULL;
+static int loader_load_files(struct loader *loader) {
+    struct folders *folders = &loader->folders;
+    int r = 0;
 
-    if (loader->n_entries > 0)
-        qsort(loader->entries, loader->n_entries, sizeof(*loader->entries), entry_compare);
-    for (size_t i = 0; i < loader->n_entries; i++) {
-        struct entry *entry = &loader->entries[i];
-        int r;
+    folders_sort_files(folders);
+    for (size_t i = 0; i < folders->n_files && r == 0; i++) {
+        const struct folder_file *mask = folders_find_mask(folders, i);
 
-        /* The same name in a later folder: the earlier folder's file masks it. */
-        if (previous != NULL && strcmp(entry->name, previous->name) == 0) {
-            loader_warn_masked(loader, entry, previous);
-            continue;
-        }
-        previous = entry;
-        r = loader_load_entry(loader, entry);
-        if (r < 0)
-            return r;
+        if (mask != NULL)
+            loader_warn_masked(loader, &folders->files[i], mask);
+        else
+            r = loader_load_file(loader, &folders->files[i]);
     }
-    return 0;
+    return r;
 }
 
 /*
- * Loads every *.conf of @folders into @policy: one list sorted by file name, whatever the folder. A
- * file of an earlier folder masks the file of the same name in a later one, and a link to /dev/null
- * masks it with nothing (the UAPI group's configuration files specification). Files and folders
- * must be owned by root and writable by nobody else; files must be regular. @flags is 0, or what
- * somebody wants who only looks at a policy: LOADER_WARNS, LOADER_TRUSTS_ANYBODY.
+ * Loads the policy's files in @folders into @policy; folders.c says which files count and in which
+ * order. Files and folders must be owned by root and writable by nobody else, and files must be
+ * regular. @flags is 0, or LOADER_* of a caller that only shows the policy.
  *
- * Returns 0; POLICY_E_INVALID if an error was reported, or if there is no file at all (that is
- * reported too): the policy must not be used then; -ENOMEM, -EMFILE, -ENFILE. In every case
- * policy_deinit() frees.
+ * Returns 0; POLICY_E_INVALID if an error was reported: the policy must not be used then. It is
+ * also an error if there is no file at all. Returns -ENOMEM, -EMFILE or -ENFILE if the process
+ * lacks something. In every case policy_deinit() frees.
  */
 int policy_load(struct policy *policy, const char *const *folders, size_t n_folders, unsigned flags,
                 policy_report report, void *context) {
-    CLEANUP_LOADER struct loader loader = {.policy = policy,
-                                           .folders = folders,
-                                           .n_folders = n_folders,
-                                           .flags = flags,
-                                           .report = report,
-                                           .context = context};
-    int r;
+    CLEANUP_LOADER struct loader loader = {
+        .policy = policy, .flags = flags, .report = report, .context = context};
+    int r = folders_init(&loader.folders, folders, n_folders);
 
-    loader.open_folders = calloc(n_folders + 1, sizeof(*loader.open_folders));
-    if (loader.open_folders == NULL)
-        return -ENOMEM;
-    for (size_t i = 0; i < n_folders; i++) {
+    for (size_t i = 0; i < n_folders && r == 0; i++)
         r = loader_open_folder(&loader, i);
-        if (r < 0)
-            return r;
-    }
-    r = loader_load_entries(&loader);
+    if (r == 0)
+        r = loader_load_files(&loader);
     if (r < 0)
         return r;
     loader_check_unchanged(&loader);

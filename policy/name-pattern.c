@@ -2,12 +2,12 @@
 
 #include <string.h>
 
-/* Not <ctype.h>: what a name is must not depend on a locale. */
-static bool char_is_alphanumeric(char c) {
+/* Without <ctype.h>, as the locale must not decide what a valid name is. */
+bool name_char_is_alphanumeric(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-/* Not <ctype.h> either. */
+/* Returns @c with an ASCII capital letter as a small one, whatever the locale. */
 char name_char_to_lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
@@ -17,8 +17,8 @@ static bool char_is_printable(char c) {
 }
 
 /*
- * True if @name is 1 to 64 bytes of printable ASCII: the least that any name must be. No control
- * character passes, and nothing that a terminal or a log could take for something else.
+ * True if @name is 1 to 64 bytes of printable ASCII, which every name must be. So no name contains
+ * a control character, or a byte that a terminal or a log could misread.
  */
 bool name_is_printable(const char *name) {
     size_t length = 0;
@@ -30,8 +30,9 @@ bool name_is_printable(const char *name) {
 }
 
 /*
- * True if @name is a host name of RFC 1123, section 2.1, that the kernel can hold: labels of
- * letters, digits and hyphens, no hyphen at a label's edge, 63 bytes a label, 64 in all.
+ * True if @name is a valid host name (RFC 1123, section 2.1) that the kernel can hold: labels of
+ * letters, digits and hyphens, no hyphen at the start or end of a label, at most 63 bytes in a
+ * label and 64 bytes in all.
  */
 bool name_is_rfc1123(const char *name) {
     size_t length = 0;
@@ -48,7 +49,7 @@ bool name_is_rfc1123(const char *name) {
             label = 0;
             continue;
         }
-        if (!char_is_alphanumeric(c) && (c != '-' || label == 0))
+        if (!name_char_is_alphanumeric(c) && (c != '-' || label == 0))
             return false;
         if (++label > NAME_LABEL_MAX)
             return false;
@@ -56,7 +57,7 @@ bool name_is_rfc1123(const char *name) {
     return label > 0 && name[length - 1] != '-';
 }
 
-/* True if @pattern has a wildcard: it then stands for many names and spells out none. */
+/* True if @pattern has a wildcard: it then matches many names and spells out none. */
 bool pattern_is_wildcard(const char *pattern) {
     return strpbrk(pattern, "*?[") != NULL;
 }
@@ -65,16 +66,16 @@ static bool char_is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-/* As case is ignored, a range from a letter to something else would mean what nobody expects. */
-static bool range_is_plain(char low, char high) {
-    return char_is_alphanumeric(low) && char_is_alphanumeric(high) &&
+/* Case is ignored, so a range from a letter to another kind of character would surprise people. */
+static bool is_plain_range(char low, char high) {
+    return name_char_is_alphanumeric(low) && name_char_is_alphanumeric(high) &&
            char_is_digit(low) == char_is_digit(high) &&
            name_char_to_lower(low) <= name_char_to_lower(high);
 }
 
 /*
- * Looks for what is wrong with @pattern. Returns NULL if nothing is, else what is, as a constant
- * string, with *@offsetp the byte where it begins.
+ * Looks for an error in @pattern. Returns NULL if there is none, else a constant string that
+ * describes the error, with *@offsetp the byte at which it begins.
  */
 const char *pattern_find_error(const char *pattern, size_t *offsetp) {
     unsigned char seen[256];
@@ -88,7 +89,7 @@ const char *pattern_find_error(const char *pattern, size_t *offsetp) {
             continue;
         *offsetp = i - 1;
         if (pattern[i] == '^')
-            return "[^ has no meaning: write [! for what is not in the set";
+            return "[^ is not supported: write [! to match what is not in the set";
         if (pattern[i] == '!')
             i++;
         if (pattern[i] == ']')
@@ -98,14 +99,14 @@ const char *pattern_find_error(const char *pattern, size_t *offsetp) {
             if (pattern[i] == '\0')
                 return "[ without ]";
             if (pattern[i] == '[')
-                return pattern[i + 1] == ':' ? "[:classes:] do not exist: a digit is [0-9]"
+                return pattern[i + 1] == ':' ? "[:classes:] are not supported: a digit is [0-9]"
                                              : "[ inside a set";
             if (seen[(unsigned char)pattern[i]]++ != 0)
-                return "a set is for one character, and has one twice; 01 to 40 would be 0[1-9] "
-                       "[1-3][0-9] 40";
+                return "a set matches one character, and this one lists a character twice; write "
+                       "01 to 40 as 0[1-9] [1-3][0-9] 40";
             if (pattern[i + 1] != '-' || pattern[i + 2] == ']' || pattern[i + 2] == '\0')
                 continue;
-            if (!range_is_plain(pattern[i], pattern[i + 2]))
+            if (!is_plain_range(pattern[i], pattern[i + 2]))
                 return "a range goes from letter to letter or from digit to digit, upwards";
             i += 2;
         }
@@ -113,15 +114,15 @@ const char *pattern_find_error(const char *pattern, size_t *offsetp) {
     }
     *offsetp = 0;
     if (!pattern_is_wildcard(pattern) && i > NAME_LENGTH_MAX)
-        return "longer than the 64 bytes that a name can have";
+        return "longer than 64 bytes, the most that a name can have";
     return NULL;
 }
 
 /*
- * Matches @c, in lower case, against the set that begins behind the [ at @set. Moves *@endp behind
- * the ]. The set is well-formed: pattern_find_error() saw it.
+ * True if the set whose first byte after the [ is at @set matches @c, which is in lower case. Sets
+ * *@endp to the byte after the ]. pattern_find_error() found no error in the set.
  */
-static bool set_contains(const char *set, char c, const char **endp) {
+static bool set_matches(const char *set, char c, const char **endp) {
     bool negated = *set == '!';
     bool found = false;
 
@@ -143,41 +144,50 @@ static bool set_contains(const char *set, char c, const char **endp) {
     return found != negated;
 }
 
-/* Matches one element of a pattern (not a star) against @c; moves *@patternp behind it. */
-static bool element_matches(const char **patternp, char c) {
+/*
+ * True if the first element of *@patternp matches @c; moves *@patternp to the next element. An
+ * element is one character, `?`, or a set such as `[a-z]`; `*` counts as a character here.
+ */
+bool pattern_match_element(const char **patternp, char c) {
     const char *pattern = *patternp;
 
     if (*pattern == '[')
-        return set_contains(pattern + 1, name_char_to_lower(c), patternp);
+        return set_matches(pattern + 1, name_char_to_lower(c), patternp);
     *patternp = pattern + 1;
     return *pattern == '?' || name_char_to_lower(*pattern) == name_char_to_lower(c);
 }
 
+/* Returns the element of @pattern, which is not empty, after the first one; a `*` is one, too. */
+const char *pattern_skip_element(const char *pattern) {
+    (void)pattern_match_element(&pattern, '\0');
+    return pattern;
+}
+
 /*
- * True if @pattern matches the whole of @name; letters match in either case. `*` stands for any
- * number of characters, dots included, `?` for one, `[a-z]` for one of a set, `[!a-z]` for one that
- * is not. @pattern is one in which pattern_find_error() found nothing.
+ * True if @pattern matches the whole of @name; case is ignored. `*` matches any number of
+ * characters, dots included; `?` matches one; `[a-z]` matches one that is in the set, `[!a-z]` one
+ * that is not. pattern_find_error() found no error in @pattern.
  *
- * Cost: at most strlen(pattern) * strlen(name) steps. When a match fails only the last star can
- * take one character more; an earlier star would only repeat what the last one has tried.
+ * Cost: at most strlen(pattern) * strlen(name) steps. When a match fails, only the last star takes
+ * one more character: an earlier star would only repeat what the last one tried.
  */
 bool pattern_matches(const char *pattern, const char *name) {
-    const char *behind_star = NULL;
+    const char *after_star = NULL;
     const char *star_name = NULL;
 
     while (*name != '\0' || *pattern == '*') {
         if (*pattern == '*') {
-            behind_star = ++pattern;
+            after_star = ++pattern;
             star_name = name;
             continue;
         }
-        if (*pattern != '\0' && element_matches(&pattern, *name)) {
+        if (*pattern != '\0' && pattern_match_element(&pattern, *name)) {
             name++;
             continue;
         }
-        if (behind_star == NULL)
+        if (after_star == NULL)
             return false;
-        pattern = behind_star;
+        pattern = after_star;
         name = ++star_name;
     }
     return *pattern == '\0';

@@ -1,6 +1,6 @@
 #pragma once
 
-/* Host and domain names, and the patterns that match them. Pure functions of strings. */
+/* Host names, NIS domain names, and the patterns that match them. Pure functions of strings. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,9 +11,12 @@ enum {
 };
 
 char name_char_to_lower(char c);
+bool name_char_is_alphanumeric(char c);
 bool name_is_printable(const char *name);
 bool name_is_rfc1123(const char *name);
 
 bool pattern_is_wildcard(const char *pattern);
-bool pattern_matches(const char *pattern, const char *name);
 const char *pattern_find_error(const char *pattern, size_t *offsetp);
+bool pattern_match_element(const char **patternp, char c);
+const char *pattern_skip_element(const char *pattern);
+bool pattern_matches(const char *pattern, const char *name);

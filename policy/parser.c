@@ -10,13 +10,13 @@
 #include "policy/name-pattern.h"
 
 /*
- * The grammar, one rule a logical line (utsbroker-policy):
+ * The grammar, one rule in a logical line (utsbroker-policy(5)):
  *
  *    rule     = ( "permit" | "deny" ) subjects clause...
  *    subjects = "any" | [ "user" NAME... ] [ "group" NAME... ]
  *    clause   = "hostname" PATTERN... | "domainname" PATTERN... | "limit" NUMBER | "setuid"
  *
- * Only a bare word can be a keyword (lexer.h says what a word is).
+ * A quoted word is never a keyword (lexer.h says what a word is).
  */
 
 struct parser {
@@ -24,11 +24,11 @@ struct parser {
     struct lexer lexer;
 };
 
-/* What has been seen of the rule being parsed. */
+/* The rule that is being parsed, as far as it has been read. */
 struct draft {
     struct policy_rule rule;
     struct word keyword; /* the last one; kind WORD_LINE_END before the first */
-    size_t n_operands;   /* of it */
+    size_t n_operands;   /* of that keyword */
     bool has_user, has_group, has_hostname, has_domainname;
 };
 
@@ -36,12 +36,15 @@ static bool word_is(const struct word *word, const char *keyword) {
     return !word->is_quoted && strcmp(word->text, keyword) == 0;
 }
 
-/* Reports @format, which has one %s for the word, at the word. */
+/* Reports an error at @word; @format has one %s, for the word. */
 #define word_fail(parser, word, format)                                                            \
     lexer_fail(&(parser)->lexer, (word)->line, (word)->column, format, (word)->text)
 
-/* A number of up to ten digits and at most @max; the caller reports what is none. */
-static bool number_parse(const char *text, uint64_t max, uint32_t *numberp) {
+/*
+ * Reads @text as a decimal number of up to ten digits and at most @max. Returns false if it is
+ * something else; *@numberp is written only on success.
+ */
+bool parser_read_number(const char *text, uint64_t max, uint32_t *numberp) {
     size_t length = strspn(text, "0123456789");
     uint64_t number = 0;
 
@@ -64,7 +67,8 @@ static bool draft_has_subjects(const struct draft *draft) {
     return draft->rule.is_any || draft->has_user || draft->has_group;
 }
 
-static void subject_keyword(struct parser *parser, struct draft *draft, const struct word *word) {
+static void take_subject_keyword(struct parser *parser, struct draft *draft,
+                                 const struct word *word) {
     bool is_any = word_is(word, "any");
     bool *seen = is_any                  ? &draft->rule.is_any
                  : word_is(word, "user") ? &draft->has_user
@@ -74,23 +78,25 @@ static void subject_keyword(struct parser *parser, struct draft *draft, const st
         draft->rule.is_setuid)
         word_fail(parser, word, "%s must come before hostname, domainname, limit and setuid");
     else if (*seen)
-        word_fail(parser, word, "%s stands twice in this rule");
+        word_fail(parser, word, "%s appears twice in this rule");
     else if (draft->rule.is_any || (is_any && draft_has_subjects(draft)))
-        word_fail(parser, word, "%s: any means everybody and stands alone");
+        word_fail(parser, word, "%s: any means everybody; do not combine it with user or group");
     *seen = true;
 }
 
-static void clause_keyword(struct parser *parser, struct draft *draft, const struct word *word) {
+static void take_clause_keyword(struct parser *parser, struct draft *draft,
+                                const struct word *word) {
     bool is_limit = word_is(word, "limit");
     bool is_setuid = word_is(word, "setuid");
     bool *has_patterns = word_is(word, "hostname") ? &draft->has_hostname : &draft->has_domainname;
 
     if (!draft_has_subjects(draft))
-        word_fail(parser, word, "%s: say first for whom: any, user NAME or group NAME");
+        word_fail(parser, word,
+                  "%s: write first whom the rule is for: any, user NAME or group NAME");
     else if ((is_limit || is_setuid) && draft->rule.action == POLICY_DENY)
         word_fail(parser, word, "%s has no meaning in a deny rule");
     else if (is_limit ? draft->rule.limit != 0 : is_setuid ? draft->rule.is_setuid : *has_patterns)
-        word_fail(parser, word, "%s stands twice in this rule");
+        word_fail(parser, word, "%s appears twice in this rule");
     if (is_setuid) {
         draft->rule.is_setuid = true;
         draft->rule.setuid_line = word->line;
@@ -112,15 +118,7 @@ static bool word_is_clause_keyword(const struct word *word) {
            word_is(word, "setuid");
 }
 
-/* True for a word that means something by itself inside of a rule, unless it is quoted. */
-bool parser_is_keyword(const char *word) {
-    const struct word bare = {.text = word};
-
-    return word_is_subject_keyword(&bare) || word_is_clause_keyword(&bare) ||
-           word_is(&bare, "permit") || word_is(&bare, "deny");
-}
-
-static void subject_find_mistake(struct parser *parser, const struct word *word) {
+static void check_subject_word(struct parser *parser, const struct word *word) {
     size_t offset;
     const char *wrong = syntax_hint_for_subject(word->text, &offset);
     const char *clause = syntax_hint_find_clause(word->text);
@@ -129,7 +127,9 @@ static void subject_find_mistake(struct parser *parser, const struct word *word)
         lexer_fail(&parser->lexer, word->line, word->column + (unsigned)offset, "%s", wrong);
     else if (clause != NULL)
         lexer_fail(&parser->lexer, word->line, word->column,
-                   "%.40s is taken as a name here; the clause is: %s", word->text, clause);
+                   "%.40s is read as a user or group here; for the clause write %s, for a name "
+                   "quote the word",
+                   word->text, clause);
 }
 
 static int add_subject(struct parser *parser, struct draft *draft, const struct word *word) {
@@ -142,11 +142,11 @@ static int add_subject(struct parser *parser, struct draft *draft, const struct 
     if (word->text[0] == '\0')
         word_fail(parser, word, "an empty name%s");
     if (!word->is_quoted)
-        subject_find_mistake(parser, word);
+        check_subject_word(parser, word);
     if (word->text[0] != '\0' && word->text[strspn(word->text, "0123456789")] == '\0') {
-        /* (uid_t)-1 is nobody's id: chown(2) and setreuid(2) take it for "no change". */
-        if (!number_parse(word->text, UINT32_MAX - 1, &subject.id))
-            word_fail(parser, word, "%s is larger than any id");
+        /* Nobody has the id (uid_t)-1: chown(2) and setreuid(2) read it as "no change". */
+        if (!parser_read_number(word->text, POLICY_ID_MAX, &subject.id))
+            word_fail(parser, word, "%s is larger than the largest id, 4294967294");
         subject.is_id = true;
         subject.name = NULL;
     }
@@ -176,15 +176,15 @@ static int add_pattern(struct parser *parser, struct draft *draft, const struct 
 static void set_limit(struct parser *parser, struct draft *draft, const struct word *word) {
     if (draft->n_operands > 0)
         word_fail(parser, word, "%s: limit takes one number");
-    else if (!number_parse(word->text, 1000000, &draft->rule.limit) || draft->rule.limit == 0)
-        word_fail(parser, word, "%s is no number from 1 to 1000000");
+    else if (!parser_read_number(word->text, 1000000, &draft->rule.limit) || draft->rule.limit == 0)
+        word_fail(parser, word, "%s is not a number from 1 to 1000000");
 }
 
 static int add_operand(struct parser *parser, struct draft *draft, const struct word *word) {
     const struct word *keyword = &draft->keyword;
     int r = 0;
 
-    if (keyword->kind != WORD_TEXT && syntax_hint_is_keyword(word->text))
+    if (keyword->kind != WORD_TEXT && syntax_hint_find_keyword(word->text) != NULL)
         word_fail(parser, word, "%.40s: keywords are in lower case");
     else if (keyword->kind != WORD_TEXT)
         word_fail(parser, word, "expected any, user NAME or group NAME, not '%.40s'");
@@ -208,13 +208,13 @@ static int add_word(struct parser *parser, struct draft *draft, const struct wor
     if (!is_subject && !word_is_clause_keyword(word))
         return add_operand(parser, draft, word);
     if (keyword_lacks_operands(draft) && word_is(word, "any"))
-        word_fail(parser, &draft->keyword, "%s any: everybody is any alone");
+        word_fail(parser, &draft->keyword, "%s any: write any alone, it means everybody");
     else if (keyword_lacks_operands(draft))
-        word_fail(parser, &draft->keyword, "%s needs a value behind it");
+        word_fail(parser, &draft->keyword, "%s needs a value after it");
     if (is_subject)
-        subject_keyword(parser, draft, word);
+        take_subject_keyword(parser, draft, word);
     else
-        clause_keyword(parser, draft, word);
+        take_clause_keyword(parser, draft, word);
     draft->keyword = *word;
     draft->n_operands = 0;
     return 0;
@@ -222,9 +222,10 @@ static int add_word(struct parser *parser, struct draft *draft, const struct wor
 
 static int finish_rule(struct parser *parser, struct draft *draft, const struct word *line_end) {
     if (keyword_lacks_operands(draft))
-        word_fail(parser, &draft->keyword, "%s needs a value behind it");
+        word_fail(parser, &draft->keyword, "%s needs a value after it");
     else if (!draft_has_subjects(draft))
-        word_fail(parser, line_end, "for whom? write any, user NAME or group NAME%s");
+        word_fail(parser, line_end,
+                  "the rule does not say whom it is for: write any, user NAME or group NAME%s");
     else if (draft->rule.action == POLICY_PERMIT && draft->rule.n_patterns == 0)
         word_fail(parser, line_end, "a permit rule needs hostname or domainname patterns%s");
     if (parser->lexer.line_has_failed)
@@ -232,7 +233,7 @@ static int finish_rule(struct parser *parser, struct draft *draft, const struct 
     return policy_add_rule(parser->policy, &draft->rule);
 }
 
-static void first_word_fail(struct parser *parser, const struct word *word) {
+static void fail_at_first_word(struct parser *parser, const struct word *word) {
     if (word->text[0] == ';' || strncmp(word->text, "//", 2) == 0)
         word_fail(parser, word, "a comment begins with #, not with '%.40s'");
     else if (word->is_quoted)
@@ -242,13 +243,13 @@ static void first_word_fail(struct parser *parser, const struct word *word) {
     else if (word_is_subject_keyword(word) || word_is_clause_keyword(word))
         word_fail(
             parser, word,
-            "a rule begins with permit or deny, not '%.40s'; to go on with the line above, end "
-            "that with a blank and a backslash");
+            "a rule begins with permit or deny, not '%.40s'; to continue the line above, end it "
+            "with a space and a backslash");
     else
         word_fail(parser, word, "a rule begins with permit or deny, not '%.40s'");
 }
 
-/* Parses one logical line and leaves the parser at its end. Returns 0 or -ENOMEM. */
+/* Parses one logical line and stops at its end. Returns 0 or -ENOMEM. */
 static int parse_line(struct parser *parser) {
     struct draft draft = {.keyword = {.kind = WORD_LINE_END},
                           .rule = {.file = parser->lexer.file,
@@ -266,7 +267,7 @@ static int parse_line(struct parser *parser) {
     if (word_is(&word, "permit"))
         draft.rule.action = POLICY_PERMIT;
     else if (!word_is(&word, "deny"))
-        first_word_fail(parser, &word);
+        fail_at_first_word(parser, &word);
 
     while (r == 0) {
         word = lexer_next_word(&parser->lexer);
@@ -279,15 +280,16 @@ static int parse_line(struct parser *parser) {
 }
 
 /*
- * Parses @size bytes at @text and appends the rules to @policy. Reports every error, at most one a
- * line; @file names the text in errors and rules and must live as long as the policy.
+ * Parses @size bytes at @text and appends the rules to @policy. Reports every error, at most one
+ * for each logical line. @file is the name of the text in errors and rules; it must live as long as
+ * the policy.
  *
- * Returns 0; POLICY_E_INVALID if an error was reported (the policy must not be used then, as rules
- * may be missing from it); -ENOMEM. Time and memory are linear in @size.
+ * Returns 0; POLICY_E_INVALID if an error was reported: rules may be missing then, so the policy
+ * must not be used; -ENOMEM. Time and memory are linear in @size.
  */
 int policy_parse(struct policy *policy, const char *file, const char *text, size_t size,
                  policy_report report, void *context) {
-    /* Behind each word comes a byte that is not part of it, or the end: size + 1 is enough. */
+    /* Each word ends at the text's end or at a byte that is not part of it: size + 1 is enough. */
     char *words = malloc(size + 1);
     struct parser parser = {.policy = policy,
                             .lexer = {.file = file,

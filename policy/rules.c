@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Returns @array with room for one element more, or NULL; doubling keeps the total cost linear. */
-static void *array_with_room(void *array, size_t n, size_t *roomp, size_t element_size) {
+/* Returns @array with room for one more element, or NULL. Doubling keeps the total cost linear. */
+static void *array_make_room(void *array, size_t n, size_t *roomp, size_t element_size) {
     size_t room = *roomp == 0 ? 16 : *roomp * 2;
 
     if (n < *roomp)
@@ -15,10 +15,10 @@ static void *array_with_room(void *array, size_t n, size_t *roomp, size_t elemen
     return array;
 }
 
-/* Appends a copy of @rule. Returns 0 or -ENOMEM; so do the three functions below. */
+/* Appends a copy of @rule. Returns 0 or -ENOMEM; so do the next three functions. */
 int policy_add_rule(struct policy *policy, const struct policy_rule *rule) {
     struct policy_rule *rules =
-        array_with_room(policy->rules, policy->n_rules, &policy->rules_room, sizeof(*rules));
+        array_make_room(policy->rules, policy->n_rules, &policy->rules_room, sizeof(*rules));
 
     if (rules == NULL)
         return -ENOMEM;
@@ -29,7 +29,7 @@ int policy_add_rule(struct policy *policy, const struct policy_rule *rule) {
 
 /* Appends a copy of @subject; its name must live as long as the policy. */
 int policy_add_subject(struct policy *policy, const struct policy_subject *subject) {
-    struct policy_subject *subjects = array_with_room(policy->subjects, policy->n_subjects,
+    struct policy_subject *subjects = array_make_room(policy->subjects, policy->n_subjects,
                                                       &policy->subjects_room, sizeof(*subjects));
 
     if (subjects == NULL)
@@ -41,7 +41,7 @@ int policy_add_subject(struct policy *policy, const struct policy_subject *subje
 
 /* Appends a copy of @pattern; its text must live as long as the policy. */
 int policy_add_pattern(struct policy *policy, const struct policy_pattern *pattern) {
-    struct policy_pattern *patterns = array_with_room(policy->patterns, policy->n_patterns,
+    struct policy_pattern *patterns = array_make_room(policy->patterns, policy->n_patterns,
                                                       &policy->patterns_room, sizeof(*patterns));
 
     if (patterns == NULL)
@@ -51,11 +51,10 @@ int policy_add_pattern(struct policy *policy, const struct policy_pattern *patte
     return 0;
 }
 
-/* Makes @text, which free(3) can free, live as long as the policy. On error it stays the caller's.
- */
+/* Takes over @text, which is freed by free(3) with the policy. On error the caller keeps it. */
 int policy_adopt_text(struct policy *policy, char *text) {
     char **texts =
-        array_with_room(policy->texts, policy->n_texts, &policy->texts_room, sizeof(*texts));
+        array_make_room(policy->texts, policy->n_texts, &policy->texts_room, sizeof(*texts));
 
     if (texts == NULL)
         return -ENOMEM;
@@ -64,7 +63,7 @@ int policy_adopt_text(struct policy *policy, char *text) {
     return 0;
 }
 
-/* Frees what @policy holds; it is empty afterwards and can be used again. */
+/* Frees what @policy holds; afterwards it is empty and can be used again. */
 void policy_deinit(struct policy *policy) {
     for (size_t i = 0; i < policy->n_texts; i++)
         free(policy->texts[i]);

@@ -1,16 +1,19 @@
 #pragma once
 
-/* The policy in memory: a list of rules in the order in which they are tried. */
+/* The policy in memory: a list of rules, in the order in which they are tried. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+/* The largest id of a user or group: UINT32_MAX, (uid_t)-1, means "no change" to chown(2). */
+#define POLICY_ID_MAX (UINT32_MAX - 1)
+
 enum policy_action { POLICY_DENY, POLICY_PERMIT };
 
 enum policy_subject_kind { POLICY_USER, POLICY_GROUP };
 
-/* One NAME after `user` or `group`; a name of digits is an id and has no @name. */
+/* One NAME after `user` or `group`. A name of digits is an id; its @name is NULL. */
 struct policy_subject {
     enum policy_subject_kind kind;
     bool is_id;
@@ -29,19 +32,19 @@ struct policy_pattern {
 };
 
 /*
- * One rule. Subjects and patterns are ranges of the policy's arrays, not pointers: the arrays move
- * while they grow.
+ * One rule. Its subjects and patterns are index ranges of the policy's arrays, not pointers: the
+ * arrays move while they grow.
  */
 struct policy_rule {
     enum policy_action action;
-    bool is_any;    /* subjects: everybody */
-    bool is_setuid; /* permit: without no_new_privs */
-    uint32_t limit; /* permit: live commands of one user; 0: no limit */
+    bool is_any;    /* for everybody */
+    bool is_setuid; /* permit: the command may gain new privileges (no no_new_privs) */
+    uint32_t limit; /* permit: running commands of one user by this rule; 0: no limit */
     size_t first_subject, n_subjects;
     size_t first_pattern, n_patterns;
     const char *file;
     unsigned line, column;
-    unsigned limit_line, limit_column, setuid_line, setuid_column; /* where that keyword stands */
+    unsigned limit_line, limit_column, setuid_line, setuid_column; /* of that keyword */
 };
 
 struct policy {
@@ -51,27 +54,29 @@ struct policy {
     size_t n_subjects, subjects_room;
     struct policy_pattern *patterns;
     size_t n_patterns, patterns_room;
-    char **texts; /* what names, patterns and file names point into */
+    char **texts; /* hold the names, the patterns and the file names */
     size_t n_texts, texts_room;
 };
 
 #define POLICY_NULL                                                                                \
     { 0 }
 
-/* An error refuses everybody everything; of a warning only those hear who ask for it. */
+/*
+ * With an error all requests are refused; warnings are reported only to callers that ask for them.
+ */
 enum policy_severity { POLICY_ERROR, POLICY_WARNING };
 
-/* Where in which file something is wrong, and what; @line and @column count from 1, in bytes. */
+/* An error or warning and its place; @line and @column (in bytes) count from 1. */
 struct policy_error {
     enum policy_severity severity;
-    const char *kind; /* of a warning: one word that stays the same, for programs */
+    const char *kind; /* of a warning: one stable word, for programs */
     const char *file;
-    unsigned line; /* 0: the file as a whole */
+    unsigned line; /* 0: the whole file */
     unsigned column;
     char message[224];
 };
 
-/* Called for each error that is found; @error is valid only during the call. */
+/* Called for each error and warning; @error is valid only during the call. */
 typedef void (*policy_report)(void *context, const struct policy_error *error);
 
 enum {

@@ -2,18 +2,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <time.h>
 #include <unistd.h>
 
 /*
- * A file's times are those of the kernel's last tick (4 ms, or 10), so what changed just now can
- * change again and look the same. A write(2) of several pages that the scheduler stops in the
- * middle for longer cannot be told from a file that is like that.
+ * The kernel sets a file's times to its last tick (every 4 or 10 ms). So a file that changed within
+ * this tick can change again and keep its times. Not detected: a write(2) of several pages that the
+ * scheduler interrupts for longer than this looks like a complete file.
  */
 enum { SETTLED_NANOSECONDS = 20 * 1000 * 1000, SETTLING_ROUNDS = 4 };
 
-/* If a clock was set back, the last change is in a time to come, and any other is seen. */
+/*
+ * If the clock was set back, the last change lies in the future, and any other change is visible.
+ */
 static bool is_settled(const struct stat *status) {
     struct timespec now;
     time_t seconds;
@@ -25,18 +26,17 @@ static bool is_settled(const struct stat *status) {
            seconds * 1000000000LL + now.tv_nsec - status->st_ctim.tv_nsec > SETTLED_NANOSECONDS;
 }
 
-static bool is_same(const struct stat *before, const struct stat *after) {
-    return before->st_dev == after->st_dev && before->st_ino == after->st_ino &&
-           before->st_size == after->st_size && before->st_mtim.tv_sec == after->st_mtim.tv_sec &&
-           before->st_mtim.tv_nsec == after->st_mtim.tv_nsec &&
-           before->st_ctim.tv_sec == after->st_ctim.tv_sec &&
-           before->st_ctim.tv_nsec == after->st_ctim.tv_nsec;
+/* True if both are of the same file or folder, unchanged as far as its size and times show. */
+bool stable_read_is_same(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
 /*
- * Waits until the open file or folder @fd has been left alone for a moment, so that whatever
- * changes it from then on can be seen. Returns 0 with its *@statusp; -EAGAIN if it is not for so
- * long; another negative errno.
+ * Waits until nobody has changed the open file or folder @fd for 20 ms, so that each later change
+ * is visible. Returns 0 with its *@statusp; -EAGAIN if it still changes after 4 rounds (*@statusp
+ * is written then, too); another negative errno.
  */
 int stable_read_settle(int fd, struct stat *statusp) {
     const struct timespec pause = {.tv_nsec = SETTLED_NANOSECONDS};
@@ -52,10 +52,10 @@ int stable_read_settle(int fd, struct stat *statusp) {
 }
 
 /*
- * Returns 0 if the file or folder at @path, seen from the open @folder, is the one of @status,
- * which stable_read_settle() gave, and as it was then; -EAGAIN; another negative errno. With
- * AT_EMPTY_PATH it is
- * @folder itself, with AT_SYMLINK_NOFOLLOW the link (fstatat(2)).
+ * Compares the file or folder at @path, relative to the open @folder, with @status, which
+ * stable_read_settle() returned. @flags are those of fstatat(2): with AT_EMPTY_PATH it is @folder
+ * itself, with AT_SYMLINK_NOFOLLOW a link itself. Returns 0 if it is the same and unchanged,
+ * -EAGAIN if not, another negative errno.
  */
 int stable_read_check_unchanged(int folder, const char *path, int flags,
                                 const struct stat *status) {
@@ -63,7 +63,7 @@ int stable_read_check_unchanged(int folder, const char *path, int flags,
 
     if (fstatat(folder, path, &now, flags) < 0)
         return errno == ENOENT ? -EAGAIN : -errno;
-    return is_same(status, &now) ? 0 : -EAGAIN;
+    return stable_read_is_same(status, &now) ? 0 : -EAGAIN;
 }
 
 /* Reads exactly @size bytes. Returns 0, -EIO if there are fewer, or a negative errno. */
@@ -81,13 +81,13 @@ static int read_all(int fd, char *text, size_t size) {
 }
 
 /*
- * Reads the whole of the open file @fd to @text, as long as it was at @status, which
- * stable_read_settle() gave. Returns 0; -EAGAIN if it has changed since, or was cut off; another
- * negative errno.
+ * Reads the whole open file @fd into @text, which has room for the size in @status, the result of
+ * stable_read_settle(). Returns 0; -EAGAIN if the file has changed or was truncated since then;
+ * another negative errno.
  */
 int stable_read_text(int fd, const struct stat *status, char *text) {
     int r = read_all(fd, text, (size_t)status->st_size);
     int changed = stable_read_check_unchanged(fd, "", AT_EMPTY_PATH, status);
 
-    return changed < 0 ? changed : r; /* one that was cut off has changed, too */
+    return changed < 0 ? changed : r; /* a truncated file has changed, too */
 }

@@ -12,10 +12,10 @@
 
 enum { LOOKUP_BUFFER_MAX = 16 << 20 };
 
-/* One name that was looked up, and what came of it: a name is asked for once, not once a rule. */
+/* A name and the result of its lookup: each name is looked up once, not once for each rule. */
 struct lookup {
     enum policy_subject_kind kind;
-    const char *name; /* the policy's */
+    const char *name; /* owned by the policy */
     bool exists;
     uint32_t id;
 };
@@ -36,11 +36,12 @@ static int lookup_compare(const void *a, const void *b) {
 }
 
 /*
- * Fills @subject with the user and the groups of this process: what the kernel says, never what a
- * message says. The groups are the supplementary ones and the primary one (credentials(7)).
+ * Fills @subject with the user and the groups of this process, as the kernel reports them; a
+ * request never says who sends it. The groups are the supplementary ones and the primary one
+ * (credentials(7)).
  *
- * Returns 0 or a negative errno; -EPERM if real, effective and saved ids differ: then it is not
- * clear who asks. subject_deinit() gives back what it holds.
+ * Returns 0 or a negative errno; -EPERM if the real, effective and saved ids differ: then it is not
+ * clear which user the request comes from. subject_deinit() frees.
  */
 int subject_init_self(struct subject *subject) {
     uid_t ruid, euid, suid;
@@ -69,13 +70,13 @@ int subject_init_self(struct subject *subject) {
     return 0;
 }
 
-/* To be called by whoever has filled in the groups: they are searched as a sorted list. */
+/* Sorts the groups. Call it after filling them in: they are searched as a sorted list. */
 void subject_sort_groups(struct subject *subject) {
     if (subject->n_gids > 0)
         qsort(subject->gids, subject->n_gids, sizeof(*subject->gids), gid_compare);
 }
 
-/* Frees what @subject holds; it is empty afterwards. */
+/* Frees what @subject holds; afterwards it is empty. */
 void subject_deinit(struct subject *subject) {
     tdestroy(subject->lookups, free);
     free(subject->gids);
@@ -100,7 +101,8 @@ static int database_ask_group(struct lookup *lookup, char *buffer, size_t size) 
     return -error;
 }
 
-/* A group's entry has all its members: it can be large, and the C library does not say how large.
+/*
+ * A group's entry has all its members: it can be large, and the C library does not tell its size.
  */
 static int database_ask(struct lookup *lookup) {
     for (size_t size = 4096; size <= LOOKUP_BUFFER_MAX; size *= 4) {
@@ -117,7 +119,7 @@ static int database_ask(struct lookup *lookup) {
     return -ERANGE;
 }
 
-static int subject_look_up(struct subject *subject, const struct policy_subject *meant,
+static int subject_look_up(struct subject *subject, const struct policy_subject *named,
                            const struct lookup **lookupp) {
     CLEANUP_FREE struct lookup *lookup = calloc(1, sizeof(*lookup));
     struct lookup **node;
@@ -125,8 +127,8 @@ static int subject_look_up(struct subject *subject, const struct policy_subject 
 
     if (lookup == NULL)
         return -ENOMEM;
-    lookup->kind = meant->kind;
-    lookup->name = meant->name;
+    lookup->kind = named->kind;
+    lookup->name = named->name;
     node = tfind(lookup, &subject->lookups, lookup_compare);
     if (node == NULL) {
         r = database_ask(lookup);
@@ -144,14 +146,14 @@ static int subject_look_up(struct subject *subject, const struct policy_subject 
 }
 
 /*
- * Finds the id of a user or group of this name, as the rules' names are found. Returns 0,
+ * Looks up the id of the user or group @name, in the way of the names in rules. Returns 0,
  * SUBJECT_E_UNKNOWN, or a negative errno. @name must live as long as @subject.
  */
 int subject_find_id(struct subject *subject, enum policy_subject_kind kind, const char *name,
                     uint32_t *idp) {
-    const struct policy_subject meant = {.kind = kind, .name = name};
+    const struct policy_subject named = {.kind = kind, .name = name};
     const struct lookup *lookup;
-    int r = subject_look_up(subject, &meant, &lookup);
+    int r = subject_look_up(subject, &named, &lookup);
 
     if (r < 0)
         return r;
@@ -160,8 +162,8 @@ int subject_find_id(struct subject *subject, enum policy_subject_kind kind, cons
 }
 
 /*
- * From now on @name, which was not asked for yet or is not known, is a user or group with this id.
- * Returns 0 or a negative errno. @name must live as long as @subject.
+ * Makes each later lookup of @name, as a user or group, return @id: for a name that was not looked
+ * up yet or is unknown. Returns 0 or a negative errno. @name must live as long as @subject.
  */
 int subject_assume(struct subject *subject, enum policy_subject_kind kind, const char *name,
                    uint32_t id) {
@@ -191,29 +193,29 @@ static bool subject_has_id(const struct subject *subject, enum policy_subject_ki
 }
 
 /*
- * Says in *@is_meantp whether @meant, a user or group of a rule, is @subject. A name is turned into
- * its id (getpwnam(3), getgrnam(3)), not the id into a name: two names of one id are one user. An
- * id is compared without asking any database.
+ * Sets *@matchesp if @named, a user or group of a rule, is @subject. Names are converted to ids
+ * (getpwnam(3), getgrnam(3)), not ids to names: two names of one id are one user. An id is compared
+ * without any database. @named must live as long as @subject.
  *
- * Returns 0; SUBJECT_E_UNKNOWN if no database knows the name, which is also what the C library says
- * if a database was left out because its module could not be loaded, and that can be the user's
- * doing (a limit of memory): the caller must take it for the worse; a negative errno if a database
- * did not answer: the caller must refuse. @meant must live as long as @subject.
+ * Returns 0; a negative errno if a database did not answer: the caller must refuse;
+ * SUBJECT_E_UNKNOWN if no database knows the name: the caller must assume the worse. The C library
+ * reports this also if it cannot load the module of a database, and the user can cause that (a
+ * limit of memory).
  */
-int subject_is_meant(struct subject *subject, const struct policy_subject *meant, bool *is_meantp) {
+int subject_matches(struct subject *subject, const struct policy_subject *named, bool *matchesp) {
     const struct lookup *lookup;
     int r;
 
-    if (meant->is_id) {
-        *is_meantp = subject_has_id(subject, meant->kind, meant->id);
+    if (named->is_id) {
+        *matchesp = subject_has_id(subject, named->kind, named->id);
         return 0;
     }
-    r = subject_look_up(subject, meant, &lookup);
+    r = subject_look_up(subject, named, &lookup);
     if (r < 0)
         return r;
-    *is_meantp = false;
+    *matchesp = false;
     if (!lookup->exists)
         return SUBJECT_E_UNKNOWN;
-    *is_meantp = subject_has_id(subject, meant->kind, lookup->id);
+    *matchesp = subject_has_id(subject, named->kind, lookup->id);
     return 0;
 }

@@ -1,6 +1,8 @@
 #pragma once
 
-/* Who asks: the ids of this process, and whether a rule's user and group names mean them. */
+/*
+ * The user and groups that a request comes from, and whether a rule's users and groups match them.
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,10 +12,10 @@
 
 struct subject {
     uid_t uid;
-    gid_t *gids; /* sorted; the process's own groups, not the database's */
+    gid_t *gids; /* sorted; those of the process, not of the database */
     size_t n_gids;
-    void *lookups;          /* a tree of the names that were looked up already */
-    const char *known_name; /* a rule's name that was found to be the user's, or NULL */
+    void *lookups;          /* a tree (tsearch(3)) of the names that were looked up already */
+    const char *known_name; /* a name in a rule that is a name of this user, or NULL */
 };
 
 #define SUBJECT_NULL                                                                               \
@@ -30,6 +32,6 @@ int subject_find_id(struct subject *subject, enum policy_subject_kind kind, cons
                     uint32_t *idp);
 int subject_assume(struct subject *subject, enum policy_subject_kind kind, const char *name,
                    uint32_t id);
-int subject_is_meant(struct subject *subject, const struct policy_subject *meant, bool *is_meantp);
+int subject_matches(struct subject *subject, const struct policy_subject *named, bool *matchesp);
 
 #define CLEANUP_SUBJECT __attribute__((cleanup(subject_deinit)))

@@ -6,42 +6,44 @@
 #include "policy/name-pattern.h"
 #include "utsbroker/base.h"
 
-#define UNLESS_QUOTED "; if the character is meant, quote the word"
+#define UNLESS_QUOTED "; if the name has this character, quote the word"
 
-/* What the character at @at of a bare word is an attempt at, or NULL. */
+/* Returns why the character at @at of a bare word is a likely mistake, or NULL. */
 static const char *char_find_mistake(const char *at, bool is_pattern, bool is_in_set) {
     switch (*at) {
     case ',':
     case ';':
-        return is_in_set ? "a set is its characters, with nothing between them" UNLESS_QUOTED
-                         : "separate words by blanks" UNLESS_QUOTED;
+        return is_in_set ? "a set lists its characters without separators" UNLESS_QUOTED
+                         : "separate words with spaces" UNLESS_QUOTED;
     case '(':
     case ')':
     case '|':
     case '{':
     case '}':
-        return "this is no regular expression: there is *, ? and [...], and blanks between "
+        return "patterns are not regular expressions: use *, ? and [...], and spaces between "
                "patterns" UNLESS_QUOTED;
     case '+':
     case '$':
     case '^':
-        return !is_pattern
-                   ? NULL
-                   : "this is no regular expression: there is *, ? and [...], and a pattern "
-                     "is for the whole name" UNLESS_QUOTED;
+        return !is_pattern ? NULL
+                           : "patterns are not regular expressions: use *, ? and [...]; a pattern "
+                             "matches the whole name" UNLESS_QUOTED;
     case '\'':
-        return "' is no quote: write \"";
+        return "' is not a quote: write \"";
     case '!':
-        return is_in_set ? NULL : "! excludes nothing: write a deny rule above this one";
+        return is_in_set ? NULL : "! does not exclude names: write a deny rule above this one";
     case '=':
     case ':':
-        return "a value stands behind a blank, as in limit 8" UNLESS_QUOTED;
+        return "write a space before a value, as in limit 8" UNLESS_QUOTED;
     default:
         return NULL;
     }
 }
 
-/* Returns NULL if nothing is wrong with the bare word, else what is, with *@offsetp where. */
+/*
+ * Returns NULL, or why the bare @word is a likely mistake, as a constant string, with *@offsetp the
+ * byte that is meant.
+ */
 const char *syntax_hint_for_word(const char *word, bool is_pattern, size_t *offsetp) {
     bool is_in_set = false;
 
@@ -59,18 +61,18 @@ const char *syntax_hint_for_word(const char *word, bool is_pattern, size_t *offs
     return NULL;
 }
 
-/* The same for the name of a user or group. */
+/* Does the same for the name of a user or group. */
 const char *syntax_hint_for_subject(const char *word, size_t *offsetp) {
     *offsetp = 0;
     if (word[0] == '@' || word[0] == '%')
-        return "a group's name stands by itself, behind the word group";
+        return "write the name of a group without @ or %, after the word group";
     *offsetp = strcspn(word, "*?[");
     if (word[*offsetp] != '\0')
-        return "users and groups have no patterns: name them, or write any";
+        return "users and groups cannot be patterns: write each name, or any";
     return syntax_hint_for_word(word, false, offsetp);
 }
 
-/* The clause that somebody means who writes @word, which is none; NULL: no such word. */
+/* Returns the clause that @word, in any case, singular or plural, stands for; NULL: none. */
 const char *syntax_hint_find_clause(const char *word) {
     static const char *const clauses[][2] = {
         {"host", "hostname"},         {"hosts", "hostname"},         {"hostname", "hostname"},
@@ -85,13 +87,13 @@ const char *syntax_hint_find_clause(const char *word) {
     return NULL;
 }
 
-/* True if @word would be a keyword in lower case. */
-bool syntax_hint_is_keyword(const char *word) {
+/* Returns the keyword that @word is in lower case; NULL: none. */
+const char *syntax_hint_find_keyword(const char *word) {
     static const char *const keywords[] = {"permit",   "deny",       "any",   "user",  "group",
                                            "hostname", "domainname", "limit", "setuid"};
 
     for (size_t i = 0; i < BASE_ARRAY_SIZE(keywords); i++)
         if (strcasecmp(word, keywords[i]) == 0)
-            return true;
-    return false;
+            return keywords[i];
+    return NULL;
 }

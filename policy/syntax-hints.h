@@ -1,8 +1,9 @@
 #pragma once
 
 /*
- * What is hardly meant as it stands: ways of other languages to write a list, a pattern, a clause.
- * Whoever means such a word puts it into quotes.
+ * Bare words that are likely mistakes: lists, patterns and clauses as other languages write them.
+ * The parser rejects such a word unless it is quoted, so this file is part of what decides, though
+ * its messages give advice; only a few of its callers (lint) do not reject.
  */
 
 #include <stdbool.h>
@@ -11,4 +12,4 @@
 const char *syntax_hint_for_word(const char *word, bool is_pattern, size_t *offsetp);
 const char *syntax_hint_for_subject(const char *word, size_t *offsetp);
 const char *syntax_hint_find_clause(const char *word);
-bool syntax_hint_is_keyword(const char *word);
+const char *syntax_hint_find_keyword(const char *word);

@@ -2,4 +2,4 @@
 
 /* Why no valid host name (RFC 1123) can match a pattern. */
 
-const char *contradiction_find(const char *pattern, char *culpritp);
+const char *contradiction_find(const char *pattern, char *invalidp);

@@ -11,11 +11,11 @@
 
 enum { LINE_WIDTH = 100, SUBJECTS_WIDTH_MAX = 32, ACTION_WIDTH = 8 };
 
-/* A logical line of the file: blank, a comment, or a rule with or without one. */
+/* A logical line of the file: blank, a comment, or a rule with or without a comment. */
 struct line {
     const struct policy_rule *rule; /* NULL: none */
-    const char *comment;            /* NULL: none; it goes on to the line's end */
-    char *subjects, *clauses;       /* of the rule, as they will stand */
+    const char *comment;            /* NULL: none; it ends at the line's end */
+    char *subjects, *clauses;       /* of the rule, as they are printed */
 };
 
 struct layout {
@@ -34,23 +34,7 @@ static void layout_deinit(struct layout *layout) {
 
 #define CLEANUP_LAYOUT __attribute__((cleanup(layout_deinit)))
 
-static char *text_of(void (*print)(FILE *out, const struct policy *policy,
-                                   const struct policy_rule *rule),
-                     const struct policy *policy, const struct policy_rule *rule) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-
-    if (out == NULL)
-        return NULL;
-    print(out, policy, rule);
-    if (fclose(out) == 0)
-        return text;
-    free(text);
-    return NULL;
-}
-
-/* What has been parsed has no error: the words are stepped over, for the comment behind them. */
+/* Finds rules and comments. The text was parsed without an error, so the words are skipped. */
 static int layout_fill(struct layout *layout, const char *text, size_t size) {
     CLEANUP_FREE char *words = malloc(size + 1);
     struct lexer lexer = {
@@ -68,8 +52,8 @@ static int layout_fill(struct layout *layout, const char *text, size_t size) {
         if (word.kind == WORD_TEXT) {
             line->rule = &layout->policy->rules[n_rules++];
             layout->n_lines++;
-            line->subjects = text_of(print_subjects, layout->policy, line->rule);
-            line->clauses = text_of(print_clauses, layout->policy, line->rule);
+            line->subjects = print_to_text(print_subjects, layout->policy, line->rule);
+            line->clauses = print_to_text(print_clauses, layout->policy, line->rule);
             if (line->subjects == NULL || line->clauses == NULL)
                 return -ENOMEM;
             while (word.kind != WORD_LINE_END)
@@ -88,8 +72,8 @@ static bool line_is_blank(const struct line *line) {
     return line->rule == NULL && line->comment == NULL;
 }
 
-/* Rules between two blank lines have their clauses one below the other. */
-static size_t width_of_block(const struct layout *layout, size_t first) {
+/* Returns the width of the subjects column from line @first to the next blank line. */
+static size_t layout_get_width(const struct layout *layout, size_t first) {
     size_t width = 0;
 
     for (size_t i = first; i < layout->n_lines && !line_is_blank(&layout->lines[i]); i++) {
@@ -101,7 +85,7 @@ static size_t width_of_block(const struct layout *layout, size_t first) {
     return width;
 }
 
-static void comment_print(FILE *out, const char *comment, const char *end) {
+static void print_comment(FILE *out, const char *comment, const char *end) {
     size_t length = 0;
 
     for (size_t i = 0; comment + i < end && comment[i] != '\n'; i++)
@@ -110,8 +94,8 @@ static void comment_print(FILE *out, const char *comment, const char *end) {
     (void)fwrite(comment, 1, length, out);
 }
 
-/* Two blanks stand between clauses, and nowhere else outside of quotes. */
-static void clauses_break(FILE *out, const char *clauses) {
+/* Prints one clause a line. Outside quotes, two spaces are always between two clauses. */
+static void print_clause_lines(FILE *out, const char *clauses) {
     bool is_quoted = false;
 
     (void)fputs(" \\\n        ", out);
@@ -129,7 +113,7 @@ static void clauses_break(FILE *out, const char *clauses) {
     }
 }
 
-static void rule_print(FILE *out, const struct line *line, size_t width) {
+static void print_rule_line(FILE *out, const struct line *line, size_t width) {
     const char *action = line->rule->action == POLICY_PERMIT ? "permit" : "deny";
     size_t length = strlen(line->subjects);
 
@@ -139,7 +123,7 @@ static void rule_print(FILE *out, const struct line *line, size_t width) {
     if (length < width)
         length = width;
     if (ACTION_WIDTH + length + 2 + strlen(line->clauses) > LINE_WIDTH) {
-        clauses_break(out, line->clauses);
+        print_clause_lines(out, line->clauses);
         return;
     }
     (void)fprintf(out, "%*s  %s", (int)(length - strlen(line->subjects)), "", line->clauses);
@@ -159,23 +143,23 @@ static void layout_print(FILE *out, const struct layout *layout, const char *end
         if (owes_blank)
             (void)fputc('\n', out);
         if (owes_blank || !has_printed)
-            width = width_of_block(layout, i);
+            width = layout_get_width(layout, i);
         owes_blank = false;
         has_printed = true;
         if (line->rule != NULL)
-            rule_print(out, line, width);
+            print_rule_line(out, line, width);
         if (line->comment != NULL) {
             (void)fputs(line->rule != NULL ? "  " : "", out);
-            comment_print(out, line->comment, end);
+            print_comment(out, line->comment, end);
         }
         (void)fputc('\n', out);
     }
 }
 
 /*
- * Writes @text, a policy file of @size bytes, to @out in the usual layout: words quoted only where
- * they must be, users before groups, host names before domain names, clauses one below the other,
- * one blank line where there were many, comments as they are. What it means stays the same.
+ * Writes @text, a policy file of @size bytes, to @out in the usual layout: words quoted only if
+ * necessary, users before groups, host names before NIS domain names, clauses aligned, one blank
+ * line in the place of several, comments unchanged. The meaning stays the same.
  *
  * Returns 0; POLICY_E_INVALID if an error was reported, with nothing written; -ENOMEM.
  */

@@ -1,6 +1,6 @@
 #pragma once
 
-/* The canonical layout of a policy file. */
+/* The usual layout of a policy file. */
 
 #include <stddef.h>
 #include <stdio.h>

@@ -1,22 +1,26 @@
 #include "policy/lint/print.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "policy/lexer.h"
 #include "policy/syntax-hints.h"
-#include "policy/parser.h"
 
-/* As a name or as a pattern, whichever it is. */
+/* True if the parser accepts @word without quotes, as a name or as a pattern. */
 static bool can_stand_bare(const char *word, bool is_pattern) {
+    const char *keyword = syntax_hint_find_keyword(word);
     size_t offset;
 
-    if (!lexer_can_stand_bare(word) || parser_is_keyword(word))
+    if (!lexer_can_stand_bare(word) || (keyword != NULL && strcmp(keyword, word) == 0))
         return false;
     return is_pattern ? syntax_hint_for_word(word, true, &offset) == NULL
                       : syntax_hint_for_subject(word, &offset) == NULL &&
                             syntax_hint_find_clause(word) == NULL;
 }
 
-/* Writes @word as a name of a user or group, or as a pattern, stands in a rule: bare if it can be,
- * else quoted. */
+/*
+ * Writes @word, a pattern or the name of a user or group, as in a rule: quoted only if necessary.
+ */
 void print_operand(FILE *out, const char *word, bool is_pattern) {
     if (can_stand_bare(word, is_pattern)) {
         (void)fputs(word, out);
@@ -31,7 +35,7 @@ void print_operand(FILE *out, const char *word, bool is_pattern) {
     (void)fputc('"', out);
 }
 
-/* Returns how many there are. */
+/* Returns the number of subjects of this kind. */
 static size_t print_subjects_of(FILE *out, const struct policy *policy,
                                 const struct policy_rule *rule, enum policy_subject_kind kind,
                                 const char *keyword) {
@@ -53,7 +57,7 @@ static size_t print_subjects_of(FILE *out, const struct policy *policy,
     return n;
 }
 
-/* Writes for whom the rule is: "any", or "user alice group students". */
+/* Writes the subjects of the rule: "any", or "user alice group students". */
 void print_subjects(FILE *out, const struct policy *policy, const struct policy_rule *rule) {
     size_t n;
 
@@ -65,7 +69,7 @@ void print_subjects(FILE *out, const struct policy *policy, const struct policy_
     (void)print_subjects_of(out, policy, rule, POLICY_GROUP, n > 0 ? " group" : "group");
 }
 
-/* Returns what stands before the next clause. */
+/* Returns the separator before the next clause. */
 static const char *print_patterns_of(FILE *out, const struct policy *policy,
                                      const struct policy_rule *rule, enum policy_name_kind kind,
                                      const char *before, const char *keyword) {
@@ -84,7 +88,7 @@ static const char *print_patterns_of(FILE *out, const struct policy *policy,
     return n > 0 ? "  " : before;
 }
 
-/* Writes what the rule says, two blanks between clauses; nothing if it denies everything. */
+/* Writes the clauses of the rule, two spaces between them; nothing if it denies everything. */
 void print_clauses(FILE *out, const struct policy *policy, const struct policy_rule *rule) {
     const char *before = "";
 
@@ -97,8 +101,8 @@ void print_clauses(FILE *out, const struct policy *policy, const struct policy_r
 }
 
 /*
- * Writes @rule, without a line end. Parsed again it is the same rule, but that users come before
- * groups and host names before domain names.
+ * Writes @rule, without a line end. Parsing it gives the same rule, except that users come before
+ * groups and host names before NIS domain names.
  */
 void print_rule(FILE *out, const struct policy *policy, const struct policy_rule *rule) {
     (void)fputs(rule->action == POLICY_PERMIT ? "permit  " : "deny  ", out);
@@ -106,4 +110,22 @@ void print_rule(FILE *out, const struct policy *policy, const struct policy_rule
     if (rule->n_patterns > 0)
         (void)fputs("  ", out);
     print_clauses(out, policy, rule);
+}
+
+/* Returns what @print, a function of this file, writes of @rule; the caller frees it. NULL: no
+ * memory. */
+char *print_to_text(void (*print)(FILE *out, const struct policy *policy,
+                                  const struct policy_rule *rule),
+                    const struct policy *policy, const struct policy_rule *rule) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    if (out == NULL)
+        return NULL;
+    print(out, policy, rule);
+    if (fclose(out) == 0)
+        return text;
+    free(text);
+    return NULL;
 }

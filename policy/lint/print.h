@@ -6,6 +6,9 @@
 
 #include "policy/rules.h"
 
+char *print_to_text(void (*print)(FILE *out, const struct policy *policy,
+                                  const struct policy_rule *rule),
+                    const struct policy *policy, const struct policy_rule *rule);
 void print_operand(FILE *out, const char *word, bool is_pattern);
 void print_subjects(FILE *out, const struct policy *policy, const struct policy_rule *rule);
 void print_clauses(FILE *out, const struct policy *policy, const struct policy_rule *rule);

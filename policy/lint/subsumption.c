@@ -6,64 +6,46 @@
 #include "policy/name-pattern.h"
 #include "utsbroker/base.h"
 
-/* Of a pattern: one character, `?`, a set or `*`. */
-struct element {
-    const char *text;
-    size_t length;
-};
+/* Elements of patterns (name-pattern.h) are passed as pointers to their first byte. */
+static bool is_same_element(const char *a, const char *b) {
+    size_t length = (size_t)(pattern_skip_element(a) - a);
 
-static struct element element_at(const char *pattern) {
-    const char *set_end = pattern[0] == '[' ? strchr(pattern, ']') : NULL;
-
-    return (struct element){pattern, set_end != NULL ? (size_t)(set_end - pattern) + 1 : 1};
-}
-
-static bool is_same_text(struct element a, struct element b) {
-    if (a.length != b.length)
+    if (length != (size_t)(pattern_skip_element(b) - b))
         return false;
-    for (size_t i = 0; i < a.length; i++)
-        if (name_char_to_lower(a.text[i]) != name_char_to_lower(b.text[i]))
+    for (size_t i = 0; i < length; i++)
+        if (name_char_to_lower(a[i]) != name_char_to_lower(b[i]))
             return false;
     return true;
 }
 
-/* True if each character that @narrow stands for is one that @wide stands for; neither is a star.
- */
-static bool element_covers(struct element wide, struct element narrow) {
-    char set[NAME_LENGTH_MAX * 4], character[2] = {narrow.text[0], '\0'};
-
-    if (narrow.text[0] == '*')
+/* True if each character that @narrow matches is one that @wide, which is not a star, matches. */
+static bool element_covers(const char *wide, const char *narrow) {
+    if (*narrow == '*')
         return false;
-    if (wide.text[0] == '?' || is_same_text(wide, narrow))
+    if (*wide == '?' || is_same_element(wide, narrow))
         return true;
-    if (wide.text[0] != '[' || narrow.text[0] == '[' || narrow.text[0] == '?' ||
-        wide.length >= sizeof(set))
-        return false;
-    memcpy(set, wide.text, wide.length);
-    set[wide.length] = '\0';
-    return pattern_matches(set, character);
+    return *wide == '[' && *narrow != '[' && *narrow != '?' &&
+           pattern_match_element(&wide, *narrow);
 }
 
 /*
- * True if every name that @narrow matches is matched by @wide. Sure where it says so; of two
- * patterns with more than one star it may miss it. As pattern_matches(), with the elements of
- * @narrow in the place of a name's characters.
+ * True if @wide matches every name that @narrow matches. True is certain; if both patterns have
+ * more than one star, false may be wrong. The algorithm is that of pattern_matches(), with the
+ * elements of @narrow in the place of a name's characters.
  */
 bool subsumption_of_pattern(const char *wide, const char *narrow) {
-    const char *behind_star = NULL, *star_narrow = NULL;
+    const char *after_star = NULL, *star_narrow = NULL;
 
     while (*narrow != '\0' || *wide == '*') {
-        struct element from = element_at(wide), of = element_at(narrow);
-
         if (*wide == '*') {
-            behind_star = ++wide;
+            after_star = ++wide;
             star_narrow = narrow;
-        } else if (*wide != '\0' && element_covers(from, of)) {
-            wide += from.length;
-            narrow += of.length;
-        } else if (behind_star != NULL) {
-            wide = behind_star;
-            star_narrow += element_at(star_narrow).length;
+        } else if (*wide != '\0' && element_covers(wide, narrow)) {
+            wide = pattern_skip_element(wide);
+            narrow = pattern_skip_element(narrow);
+        } else if (after_star != NULL) {
+            wide = after_star;
+            star_narrow = pattern_skip_element(star_narrow);
             narrow = star_narrow;
         } else {
             return false;
@@ -72,29 +54,31 @@ bool subsumption_of_pattern(const char *wide, const char *narrow) {
     return *wide == '\0';
 }
 
-/* A wildcard of a permit rule means names of RFC 1123 only, one of a deny rule all. */
-static bool pattern_is_covered(const struct policy *policy, const struct policy_rule *earlier,
+/*
+ * A wildcard in a permit rule matches only valid host names (RFC 1123), in a deny rule all names.
+ */
+static bool is_pattern_covered(const struct policy *policy, const struct policy_rule *earlier,
                                const struct policy_rule *later,
                                const struct policy_pattern *pattern) {
     for (size_t i = 0; i < earlier->n_patterns; i++) {
         const struct policy_pattern *wide = &policy->patterns[earlier->first_pattern + i];
-        bool means_all = earlier->action == POLICY_DENY || !wide->is_wildcard;
-        bool wants_all =
+        bool matches_all = earlier->action == POLICY_DENY || !wide->is_wildcard;
+        bool needs_all =
             pattern->is_wildcard ? later->action == POLICY_DENY : !name_is_rfc1123(pattern->text);
 
-        if (wide->kind == pattern->kind && (means_all || !wants_all) &&
+        if (wide->kind == pattern->kind && (matches_all || !needs_all) &&
             subsumption_of_pattern(wide->text, pattern->text))
             return true;
     }
     return false;
 }
 
-static bool subject_is_same(const struct policy_subject *a, const struct policy_subject *b) {
+static bool is_same_subject(const struct policy_subject *a, const struct policy_subject *b) {
     return a->kind == b->kind && a->is_id == b->is_id &&
            (a->is_id ? a->id == b->id : strcmp(a->name, b->name) == 0);
 }
 
-static bool subjects_are_covered(const struct policy *policy, const struct policy_rule *earlier,
+static bool are_subjects_covered(const struct policy *policy, const struct policy_rule *earlier,
                                  const struct policy_rule *later) {
     if (earlier->is_any || later->is_any)
         return earlier->is_any;
@@ -102,7 +86,7 @@ static bool subjects_are_covered(const struct policy *policy, const struct polic
         bool is_found = false;
 
         for (size_t j = 0; j < earlier->n_subjects && !is_found; j++)
-            is_found = subject_is_same(&policy->subjects[earlier->first_subject + j],
+            is_found = is_same_subject(&policy->subjects[earlier->first_subject + j],
                                        &policy->subjects[later->first_subject + i]);
         if (!is_found)
             return false;
@@ -111,47 +95,46 @@ static bool subjects_are_covered(const struct policy *policy, const struct polic
 }
 
 /*
- * True if @earlier decides whatever @later could: it is for all whom that is for, and matches
- * whatever that matches. Sure where it says so. One list of names matched whole is a permit rule's
- * whole request, and part of one is enough for a deny rule.
+ * True if @earlier decides every request that @later could decide: it applies to all subjects of
+ * @later, and matches all that @later matches. True is certain. A permit rule matches only if all
+ * requested names do; for a deny rule one name is enough.
  */
 bool subsumption_of_rule(const struct policy *policy, const struct policy_rule *earlier,
                          const struct policy_rule *later) {
-    if (!subjects_are_covered(policy, earlier, later))
+    if (!are_subjects_covered(policy, earlier, later))
         return false;
     if (rule_denies_everything(earlier))
         return true;
     if (rule_denies_everything(later))
         return false;
     for (size_t i = 0; i < later->n_patterns; i++)
-        if (!pattern_is_covered(policy, earlier, later,
+        if (!is_pattern_covered(policy, earlier, later,
                                 &policy->patterns[later->first_pattern + i]))
             return false;
-    /* A deny rule matches what has one name of its; a permit rule must know all that was asked for.
-     */
+    /* A request that a deny rule matches may have a second name, which @earlier must match, too. */
     return later->action == POLICY_PERMIT || earlier->action == POLICY_DENY;
 }
 
-static bool elements_meet(struct element a, struct element b) {
-    static const char of_names[] = "abcdefghijklmnopqrstuvwxyz0123456789-.";
+/* True if both match some character of valid host names. */
+static bool do_elements_meet(const char *a, const char *b) {
+    static const char characters[] = "abcdefghijklmnopqrstuvwxyz0123456789-.";
 
-    if (a.text[0] == '?' || b.text[0] == '?')
+    if (*a == '?' || *b == '?')
         return true;
-    if (b.text[0] != '[')
+    if (*b != '[')
         return element_covers(a, b);
-    if (a.text[0] != '[')
+    if (*a != '[')
         return element_covers(b, a);
-    for (const char *c = of_names; *c != '\0'; c++) {
-        struct element character = {c, 1};
-
-        if (element_covers(a, character) && element_covers(b, character))
+    for (const char *c = characters; *c != '\0'; c++)
+        if (element_covers(a, c) && element_covers(b, c))
             return true;
-    }
     return false;
 }
 
-/* Both begin, and end, without a wildcard, and differently: most do. */
-static bool edges_differ(const char *a, const char *b) {
+/*
+ * True if the first or last characters are not wildcards and differ: a quick check, mostly enough.
+ */
+static bool have_different_edges(const char *a, const char *b) {
     size_t length_a = strlen(a), length_b = strlen(b);
 
     if (length_a == 0 || length_b == 0)
@@ -163,10 +146,10 @@ static bool edges_differ(const char *a, const char *b) {
 }
 
 /*
- * True if there is a name that both patterns match: what @a has left meets what @b has left. With
- * many stars in both that takes too long to find out, and then it says that there is none.
+ * True if there is a name that both patterns match. With many stars in both this takes too long: it
+ * gives up and returns false after *@patience steps.
  */
-static bool patterns_meet(const char *a, const char *b, unsigned *patience) {
+static bool do_patterns_meet(const char *a, const char *b, unsigned *patience) {
     if ((*patience)-- == 0) {
         *patience = 0;
         return false;
@@ -174,32 +157,36 @@ static bool patterns_meet(const char *a, const char *b, unsigned *patience) {
     if (*a == '\0' && *b == '\0')
         return true;
     if (*a == '*')
-        return patterns_meet(a + 1, b, patience) ||
-               (*b != '\0' && patterns_meet(a, b + element_at(b).length, patience));
+        return do_patterns_meet(a + 1, b, patience) ||
+               (*b != '\0' && do_patterns_meet(a, pattern_skip_element(b), patience));
     if (*b == '*')
-        return patterns_meet(b, a, patience);
-    return *a != '\0' && *b != '\0' && elements_meet(element_at(a), element_at(b)) &&
-           patterns_meet(a + element_at(a).length, b + element_at(b).length, patience);
+        return do_patterns_meet(b, a, patience);
+    return *a != '\0' && *b != '\0' && do_elements_meet(a, b) &&
+           do_patterns_meet(pattern_skip_element(a), pattern_skip_element(b), patience);
 }
 
-/* No name that @denied matches may be left to @permitted, but for an exception to it. */
+/*
+ * True if @permitted, in an earlier rule, matches a name that @denied should deny, and is not a
+ * deliberate exception, that is a pattern that matches less than @denied.
+ */
 static bool pattern_comes_late(const char *denied, const char *permitted) {
     unsigned patience = 2000;
 
-    return !edges_differ(denied, permitted) && patterns_meet(permitted, denied, &patience) &&
+    return !have_different_edges(denied, permitted) &&
+           do_patterns_meet(permitted, denied, &patience) &&
            (!subsumption_of_pattern(denied, permitted) ||
             subsumption_of_pattern(permitted, denied));
 }
 
 /*
- * True if the earlier rule @permit gives, to all whom @deny is for, a name that @deny denies, and
- * is no exception to it, as a pattern would be that matches less than the one that denies. Which
- * two patterns these are is put into *@permittedp and *@deniedp.
+ * True if the earlier rule @permit applies to all subjects of @deny and permits a name that @deny
+ * denies, without being a deliberate exception. Sets *@permittedp and *@deniedp to the two
+ * patterns.
  */
 bool subsumption_find_late(const struct policy *policy, const struct policy_rule *permit,
                            const struct policy_rule *deny, const struct policy_pattern **deniedp,
                            const struct policy_pattern **permittedp) {
-    if (!subjects_are_covered(policy, permit, deny))
+    if (!are_subjects_covered(policy, permit, deny))
         return false;
     for (size_t i = 0; i < deny->n_patterns; i++) {
         const struct policy_pattern *denied = &policy->patterns[deny->first_pattern + i];

@@ -1,6 +1,9 @@
 #pragma once
 
-/* Which rule decides before another can: what one matches, an earlier one matches, too. */
+/*
+ * Which rules and patterns cover others: what the narrow one matches, the wide one matches, too. An
+ * answer of true is certain; an answer of false may miss a case.
+ */
 
 #include <stdbool.h>
 

@@ -7,25 +7,6 @@
 
 enum { COLUMNS = NAME_LENGTH_MAX + 1 };
 
-/* True if the first element of @pattern, a character, a set or `?`, matches @c. */
-static bool element_matches(const char *pattern, char c) {
-    char element[NAME_LENGTH_MAX * 4 + 1], character[2] = {c, '\0'};
-    const char *end = *pattern == '[' ? strchr(pattern, ']') : NULL;
-    size_t length = end != NULL ? (size_t)(end - pattern) + 1 : 1;
-
-    if (length >= sizeof(element))
-        return false;
-    memcpy(element, pattern, length);
-    element[length] = '\0';
-    return pattern_matches(element, character);
-}
-
-static const char *element_end(const char *pattern) {
-    const char *end = *pattern == '[' ? strchr(pattern, ']') : NULL;
-
-    return (end != NULL ? end : pattern) + 1;
-}
-
 static unsigned smallest(unsigned a, unsigned b, unsigned c) {
     unsigned least = a < b ? a : b;
 
@@ -33,21 +14,24 @@ static unsigned smallest(unsigned a, unsigned b, unsigned c) {
 }
 
 /*
- * How many characters must be put in, left out or changed until @pattern matches @name:
- * Levenshtein's distance, in which a star takes what it gets for nothing.
+ * Returns how many characters of @name must be inserted, removed or replaced until @pattern
+ * matches: the Levenshtein distance, in which the characters that a star matches cost nothing.
  */
-static unsigned distance(const char *pattern, const char *name) {
+static unsigned get_distance(const char *pattern, const char *name) {
     unsigned before[COLUMNS + 1], now[COLUMNS + 1];
     size_t length = strnlen(name, NAME_LENGTH_MAX);
 
     for (size_t i = 0; i <= length; i++)
         before[i] = (unsigned)i;
-    for (; *pattern != '\0'; pattern = element_end(pattern)) {
+    for (const char *next; *pattern != '\0'; pattern = next) {
         bool is_star = *pattern == '*';
 
+        next = pattern_skip_element(pattern);
         now[0] = before[0] + (is_star ? 0 : 1);
         for (size_t i = 1; i <= length; i++) {
-            unsigned changed = before[i - 1] + (element_matches(pattern, name[i - 1]) ? 0 : 1);
+            const char *element = pattern;
+            unsigned changed =
+                before[i - 1] + (pattern_match_element(&element, name[i - 1]) ? 0 : 1);
 
             now[i] = is_star ? smallest(before[i], now[i - 1], before[i - 1])
                              : smallest(changed, before[i] + 1, now[i - 1] + 1);
@@ -58,15 +42,16 @@ static unsigned distance(const char *pattern, const char *name) {
 }
 
 /*
- * True if the subject may have what @pattern of a permit rule of theirs stands for: a name that is
- * spelled out may be denied by a rule before, a wildcard may match nothing.
+ * True if the subject is permitted to use the names of @pattern, which is in a permit rule for
+ * them. False if an earlier rule denies a name that is spelled out, or if a wildcard matches
+ * nothing.
  */
-bool suggest_is_had(const struct selection *selection, const struct policy_pattern *pattern) {
+bool suggest_is_permitted(const struct selection *selection, const struct policy_pattern *pattern) {
     bool is_host = pattern->kind == POLICY_HOSTNAME;
-    char culprit;
+    char invalid;
 
     if (pattern->is_wildcard)
-        return contradiction_find(pattern->text, &culprit) == NULL;
+        return contradiction_find(pattern->text, &invalid) == NULL;
     return selection_decide(selection, is_host ? pattern->text : NULL,
                             is_host ? NULL : pattern->text)
                .verdict == DECISION_PERMITTED;
@@ -99,8 +84,8 @@ static void nearest_add(struct nearest *nearest, const char *pattern, unsigned f
 }
 
 /*
- * Puts into @patterns up to @max (at most 16) patterns by which the subject may have names of
- * @kind, those first that are nearest to @name. Returns how many. They are the policy's.
+ * Fills @patterns with up to @max (at most 16) patterns of @kind that permit the subject some name,
+ * the nearest to @name first. Returns their number. The texts belong to the policy.
  */
 size_t suggest_patterns(const struct selection *selection, enum policy_name_kind kind,
                         const char *name, const char **patterns, size_t max) {
@@ -115,10 +100,10 @@ size_t suggest_patterns(const struct selection *selection, enum policy_name_kind
             const struct policy_pattern *pattern =
                 &selection->policy->patterns[rule->first_pattern + j];
 
-            /* One that matches, and does not give it, is not what was meant. */
+            /* A pattern that matches @name, which is refused nevertheless, does not help. */
             if (pattern->kind == kind && !pattern_matches(pattern->text, name) &&
-                suggest_is_had(selection, pattern))
-                nearest_add(&nearest, pattern->text, distance(pattern->text, name));
+                suggest_is_permitted(selection, pattern))
+                nearest_add(&nearest, pattern->text, get_distance(pattern->text, name));
         }
     }
     return nearest.n;

@@ -11,9 +11,10 @@
 #include "utsbroker/base.h"
 
 /*
- * To try each rule with each before it takes the square of their number. So rules are found by what
- * one that covers another must have: one of its subjects (or any), and for its first pattern one
- * that begins, or ends, with a part of what that begins or ends with.
+ * Comparing each rule with each earlier rule would take quadratic time. So an index finds the
+ * earlier rules that can cover a rule. Such a rule has one of its subjects, or any. And it has a
+ * pattern whose fixed beginning or end is part of the beginning or end of the rule's first pattern,
+ * or no pattern.
  */
 struct entry {
     uint64_t key;
@@ -52,8 +53,8 @@ static void index_add(struct index *index, uint64_t key, size_t rule) {
     *bucket = entry;
 }
 
-/* FNV-1a. Two keys that are one by chance cost a comparison more. */
-static uint64_t key_of(char kind, const char *bytes, size_t n) {
+/* The FNV-1a hash. A collision costs one more comparison. */
+static uint64_t make_key(char kind, const char *bytes, size_t n) {
     uint64_t key = (UINT64_C(0xcbf29ce484222325) ^ (unsigned char)kind) * UINT64_C(0x100000001b3);
 
     for (size_t i = 0; i < n; i++)
@@ -61,25 +62,26 @@ static uint64_t key_of(char kind, const char *bytes, size_t n) {
     return key;
 }
 
-static uint64_t key_of_subject(const struct policy_subject *subject) {
+static uint64_t make_subject_key(const struct policy_subject *subject) {
     const char *bytes = subject->is_id ? (const char *)&subject->id : subject->name;
 
-    return key_of((char)(subject->kind * 2 + subject->is_id), bytes,
-                  subject->is_id ? sizeof(subject->id) : strlen(bytes));
+    return make_key((char)(subject->kind * 2 + subject->is_id), bytes,
+                    subject->is_id ? sizeof(subject->id) : strlen(bytes));
 }
 
 enum { ANY_SUBJECT = 'a', BEGINNING = 'b', END = 'e', MIDDLE = 'm', EVERYTHING = '*' };
 
-static char kind_of(const struct policy_pattern *pattern, char part) {
+static char make_kind(const struct policy_pattern *pattern, char part) {
     return pattern->kind == POLICY_HOSTNAME ? part : (char)(part + 'A' - 'a');
 }
 
-/* What a pattern begins and ends with, before its first wildcard and behind its last. */
-static size_t beginning_length(const char *pattern) {
+/* The length of the fixed text before the first wildcard. */
+static size_t get_beginning_length(const char *pattern) {
     return strcspn(pattern, "*?[");
 }
 
-static size_t end_length(const char *pattern) {
+/* The length of the fixed text after the last wildcard. */
+static size_t get_end_length(const char *pattern) {
     size_t length = strlen(pattern), n = 0;
 
     while (n < length && strchr("*?]", pattern[length - 1 - n]) == NULL)
@@ -87,62 +89,62 @@ static size_t end_length(const char *pattern) {
     return n;
 }
 
-static uint64_t key_of_pattern(const struct policy_pattern *pattern) {
-    size_t beginning = beginning_length(pattern->text), end = end_length(pattern->text);
+static uint64_t make_pattern_key(const struct policy_pattern *pattern) {
+    size_t beginning = get_beginning_length(pattern->text), end = get_end_length(pattern->text);
 
     if (beginning > 0)
-        return key_of(kind_of(pattern, BEGINNING), pattern->text, beginning);
-    return key_of(kind_of(pattern, end > 0 ? END : MIDDLE),
-                  pattern->text + strlen(pattern->text) - end, end);
+        return make_key(make_kind(pattern, BEGINNING), pattern->text, beginning);
+    return make_key(make_kind(pattern, end > 0 ? END : MIDDLE),
+                    pattern->text + strlen(pattern->text) - end, end);
 }
 
-static void rule_add(struct index *index, const struct policy *policy, size_t number) {
+static void index_add_rule(struct index *index, const struct policy *policy, size_t number) {
     const struct policy_rule *rule = &policy->rules[number];
 
     if (rule->is_any)
-        index_add(index, key_of(ANY_SUBJECT, "", 0), number);
+        index_add(index, make_key(ANY_SUBJECT, "", 0), number);
     for (size_t i = 0; i < rule->n_subjects; i++)
-        index_add(index, key_of_subject(&policy->subjects[rule->first_subject + i]), number);
+        index_add(index, make_subject_key(&policy->subjects[rule->first_subject + i]), number);
     if (rule_denies_everything(rule))
-        index_add(index, key_of(EVERYTHING, "", 0), number);
+        index_add(index, make_key(EVERYTHING, "", 0), number);
     for (size_t i = 0; i < rule->n_patterns; i++)
-        index_add(index, key_of_pattern(&policy->patterns[rule->first_pattern + i]), number);
+        index_add(index, make_pattern_key(&policy->patterns[rule->first_pattern + i]), number);
 }
 
-/* The keys of which an earlier rule that covers @rule has at least one; at most 2 * 64 + 2. */
+/* An earlier rule that covers a rule has one of its keys; these are at most 2 * 64 + 2. */
 enum { KEYS_MAX = 2 * NAME_LENGTH_MAX + 4 };
 
-static size_t keys_of_subjects(const struct policy *policy, const struct policy_rule *rule,
-                               uint64_t *keys) {
+static size_t make_subject_keys(const struct policy *policy, const struct policy_rule *rule,
+                                uint64_t *keys) {
     size_t n = 0;
 
-    keys[n++] = key_of(ANY_SUBJECT, "", 0);
+    keys[n++] = make_key(ANY_SUBJECT, "", 0);
     if (!rule->is_any)
-        keys[n++] = key_of_subject(&policy->subjects[rule->first_subject]);
+        keys[n++] = make_subject_key(&policy->subjects[rule->first_subject]);
     return n;
 }
 
-static size_t keys_of_patterns(const struct policy *policy, const struct policy_rule *rule,
-                               uint64_t *keys) {
+static size_t make_pattern_keys(const struct policy *policy, const struct policy_rule *rule,
+                                uint64_t *keys) {
     const struct policy_pattern *pattern;
     size_t beginning, end, length, n = 0;
 
-    keys[n++] = key_of(EVERYTHING, "", 0);
+    keys[n++] = make_key(EVERYTHING, "", 0);
     if (rule->n_patterns == 0)
         return n;
     pattern = &policy->patterns[rule->first_pattern];
-    beginning = beginning_length(pattern->text);
-    end = end_length(pattern->text);
+    beginning = get_beginning_length(pattern->text);
+    end = get_end_length(pattern->text);
     length = strlen(pattern->text);
-    keys[n++] = key_of(kind_of(pattern, MIDDLE), "", 0);
+    keys[n++] = make_key(make_kind(pattern, MIDDLE), "", 0);
     for (size_t i = 1; i <= beginning && i <= NAME_LENGTH_MAX; i++)
-        keys[n++] = key_of(kind_of(pattern, BEGINNING), pattern->text, i);
+        keys[n++] = make_key(make_kind(pattern, BEGINNING), pattern->text, i);
     for (size_t i = 1; i <= end && i <= NAME_LENGTH_MAX; i++)
-        keys[n++] = key_of(kind_of(pattern, END), pattern->text + length - i, i);
+        keys[n++] = make_key(make_kind(pattern, END), pattern->text + length - i, i);
     return n;
 }
 
-/* Counts no further than to MANY. */
+/* Counts up to MANY. */
 static size_t count_candidates(const struct index *index, const uint64_t *keys, size_t n_keys) {
     enum { MANY = 200 };
     size_t n = 0;
@@ -154,10 +156,10 @@ static size_t count_candidates(const struct index *index, const uint64_t *keys, 
     return n;
 }
 
-/* The first of the rules that have one of @keys and that cover rule @number; NULL: none. */
-static const struct policy_rule *first_that_covers(const struct policy *policy,
-                                                   const struct index *index, const uint64_t *keys,
-                                                   size_t n_keys, size_t number) {
+/* Returns the first rule that has one of @keys and covers the rule @number; NULL: none. */
+static const struct policy_rule *find_covering_rule(const struct policy *policy,
+                                                    const struct index *index, const uint64_t *keys,
+                                                    size_t n_keys, size_t number) {
     size_t first = number;
 
     for (size_t i = 0; i < n_keys; i++)
@@ -170,8 +172,8 @@ static const struct policy_rule *first_that_covers(const struct policy *policy,
 }
 
 /*
- * Puts into @unreachable_by, which has room for each rule of @policy, the earlier rule because of
- * which it is never reached, or NULL. Returns 0 or -ENOMEM.
+ * Sets @unreachable_by, which has an element for each rule of @policy, to the earlier rule that
+ * makes the rule unreachable, or NULL. Returns 0 or -ENOMEM.
  */
 int unreachable_find_all(const struct policy *policy, const struct policy_rule **unreachable_by) {
     CLEANUP_INDEX struct index index = {.n_entries = 0};
@@ -180,15 +182,15 @@ int unreachable_find_all(const struct policy *policy, const struct policy_rule *
     for (size_t number = 0; r == 0 && number < policy->n_rules; number++) {
         const struct policy_rule *rule = &policy->rules[number];
         uint64_t by_subject[KEYS_MAX], by_pattern[KEYS_MAX];
-        size_t n_subjects = keys_of_subjects(policy, rule, by_subject);
-        size_t n_patterns = keys_of_patterns(policy, rule, by_pattern);
-        bool is_subject_rare = count_candidates(&index, by_subject, n_subjects) <
-                               count_candidates(&index, by_pattern, n_patterns);
+        size_t n_subjects = make_subject_keys(policy, rule, by_subject);
+        size_t n_patterns = make_pattern_keys(policy, rule, by_pattern);
+        bool has_few_by_subject = count_candidates(&index, by_subject, n_subjects) <
+                                  count_candidates(&index, by_pattern, n_patterns);
 
         unreachable_by[number] =
-            is_subject_rare ? first_that_covers(policy, &index, by_subject, n_subjects, number)
-                            : first_that_covers(policy, &index, by_pattern, n_patterns, number);
-        rule_add(&index, policy, number);
+            has_few_by_subject ? find_covering_rule(policy, &index, by_subject, n_subjects, number)
+                               : find_covering_rule(policy, &index, by_pattern, n_patterns, number);
+        index_add_rule(&index, policy, number);
     }
     return r;
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-/* Which rules are never reached, and because of which. */
+/* Which rules are never reached, and which earlier rule is the reason. */
 
 #include "policy/rules.h"
 

@@ -18,8 +18,8 @@
 
 struct warner {
     const struct policy *policy;
-    const struct policy_rule *rule; /* that is looked at */
-    struct subject database;        /* nobody, whose lookups are kept */
+    const struct policy_rule *rule; /* the rule that is checked */
+    struct subject database;        /* no user; keeps the results of lookups */
     policy_report report;
     void *context;
 };
@@ -40,7 +40,7 @@ __attribute__((format(printf, 5, 6))) static void warn(const struct warner *warn
     warner->report(warner->context, &warning);
 }
 
-static int subjects_look_at(struct warner *warner) {
+static int warn_of_unknown_subjects(struct warner *warner) {
     const struct policy_rule *rule = warner->rule;
 
     for (size_t i = 0; i < rule->n_subjects; i++) {
@@ -59,36 +59,36 @@ static int subjects_look_at(struct warner *warner) {
         else if (r == SUBJECT_E_UNKNOWN)
             warn(warner, "unknown", subject->line, subject->column,
                  rule->action == POLICY_PERMIT
-                     ? "no %s %s is known here: the rule means nobody by it"
-                     : "no %s %s is known here: the rule means everybody by it",
+                     ? "no %s %s is known here: this permit rule ignores the name"
+                     : "no %s %s is known here: this deny rule applies to everybody",
                  what, subject->name);
     }
     return 0;
 }
 
-static void patterns_look_at(const struct warner *warner) {
+static void warn_of_useless_patterns(const struct warner *warner) {
     const struct policy_rule *rule = warner->rule;
 
     for (size_t i = 0; i < rule->n_patterns && rule->action == POLICY_PERMIT; i++) {
         const struct policy_pattern *pattern = &warner->policy->patterns[rule->first_pattern + i];
-        char culprit = '\0';
-        const char *why = pattern->is_wildcard ? contradiction_find(pattern->text, &culprit) : NULL;
+        char invalid = '\0';
+        const char *why = pattern->is_wildcard ? contradiction_find(pattern->text, &invalid) : NULL;
 
-        if (culprit != '\0')
-            warn(
-                warner, "no-match", pattern->line, pattern->column,
-                "%s matches nothing: a wildcard stands for names of RFC 1123, and none of them has "
-                "'%c'",
-                pattern->text, culprit);
+        if (invalid != '\0')
+            warn(warner, "no-match", pattern->line, pattern->column,
+                 "%s matches nothing: a wildcard matches only valid host names (RFC 1123), which "
+                 "never contain '%c'",
+                 pattern->text, invalid);
         else if (why != NULL)
             warn(warner, "no-match", pattern->line, pattern->column,
-                 "%s matches nothing: a wildcard stands for names of RFC 1123, and it %s",
+                 "%s matches nothing: a wildcard matches only valid host names (RFC 1123), and the "
+                 "pattern %s",
                  pattern->text, why);
     }
 }
 
-/* A name may be called so; more often a clause was meant. */
-static void words_look_at(const struct warner *warner) {
+/* The word may be a name, but more often it is a misspelled clause. */
+static void warn_of_misread_clauses(const struct warner *warner) {
     const struct policy_rule *rule = warner->rule;
 
     for (size_t i = 0; i < rule->n_patterns; i++) {
@@ -100,12 +100,11 @@ static void words_look_at(const struct warner *warner) {
             clause = "limit NUMBER";
         if (clause != NULL)
             warn(warner, "clause", pattern->line, pattern->column,
-                 "%s is taken as a name that may be asked for; the clause is: %s", pattern->text,
-                 clause);
+                 "%s is read as one more name; for the clause write: %s", pattern->text, clause);
     }
 }
 
-/* Root needs no sudo to be root. */
+/* Root does not need sudo, so setuid for root is no risk. */
 static bool is_for_root_only(const struct warner *warner) {
     const struct policy_rule *rule = warner->rule;
 
@@ -119,7 +118,7 @@ static bool is_for_root_only(const struct warner *warner) {
     return !rule->is_any;
 }
 
-static void keywords_look_at(const struct warner *warner) {
+static void warn_of_risky_clauses(const struct warner *warner) {
     const struct policy_rule *rule = warner->rule;
     bool has_wildcard = false;
 
@@ -127,14 +126,15 @@ static void keywords_look_at(const struct warner *warner) {
         has_wildcard |= warner->policy->patterns[rule->first_pattern + i].is_wildcard;
     if (rule->is_setuid && has_wildcard && !is_for_root_only(warner))
         warn(warner, "setuid", rule->setuid_line, rule->setuid_column,
-             "setuid with a wildcard: sudo compares the hosts in its own rules with this name, so "
-             "whoever may choose the name may choose which of them hold; spell the names out");
+             "setuid with a wildcard: sudo compares its host rules with this name, so users choose "
+             "which of them apply; spell out each name");
     if (rule->limit != 0)
         warn(warner, "limit", rule->limit_line, rule->limit_column,
-             "limit: only the service counts, so in direct mode this rule refuses");
+             "limit: only the service counts commands, so direct mode refuses what this rule "
+             "permits");
 }
 
-static int rules_look_for_hidden(struct warner *warner) {
+static int warn_of_unreachable_rules(struct warner *warner) {
     const struct policy *policy = warner->policy;
     CLEANUP_FREE const struct policy_rule **unreachable_by =
         calloc(policy->n_rules + 1, sizeof(*unreachable_by));
@@ -144,30 +144,30 @@ static int rules_look_for_hidden(struct warner *warner) {
         warner->rule = &policy->rules[i];
         if (unreachable_by[i] != NULL)
             warn(warner, "unreachable", warner->rule->line, warner->rule->column,
-                 "this rule is never reached: %s:%u decides all of it before",
+                 "this rule is never reached: %s:%u matches all of its requests first",
                  unreachable_by[i]->file, unreachable_by[i]->line);
     }
     return r;
 }
 
-static bool late_deny_look_at(const struct warner *warner, const struct policy_rule *permit) {
+static bool warn_of_late_deny(const struct warner *warner, const struct policy_rule *permit) {
     const struct policy_rule *deny = warner->rule;
     const struct policy_pattern *denied, *permitted;
 
     if (!subsumption_find_late(warner->policy, permit, deny, &denied, &permitted))
         return false;
     warn(warner, "late", denied->line, denied->column,
-         "%s comes too late for what %s permits at %s:%u: the first rule that matches decides, so "
-         "deny above it",
+         "%s comes too late: %s at %s:%u permits some of these names, and the first rule that "
+         "matches decides; put the deny rule above it",
          denied->text, permitted->text, permit->file, permit->line);
     return true;
 }
 
 /*
- * Only a permit rule that is for all whom the deny rule is for: else it is an exception for some.
- * Those for everybody are in @permits from the front, the others from the back.
+ * Compares a deny rule only with permit rules for all of its subjects: other permit rules are
+ * exceptions for some users. @permits has rules for everybody at its start, the others at its end.
  */
-static int rules_look_for_late(struct warner *warner) {
+static int warn_of_late_denies(struct warner *warner) {
     const struct policy *policy = warner->policy;
     CLEANUP_FREE const struct policy_rule **permits = calloc(policy->n_rules + 1, sizeof(*permits));
     size_t n_for_any = 0, first_other = policy->n_rules;
@@ -185,17 +185,18 @@ static int rules_look_for_late(struct warner *warner) {
         warner->rule = rule;
         is_late = false;
         for (size_t j = 0; j < n_for_any && !is_late; j++)
-            is_late = late_deny_look_at(warner, permits[j]);
+            is_late = warn_of_late_deny(warner, permits[j]);
         for (size_t j = policy->n_rules; j-- > first_other && !rule->is_any && !is_late;)
-            is_late = late_deny_look_at(warner, permits[j]);
+            is_late = warn_of_late_deny(warner, permits[j]);
     }
     return 0;
 }
 
 /*
- * Reports, each as a warning, what in @policy is hardly what was meant: users and groups that
- * nobody knows here, if @knows_users, rules that are never reached, or deny too late, patterns that
- * match nothing, setuid with a wildcard, limits, which direct mode refuses. Returns 0 or -ENOMEM.
+ * Reports, as warnings, the likely mistakes in @policy: unknown users and groups (only if
+ * @knows_users: this machine knows the policy's users), rules that are never reached or that deny
+ * too late, patterns that match nothing, misspelled clauses, setuid with a wildcard, limits, which
+ * direct mode refuses. Returns 0 or -ENOMEM.
  */
 int warnings_find(const struct policy *policy, bool knows_users, policy_report report,
                   void *context) {
@@ -205,15 +206,15 @@ int warnings_find(const struct policy *policy, bool knows_users, policy_report r
 
     for (size_t i = 0; i < policy->n_rules && r == 0; i++) {
         warner.rule = &policy->rules[i];
-        r = knows_users ? subjects_look_at(&warner) : 0;
-        patterns_look_at(&warner);
-        words_look_at(&warner);
-        keywords_look_at(&warner);
+        r = knows_users ? warn_of_unknown_subjects(&warner) : 0;
+        warn_of_useless_patterns(&warner);
+        warn_of_misread_clauses(&warner);
+        warn_of_risky_clauses(&warner);
     }
     if (r == 0)
-        r = rules_look_for_hidden(&warner);
+        r = warn_of_unreachable_rules(&warner);
     if (r == 0)
-        r = rules_look_for_late(&warner);
+        r = warn_of_late_denies(&warner);
     subject_deinit(&warner.database);
     return r;
 }

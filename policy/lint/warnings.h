@@ -1,6 +1,6 @@
 #pragma once
 
-/* What is no error in a policy and hardly what was meant. */
+/* Likely mistakes in a policy that are not errors. */
 
 #include "policy/rules.h"
 

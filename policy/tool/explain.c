@@ -16,7 +16,7 @@
 
 enum { NEAREST_MAX = 3 };
 
-/* A rule that did not decide, and why, though one of two things was so. */
+/* A rule that almost decided: only its subjects or only its names match. */
 struct miss {
     const struct policy_rule *rule;
     char why[256];
@@ -28,8 +28,8 @@ struct explanation {
     struct subject subject;
     struct selection selection;
     struct decision decision;
-    enum tool_via only_via; /* permitted, but by this way only; TOOL_VIA_ANY: by both */
-    bool is_in_no_way;      /* permitted by the rule, but no way gives all that it says */
+    enum tool_via only_via; /* permitted, but only in this mode; TOOL_VIA_ANY: in both */
+    bool needs_both_modes;  /* the rule permits it, but no mode supports all clauses of the rule */
     char reason[256];
     struct miss *misses;
     size_t n_misses;
@@ -45,14 +45,14 @@ static void explanation_deinit(struct explanation *explanation) {
 
 #define CLEANUP_EXPLANATION __attribute__((cleanup(explanation_deinit)))
 
-static const char *user_of(const struct explanation *explanation) {
+static const char *get_user(const struct explanation *explanation) {
     return explanation->options->is_self ? "you" : explanation->options->user;
 }
 
-/* Why the rule's patterns of @kind do not give @name, or NULL if they do or it is not asked for. */
-static const char *name_find_miss(const struct explanation *explanation,
-                                  const struct policy_rule *rule, enum policy_name_kind kind,
-                                  const char *name) {
+/* Returns why no pattern of the rule permits @name; NULL: one does, or it is not requested. */
+static const char *find_miss_of_name(const struct explanation *explanation,
+                                     const struct policy_rule *rule, enum policy_name_kind kind,
+                                     const char *name) {
     bool is_host = kind == POLICY_HOSTNAME, has_pattern = false, would_match = false;
 
     if (name == NULL || rule_matches_name(explanation->policy, rule, kind, name))
@@ -65,13 +65,13 @@ static const char *name_find_miss(const struct explanation *explanation,
         would_match |= pattern->kind == kind && pattern_matches(pattern->text, name);
     }
     if (would_match)
-        return "a wildcard gives names of RFC 1123 only; spell this one out";
+        return "a wildcard permits only valid host names (RFC 1123): spell out this name";
     if (!has_pattern)
-        return is_host ? "it gives no host name" : "it gives no domain name";
+        return is_host ? "it has no hostname pattern" : "it has no domainname pattern";
     return is_host ? "no hostname pattern matches" : "no domainname pattern matches";
 }
 
-static void miss_add(struct explanation *explanation, const struct policy_rule *rule,
+static void add_miss(struct explanation *explanation, const struct policy_rule *rule,
                      const char *why) {
     struct miss *miss = &explanation->misses[explanation->n_misses++];
 
@@ -80,7 +80,7 @@ static void miss_add(struct explanation *explanation, const struct policy_rule *
 }
 
 /* Returns 1 if the rule decides, 0 if not, a negative errno. */
-static int rule_look_at(struct explanation *explanation, const struct policy_rule *rule) {
+static int check_rule(struct explanation *explanation, const struct policy_rule *rule) {
     const struct tool_options *options = explanation->options;
     const char *why;
     bool is_for, is_in_doubt, matches;
@@ -92,19 +92,19 @@ static int rule_look_at(struct explanation *explanation, const struct policy_rul
     if (is_for && matches)
         return 1;
     if (matches) {
-        miss_add(explanation, rule,
-                 rule->action == POLICY_PERMIT ? "it gives the name, to others"
-                                               : "it denies the name, to others");
+        add_miss(explanation, rule,
+                 rule->action == POLICY_PERMIT ? "it permits the name, but only for others"
+                                               : "it denies the name, but only for others");
     } else if (is_for && rule->action == POLICY_PERMIT) {
-        why = name_find_miss(explanation, rule, POLICY_HOSTNAME, options->hostname);
+        why = find_miss_of_name(explanation, rule, POLICY_HOSTNAME, options->hostname);
         if (why == NULL)
-            why = name_find_miss(explanation, rule, POLICY_DOMAINNAME, options->domainname);
-        miss_add(explanation, rule, why != NULL ? why : "it gives not both names");
+            why = find_miss_of_name(explanation, rule, POLICY_DOMAINNAME, options->domainname);
+        add_miss(explanation, rule, why != NULL ? why : "it does not permit both names");
     }
     return 0;
 }
 
-static int misses_find(struct explanation *explanation) {
+static int find_misses(struct explanation *explanation) {
     const struct policy *policy = explanation->policy;
     int r = 0;
 
@@ -112,34 +112,34 @@ static int misses_find(struct explanation *explanation) {
     if (explanation->misses == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < policy->n_rules && r == 0; i++)
-        r = rule_look_at(explanation, &policy->rules[i]);
+        r = check_rule(explanation, &policy->rules[i]);
     return r < 0 ? r : 0;
 }
 
-static void reason_give(struct explanation *explanation) {
+static void set_reason(struct explanation *explanation) {
     const struct policy_rule *rule = explanation->decision.rule;
     const char *why;
 
     switch (explanation->decision.verdict) {
     case DECISION_PERMITTED:
-        explanation->is_in_no_way = rule->limit != 0 && rule->is_setuid;
+        explanation->needs_both_modes = rule->limit != 0 && rule->is_setuid;
         explanation->only_via = rule->limit != 0  ? TOOL_VIA_SERVICE
                                 : rule->is_setuid ? TOOL_VIA_DIRECT
                                                   : TOOL_VIA_ANY;
-        why = explanation->is_in_no_way
-                  ? "in no way: only the service counts, and it gives no setuid"
-              : rule->limit != 0 ? "by the service only, which counts"
-              : rule->is_setuid  ? "directly only: the service gives no setuid"
+        why = explanation->needs_both_modes
+                  ? "in neither mode: limit needs service mode, setuid needs direct mode"
+              : rule->limit != 0 ? "only in service mode, which counts commands"
+              : rule->is_setuid  ? "only in direct mode: the service does not support setuid"
                                  : "";
         break;
     case DECISION_BAD_NAME:
-        why = "no rule spells it out, and it is no name of RFC 1123";
+        why = "it is not a valid host name (RFC 1123), and no rule spells it out";
         break;
     case DECISION_DENIED:
     default:
         why = rule == NULL                        ? "no rule permits it"
-              : explanation->decision.is_in_doubt ? "to everybody, as nobody here knows its user "
-                                                    "or group"
+              : explanation->decision.is_in_doubt ? "to everybody, as its user or group is "
+                                                    "unknown here"
                                                   : "";
     }
     (void)snprintf(explanation->reason, sizeof(explanation->reason), "%s", why);
@@ -148,39 +148,40 @@ static void reason_give(struct explanation *explanation) {
 static int explanation_init(struct explanation *explanation, const struct policy *policy,
                             const struct tool_options *options) {
     const struct policy_rule *failed;
-    unsigned blamed;
+    unsigned refused;
     bool is_host;
     int r;
 
     *explanation = (struct explanation){.options = options, .policy = policy};
-    r = somebody_init(&explanation->subject, policy, options);
+    r = subject_init_from_options(&explanation->subject, policy, options);
     if (r < 0)
         return r;
     r = selection_init(&explanation->selection, policy, &explanation->subject, &failed);
     if (r == 0)
-        r = misses_find(explanation);
+        r = find_misses(explanation);
     if (r < 0) {
-        (void)fprintf(stderr, "utspolicy: looking at the rules: %s\n", strerror(-r));
+        (void)fprintf(stderr, "utspolicy: could not look up a rule's users and groups: %s\n",
+                      strerror(-r));
         return r;
     }
     explanation->decision =
         selection_decide(&explanation->selection, options->hostname, options->domainname);
-    reason_give(explanation);
+    set_reason(explanation);
     if (explanation->decision.verdict == DECISION_PERMITTED)
         return 0;
-    blamed = explanation->decision.names;
-    is_host = options->hostname != NULL && (blamed & DECISION_HOSTNAME) != 0;
+    refused = explanation->decision.names;
+    is_host = options->hostname != NULL && (refused & DECISION_HOSTNAME) != 0;
     explanation->n_nearest = suggest_patterns(
         &explanation->selection, is_host ? POLICY_HOSTNAME : POLICY_DOMAINNAME,
         is_host ? options->hostname : options->domainname, explanation->nearest, NEAREST_MAX);
     return 0;
 }
 
-/* Whether it would be granted by the way that is meant. */
+/* True if the request would be granted in the mode of --via. */
 static bool is_permitted(const struct explanation *explanation) {
     enum tool_via via = explanation->options->via;
 
-    if (explanation->decision.verdict != DECISION_PERMITTED || explanation->is_in_no_way)
+    if (explanation->decision.verdict != DECISION_PERMITTED || explanation->needs_both_modes)
         return false;
     return via == TOOL_VIA_ANY || explanation->only_via == TOOL_VIA_ANY ||
            via == explanation->only_via;
@@ -190,43 +191,43 @@ static const char *verdict_word(const struct explanation *explanation) {
     return is_permitted(explanation)                            ? "permitted"
            : explanation->decision.verdict == DECISION_BAD_NAME ? "bad-name"
            : explanation->decision.verdict == DECISION_DENIED   ? "denied"
-           : explanation->is_in_no_way                          ? "in-no-way"
+           : explanation->needs_both_modes                      ? "in-no-way"
            : explanation->only_via == TOOL_VIA_SERVICE          ? "needs-service"
                                                                 : "needs-direct";
 }
 
-/* Nothing if there is none. */
-static void nearest_show(const struct explanation *explanation, const char *before,
-                         const char *behind) {
+/* Prints the nearest permitted names between @before and @after; nothing if there are none. */
+static void print_nearest(const struct explanation *explanation, const char *before,
+                          const char *after) {
     for (size_t i = 0; i < explanation->n_nearest; i++) {
         (void)fputs(i == 0 ? before : ", ", stdout);
         print_operand(stdout, explanation->nearest[i], true);
     }
     if (explanation->n_nearest > 0)
-        (void)fputs(behind, stdout);
+        (void)fputs(after, stdout);
 }
 
-/* "permitted: alice, host name 'a', by FILE:LINE (...)": all that matters in one line. */
-static void answer_show(const struct explanation *explanation) {
+/* Prints the answer on one line: "permitted: alice, host name 'a', by FILE:LINE (...)". */
+static void print_answer(const struct explanation *explanation) {
     const struct tool_options *options = explanation->options;
     const struct decision *decision = &explanation->decision;
 
     (void)printf("%s: %s", is_permitted(explanation) ? "permitted" : "denied",
-                 user_of(explanation));
+                 get_user(explanation));
     if (options->hostname != NULL)
         (void)printf(", host name '%s'", options->hostname);
     if (options->domainname != NULL)
-        (void)printf(", domain name '%s'", options->domainname);
+        (void)printf(", NIS domain name '%s'", options->domainname);
     if (decision->rule != NULL)
         (void)printf(", by %s:%u", decision->rule->file, decision->rule->line);
     if (explanation->reason[0] != '\0')
         (void)printf(decision->rule != NULL ? " (%s)" : ": %s", explanation->reason);
-    nearest_show(explanation, "; nearest that may be had: ", "");
+    print_nearest(explanation, "; nearest permitted names: ", "");
     (void)putchar('\n');
 }
 
-static void explanation_show(const struct explanation *explanation) {
-    answer_show(explanation);
+static void print_explanation(const struct explanation *explanation) {
+    print_answer(explanation);
     if (explanation->options->is_brief)
         return;
     if (explanation->decision.rule != NULL) {
@@ -243,7 +244,7 @@ static void explanation_show(const struct explanation *explanation) {
     }
 }
 
-static int explanation_show_json(const struct explanation *explanation) {
+static int print_json(const struct explanation *explanation) {
     const struct tool_options *options = explanation->options;
     const struct decision *decision = &explanation->decision;
     json_t *misses = json_array(), *nearest = json_array();
@@ -268,22 +269,21 @@ int explain_run(const struct tool_options *options) {
     CLEANUP_POLICY struct policy policy = POLICY_NULL;
     CLEANUP_FINDINGS struct findings findings = {.n = 0};
     CLEANUP_EXPLANATION struct explanation explanation = {.n_misses = 0};
-    int r = policy_load_for(&policy, options, 0, &findings);
+    int r = findings_load_policy(&policy, options, 0, &findings);
 
     if (r != 0) {
         findings_print(&findings, stderr);
         if (r > 0)
-            (void)fputs("utspolicy: with an error in it the policy gives nobody anything\n",
-                        stderr);
+            (void)fputs("utspolicy: all requests are refused until the errors are fixed\n", stderr);
         return TOOL_FAILED;
     }
     if (explanation_init(&explanation, &policy, options) < 0)
         return TOOL_FAILED;
     if (options->is_nearest)
-        nearest_show(&explanation, "", "\n");
+        print_nearest(&explanation, "", "\n");
     else if (!options->is_json)
-        explanation_show(&explanation);
-    else if (explanation_show_json(&explanation) != 0)
+        print_explanation(&explanation);
+    else if (print_json(&explanation) != 0)
         return TOOL_FAILED;
     return is_permitted(&explanation) ? TOOL_YES : TOOL_NO;
 }

@@ -8,7 +8,7 @@
 #include "policy/loader.h"
 #include "utsbroker/base.h"
 
-/* A policy_report: @context is a struct findings. */
+/* Adds a copy of @found. A policy_report; @context is a struct findings. */
 void findings_add(void *context, const struct policy_error *found) {
     struct findings *findings = context;
 
@@ -24,7 +24,7 @@ void findings_add(void *context, const struct policy_error *found) {
         findings->room = room;
     }
     findings->list[findings->n] = *found;
-    /* Of a loader's report only the text is sure to stay. */
+    /* The loader frees the file's name after the report. */
     findings->list[findings->n].file = strdup(found->file);
     if (findings->list[findings->n].file == NULL) {
         findings->is_out_of_memory = true;
@@ -51,20 +51,20 @@ static int finding_compare(const void *a, const void *b) {
     return order != 0 ? order : strcmp(left->message, right->message);
 }
 
-/* Errors first, then as the files are tried, from their beginning. */
+/* Sorts errors before warnings, then by file in the order of the policy, then by line. */
 void findings_sort(struct findings *findings) {
     if (findings->n > 0)
         qsort(findings->list, findings->n, sizeof(*findings->list), finding_compare);
 }
 
-/* A file that is read forward: what was found in it is shown in the order of its lines. */
+/* A policy file that is read forward, as findings are printed in the order of their lines. */
 struct reader {
     const char *path;
     FILE *file;
-    unsigned line; /* that @text is */
+    unsigned line; /* the number of the line in @text */
     char *text;
     size_t size;
-    ssize_t length; /* negative: there is no such line */
+    ssize_t length; /* negative: the line does not exist */
 };
 
 static void reader_close(struct reader *reader) {
@@ -88,8 +88,8 @@ static void reader_go_to(struct reader *reader, const struct policy_error *found
     }
 }
 
-/* The line itself and a caret below the column, if the file still has it. */
-static void line_print(FILE *out, struct reader *reader, const struct policy_error *found) {
+/* Prints the line, if the file still has it, and a caret below the column. */
+static void print_line(FILE *out, struct reader *reader, const struct policy_error *found) {
     size_t length;
 
     reader_go_to(reader, found);
@@ -108,11 +108,11 @@ static void line_print(FILE *out, struct reader *reader, const struct policy_err
     (void)fputs("^\n", out);
 }
 
-/* file:line:column: message, as compilers have it, so that editors know it. */
+/* Prints "file:line:column: message", the format of compilers, which editors understand. */
 void findings_print(const struct findings *findings, FILE *out) {
     struct reader reader = {.path = NULL};
 
-    (void)setvbuf(out, NULL, _IOFBF, 1 << 16); /* standard error has none */
+    (void)setvbuf(out, NULL, _IOFBF, 1 << 16); /* standard error has no buffer */
     for (size_t i = 0; i < findings->n; i++) {
         const struct policy_error *found = &findings->list[i];
         const char *severity = found->severity == POLICY_WARNING ? "warning: " : "";
@@ -123,12 +123,13 @@ void findings_print(const struct findings *findings, FILE *out) {
         }
         (void)fprintf(out, "%s:%u:%u: %s%s\n", found->file, found->line, found->column, severity,
                       found->message);
-        line_print(out, &reader, found);
+        print_line(out, &reader, found);
     }
     reader_close(&reader);
     (void)fflush(out);
 }
 
+/* Frees what @findings holds; afterwards it is empty. */
 void findings_deinit(struct findings *findings) {
     for (size_t i = 0; i < findings->n; i++)
         free((void *)(uintptr_t)findings->list[i].file);
@@ -137,20 +138,20 @@ void findings_deinit(struct findings *findings) {
 }
 
 /*
- * Loads the policy of @options' folders, with what is found in @findings. Returns 0,
- * POLICY_E_INVALID, or a negative errno, which was reported on standard error.
+ * Loads the policy from the folders of @options and collects errors and warnings in @findings.
+ * Returns 0; POLICY_E_INVALID; a negative errno, which it has reported on standard error.
  */
-int policy_load_for(struct policy *policy, const struct tool_options *options, unsigned flags,
-                    struct findings *findings) {
+int findings_load_policy(struct policy *policy, const struct tool_options *options, unsigned flags,
+                         struct findings *findings) {
     int r;
 
-    /* Whoever names the folder wants to know of what will be a policy when it is installed. */
+    /* With --policy-dir, the files are those of a policy that is not installed yet. */
     if (options->has_own_folders)
         flags |= LOADER_TRUSTS_ANYBODY;
     r = policy_load(policy, options->folders, options->n_folders, flags, findings_add, findings);
     if (r == 0 && findings->is_out_of_memory)
         r = -ENOMEM;
     if (r < 0)
-        (void)fprintf(stderr, "utspolicy: loading the policy: %s\n", strerror(-r));
+        (void)fprintf(stderr, "utspolicy: could not load the policy: %s\n", strerror(-r));
     return r;
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-/* What was found in a policy: collected, and shown with the lines that it is about. */
+/* The errors and warnings of a policy: collected, and printed with the lines they are in. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 #include "policy/tool/options.h"
 
 struct findings {
-    struct policy_error *list; /* the files' names and kinds live as long as their policy */
+    struct policy_error *list; /* @file is a copy; @kind is a constant */
     size_t n, room;
     size_t n_errors;
     bool is_out_of_memory;
@@ -21,7 +21,7 @@ void findings_sort(struct findings *findings);
 void findings_print(const struct findings *findings, FILE *out);
 void findings_deinit(struct findings *findings);
 
-int policy_load_for(struct policy *policy, const struct tool_options *options, unsigned flags,
-                    struct findings *findings);
+int findings_load_policy(struct policy *policy, const struct tool_options *options, unsigned flags,
+                         struct findings *findings);
 
 #define CLEANUP_FINDINGS __attribute__((cleanup(findings_deinit)))

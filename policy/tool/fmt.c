@@ -11,13 +11,13 @@
 #include "policy/tool/options.h"
 #include "utsbroker/base.h"
 
-static int fail(const char *file, int error) {
+static int report_failure(const char *file, int error) {
     (void)fprintf(stderr, "utspolicy: %s: %s\n", file, strerror(-error));
     return TOOL_FAILED;
 }
 
-/* Reads all of @file. Returns 0 with *@textp the caller's, or a negative errno. */
-static int text_read(const char *file, char **textp, size_t *sizep) {
+/* Reads the whole @file. Returns 0 or a negative errno. The caller frees *@textp. */
+static int read_text(const char *file, char **textp, size_t *sizep) {
     bool is_stdin = strcmp(file, "-") == 0;
     FILE *in = is_stdin ? stdin : fopen(file, "re");
     FILE *copy = in != NULL ? open_memstream(textp, sizep) : NULL;
@@ -41,10 +41,11 @@ static int text_read(const char *file, char **textp, size_t *sizep) {
 }
 
 /*
- * Puts @text in the file's place at once, so that nobody ever reads half of it: a new file of the
- * same owner and mode, renamed. A name that does not end in .conf is none that the broker reads.
+ * Replaces @file with @text atomically, so that nobody reads an incomplete file: it writes a new
+ * file with the same owner and mode, and renames it. The temporary name does not end in .conf, so
+ * the broker ignores it. Returns 0 or a negative errno.
  */
-static int text_replace(const char *file, const char *text, size_t size) {
+static int replace_text(const char *file, const char *text, size_t size) {
     CLEANUP_FREE char *name = NULL;
     CLEANUP_FD int fd = -1;
     struct stat status;
@@ -84,26 +85,26 @@ int format_run(const struct tool_options *options) {
     CLEANUP_FREE char *formatted = NULL;
     size_t size = 0, formatted_size = 0;
     FILE *out;
-    int r = text_read(options->file, &text, &size);
+    int r = read_text(options->file, &text, &size);
 
     if (r < 0)
-        return fail(options->file, r);
+        return report_failure(options->file, r);
     out = open_memstream(&formatted, &formatted_size);
     if (out == NULL)
-        return fail(options->file, -errno);
+        return report_failure(options->file, -errno);
     r = format_text(out, options->file, text, size, findings_add, &findings);
     if (fclose(out) != 0 && r == 0)
         r = -ENOMEM;
     if (r < 0)
-        return fail(options->file, r);
+        return report_failure(options->file, r);
     if (r > 0) {
         findings_print(&findings, stderr);
         return TOOL_FAILED;
     }
     if (options->is_in_place && (formatted_size != size || memcmp(formatted, text, size) != 0))
-        r = text_replace(options->file, formatted, formatted_size);
+        r = replace_text(options->file, formatted, formatted_size);
     if (!options->is_in_place &&
         (fwrite(formatted, 1, formatted_size, stdout) != formatted_size || fflush(stdout) != 0))
         r = -EIO;
-    return r < 0 ? fail(options->file, r) : TOOL_YES;
+    return r < 0 ? report_failure(options->file, r) : TOOL_YES;
 }

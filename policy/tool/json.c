@@ -8,8 +8,8 @@
 #include "utsbroker/base.h"
 
 /*
- * A string, or null for NULL. JSON is UTF-8: of a file name that is not, each byte that is not
- * ASCII becomes a question mark.
+ * Returns a string, or null for NULL. JSON is UTF-8: if @text, a file name, is not, each byte that
+ * is not ASCII becomes a question mark.
  */
 json_t *json_of_text(const char *text) {
     CLEANUP_FREE char *ascii = NULL;
@@ -55,17 +55,12 @@ static json_t *json_of_patterns(const struct policy *policy, const struct policy
 }
 
 static json_t *json_of_rule_text(const struct policy *policy, const struct policy_rule *rule) {
-    CLEANUP_FREE char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
+    CLEANUP_FREE char *text = print_to_text(print_rule, policy, rule);
 
-    if (out == NULL)
-        return NULL;
-    print_rule(out, policy, rule);
-    return fclose(out) == 0 ? json_of_text(text) : NULL;
+    return text != NULL ? json_of_text(text) : NULL;
 }
 
-/* A rule, in its parts and as text; null for NULL. */
+/* Returns a rule as its parts and as text; null for NULL. */
 json_t *json_of_rule(const struct policy *policy, const struct policy_rule *rule) {
     if (rule == NULL)
         return json_null();
@@ -78,7 +73,7 @@ json_t *json_of_rule(const struct policy *policy, const struct policy_rule *rule
                      "setuid", (int)rule->is_setuid, "text", json_of_rule_text(policy, rule));
 }
 
-/* The findings of one severity; "line" and "column" are 0 where it is about the file as a whole. */
+/* Returns the findings of one severity. "line" and "column" are 0 for a whole file. */
 json_t *json_of_findings(const struct findings *findings, enum policy_severity severity) {
     json_t *list = json_array();
 
@@ -95,13 +90,13 @@ json_t *json_of_findings(const struct findings *findings, enum policy_severity s
     return list;
 }
 
-/* Writes @object, which it takes, to standard output. Returns 0, or TOOL_FAILED, and says so. */
+/* Writes @object to standard output and frees it. Returns 0, or TOOL_FAILED after a message. */
 int json_show(json_t *object) {
     int r = object == NULL ? -1 : json_dumpf(object, stdout, JSON_INDENT(2));
 
     json_decref(object);
     if (r == 0 && putchar('\n') != EOF && fflush(stdout) == 0)
         return 0;
-    (void)fputs("utspolicy: the answer could not be written\n", stderr);
+    (void)fputs("utspolicy: could not write the output\n", stderr);
     return TOOL_FAILED;
 }

@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * What utspolicy says to programs (utspolicy(1), "JSON"): keys stay as they are, new ones may
- * come. jansson (jansson(3)) writes it; every function here returns a new reference, or NULL
- * without memory.
+ * The JSON output of utspolicy, for programs (utspolicy(1), "JSON"): keys never change, new keys
+ * may be added. It is written with jansson. A function that returns a json_t * returns a new
+ * reference, or NULL without memory.
  */
 
 #include <jansson.h>

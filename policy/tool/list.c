@@ -10,23 +10,23 @@
 #include "policy/tool/options.h"
 #include "policy/tool/subject-options.h"
 
-static void rule_show(const struct policy *policy, const struct policy_rule *rule) {
+static void print_rule_line(const struct policy *policy, const struct policy_rule *rule) {
     (void)printf("%s:%u: ", rule->file, rule->line);
     print_rule(stdout, policy, rule);
     (void)putchar('\n');
 }
 
-/* Shows @rule, or puts it to @list if there is one. */
-static void list_add(json_t *list, const struct policy *policy, const struct policy_rule *rule) {
+/* Prints @rule, or adds it to @list if that is not NULL. */
+static void add_rule(json_t *list, const struct policy *policy, const struct policy_rule *rule) {
     if (list == NULL)
-        rule_show(policy, rule);
+        print_rule_line(policy, rule);
     else
         (void)json_array_append_new(list, json_of_rule(policy, rule));
 }
 
-/* The same pattern may stand in several rules. */
-static bool is_shown_before(const struct selection *selection, size_t n_rules,
-                            const struct policy_pattern *pattern) {
+/* True if the same pattern is in an earlier rule, or earlier in this one. */
+static bool is_repeated(const struct selection *selection, size_t n_rules,
+                        const struct policy_pattern *pattern) {
     const struct policy_pattern *all = selection->policy->patterns;
 
     for (size_t i = 0; i <= n_rules; i++) {
@@ -44,8 +44,8 @@ static bool is_shown_before(const struct selection *selection, size_t n_rules,
     return false;
 }
 
-/* What may be had of @kind, as it stands in the rules: for programs, so never quoted. */
-static void names_show(const struct selection *selection, enum policy_name_kind kind) {
+/* Prints the permitted patterns of @kind, one a line. For programs, so never quoted. */
+static void print_names(const struct selection *selection, enum policy_name_kind kind) {
     for (size_t i = 0; i < selection->n_rules; i++) {
         const struct policy_rule *rule = selection->rules[i].rule;
 
@@ -53,37 +53,37 @@ static void names_show(const struct selection *selection, enum policy_name_kind 
             const struct policy_pattern *pattern =
                 &selection->policy->patterns[rule->first_pattern + j];
 
-            if (pattern->kind == kind && suggest_is_had(selection, pattern) &&
-                !is_shown_before(selection, i, pattern))
+            if (pattern->kind == kind && suggest_is_permitted(selection, pattern) &&
+                !is_repeated(selection, i, pattern))
                 (void)puts(pattern->text);
         }
     }
 }
 
-static int list_of_somebody(json_t *list, const struct policy *policy,
+static int list_for_subject(json_t *list, const struct policy *policy,
                             const struct tool_options *options) {
     CLEANUP_SUBJECT struct subject subject = SUBJECT_NULL;
     CLEANUP_SELECTION struct selection selection = SELECTION_NULL;
     const struct policy_rule *failed;
-    int r = somebody_init(&subject, policy, options);
+    int r = subject_init_from_options(&subject, policy, options);
 
     if (r < 0)
         return r;
     r = selection_init(&selection, policy, &subject, &failed);
     if (r < 0) {
-        (void)fprintf(stderr, "utspolicy: looking up a rule's users and groups: %s\n",
+        (void)fprintf(stderr, "utspolicy: could not look up a rule's users and groups: %s\n",
                       strerror(-r));
         return r;
     }
     if (options->names != TOOL_NAMES_NONE) {
-        names_show(&selection,
-                   options->names == TOOL_NAMES_HOST ? POLICY_HOSTNAME : POLICY_DOMAINNAME);
+        print_names(&selection,
+                    options->names == TOOL_NAMES_HOST ? POLICY_HOSTNAME : POLICY_DOMAINNAME);
         return 0;
     }
     for (size_t i = 0; i < selection.n_rules; i++)
-        list_add(list, policy, selection.rules[i].rule);
+        add_rule(list, policy, selection.rules[i].rule);
     if (selection.n_rules == 0 && list == NULL)
-        (void)fprintf(stderr, "utspolicy: no rule is for %s\n",
+        (void)fprintf(stderr, "utspolicy: no rule applies to %s\n",
                       options->is_self ? "you" : options->user);
     return 0;
 }
@@ -92,7 +92,7 @@ int list_run(const struct tool_options *options) {
     CLEANUP_POLICY struct policy policy = POLICY_NULL;
     CLEANUP_FINDINGS struct findings findings = {.n = 0};
     json_t *list = NULL;
-    int r = policy_load_for(&policy, options, 0, &findings);
+    int r = findings_load_policy(&policy, options, 0, &findings);
 
     if (r != 0) {
         findings_print(&findings, stderr);
@@ -104,10 +104,10 @@ int list_run(const struct tool_options *options) {
             return TOOL_FAILED;
     }
     if (options->user != NULL || options->is_self)
-        r = list_of_somebody(list, &policy, options);
+        r = list_for_subject(list, &policy, options);
     else
         for (size_t i = 0; i < policy.n_rules; i++)
-            list_add(list, &policy, &policy.rules[i]);
+            add_rule(list, &policy, &policy.rules[i]);
     if (r < 0) {
         json_decref(list);
         return TOOL_FAILED;

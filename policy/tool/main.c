@@ -1,10 +1,11 @@
 /*
- * utspolicy: shows what is wrong in a policy, what it says to whom, and writes it neatly. Needs no
- * privilege, and gives nobody anything: the broker reads the policy by itself.
+ * utspolicy: checks, explains and lists the policy, and formats its files. It needs no privilege
+ * and grants nothing: the broker reads the policy itself.
  */
 
 #include <errno.h>
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,46 +19,51 @@ static const char help[] =
     "       utspolicy explain --user NAME [--group NAME]... [-n HOSTNAME] [-d DOMAINNAME]\n"
     "       utspolicy list [--user NAME [--group NAME]...] [--names KIND]\n"
     "       utspolicy fmt [--write] FILE\n"
-    "Shows what is wrong in utsbroker's policy, and what it gives to whom.\n"
+    "Checks utsbroker's policy, and shows what it permits to whom.\n"
     "\n"
-    "  check    every error, with its place, and what is hardly meant; exit 0, 2 with an error,\n"
-    "           1 with --strict and a warning\n"
-    "  explain  whether the user may have these names, and by which rule; exit 0, or 1 if not\n"
-    "  list     the rules, in the order in which they are tried; with a user, those for them\n"
-    "  fmt      FILE in the usual layout, comments kept; - is standard input\n"
+    "  check    print all errors and likely mistakes; exit 0, 2 if there is an error,\n"
+    "           1 if there is a warning and --strict is given\n"
+    "  explain  print whether the user is permitted these names, and which rule decides;\n"
+    "           exit 0 if so, 1 if not\n"
+    "  list     print the rules in the order in which they are tried; with a user, only those\n"
+    "           that apply to the user\n"
+    "  fmt      print FILE in the usual layout, with its comments; - is standard input\n"
     "\n"
-    "      --policy-dir DIR     instead of all of the folders below, again for each, in this order "
-    "of\n"
-    "                           preference; the files may be anybody's, and name users of another\n"
-    "                           machine\n"
-    "      --user NAME          a name or an id, also one that is not known here\n"
-    "      --group NAME         as the user's group, instead of what is known of them here; again "
-    "for\n"
-    "                           each\n"
-    "      --self               you, with the groups that you have now\n"
-    "  -n, --hostname NAME      the name that is asked for\n"
-    "  -d, --domainname NAME    the NIS domain name that is asked for\n"
-    "      --json               for programs\n"
-    "      --strict             check: warnings count\n"
-    "      --brief              explain: one line\n"
-    "      --nearest            explain: only what may be had, and is nearest to a denied name\n"
-    "      --names KIND         list: only the names that may be had, hostname or domainname, as\n"
-    "                           patterns, a line each\n"
-    "      --via WAY            explain: direct or service, if only one of them is meant\n"
-    "      --write              fmt: change the file\n"
+    "      --policy-dir DIR     read the policy in DIR, not in the folders below; repeat it for "
+    "more,\n"
+    "                           the first takes precedence; files need not be owned by root, and\n"
+    "                           their users need not exist here\n"
+    "      --user NAME          a name or an id, which need not exist here\n"
+    "      --group NAME         a group of the user, instead of those known here; repeat it for "
+    "more\n"
+    "      --self               you, with your current groups\n"
+    "  -n, --hostname NAME      the requested host name\n"
+    "  -d, --domainname NAME    the requested NIS domain name\n"
+    "      --json               print JSON, for programs\n"
+    "      --strict             check: exit with 1 if there is a warning\n"
+    "      --brief              explain: print one line\n"
+    "      --nearest            explain: if a name is denied, print only the nearest permitted "
+    "names\n"
+    "      --names KIND         list: print only the permitted names, one pattern a line; KIND is\n"
+    "                           hostname or domainname\n"
+    "      --via MODE           explain: for this mode only, direct or service\n"
+    "      --write              fmt: write the result to FILE\n"
     "  -h, --help\n"
     "  -V, --version\n"
     "\n"
-    "Rules, one a line, the first that matches decides, no match denies:\n"
+    "A rule is one line. The first rule that matches decides; if none matches, it is denied:\n"
     "    deny    any             hostname licence* www*\n"
     "    permit  group students  hostname lab-?? node[0-9]*  domainname lab.example  limit 16\n"
     "    permit  user alice bob  hostname \"In Namespace\"\n"
-    "Patterns: * any characters, ? one, [a-z0-9] one of a set, for the whole name; no regular\n"
-    "expressions, no commas: 01 to 40 is 0[1-9] [1-3][0-9] 40. Quote what has a blank. # begins a\n"
-    "comment. A deny rule below a permit rule that gives the name does nothing. limit is counted\n"
-    "by the service only. setuid: sudo works inside, directly only.\n"
-    "Put yours into a file such as " POLICY_FOLDER_ADMIN "/10-lab.conf, writable by root\n"
-    "alone and readable by all.\n"
+    "Patterns match the whole name: * any characters, ? one, [a-z0-9] one of a set. They are not\n"
+    "regular expressions, and have no commas: for 01 to 40 write 0[1-9] [1-3][0-9] 40. Quote "
+    "words\n"
+    "with spaces. # starts a comment. A deny rule must stand above a permit rule for the same "
+    "names.\n"
+    "limit works only in service mode. setuid lets sudo work inside, and works only in direct "
+    "mode.\n"
+    "Put your rules into a file such as " POLICY_FOLDER_ADMIN "/10-lab.conf, which\n"
+    "only root can write and everybody can read.\n"
     "All *.conf there and in " POLICY_FOLDER_VENDOR "\n"
     "are one list, sorted by file name.\n";
 
@@ -83,15 +89,21 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static _Noreturn void usage_fail(const char *why) {
-    (void)fprintf(stderr, "utspolicy: %s; try 'utspolicy --help'\n", why);
+__attribute__((format(printf, 1, 2))) static _Noreturn void usage_fail(const char *why, ...) {
+    va_list arguments;
+
+    (void)fputs("utspolicy: ", stderr);
+    va_start(arguments, why);
+    (void)vfprintf(stderr, why, arguments);
+    va_end(arguments);
+    (void)fputs("; try 'utspolicy --help'\n", stderr);
     exit(TOOL_FAILED);
 }
 
-static void list_add(const char **list, size_t *np, size_t max, const char *word) {
+static void list_add(const char **list, size_t *np, size_t max, const char *option) {
     if (*np == max)
-        usage_fail("too many of one option");
-    list[(*np)++] = word;
+        usage_fail("too many %s options: at most %zu", option, max);
+    list[(*np)++] = optarg;
 }
 
 static enum tool_via via_parse(const char *word) {
@@ -110,7 +122,7 @@ static enum tool_names names_parse(const char *word) {
     usage_fail("--names takes hostname or domainname");
 }
 
-static void folder_check(const char *path) {
+static void check_folder(const char *path) {
     struct stat status;
 
     if (stat(path, &status) < 0) {
@@ -118,22 +130,22 @@ static void folder_check(const char *path) {
         exit(TOOL_FAILED);
     }
     if (!S_ISDIR(status.st_mode))
-        usage_fail("--policy-dir takes the folder that the file is in");
+        usage_fail("--policy-dir takes a folder: name the one that has the file");
 }
 
-static void option_take(struct tool_options *options, int option) {
+static void take_option(struct tool_options *options, int option) {
     switch (option) {
     case OPTION_POLICY_DIR:
-        folder_check(optarg);
-        list_add(options->folders, &options->n_folders, TOOL_FOLDERS_MAX, optarg);
+        check_folder(optarg);
+        list_add(options->folders, &options->n_folders, TOOL_FOLDERS_MAX, "--policy-dir");
         break;
     case OPTION_USER:
         options->user = optarg;
         break;
     case OPTION_GROUP:
         if (strpbrk(optarg, ", ") != NULL)
-            usage_fail("--group takes one name; say it again for each");
-        list_add(options->groups, &options->n_groups, TOOL_GROUPS_MAX, optarg);
+            usage_fail("--group takes one name: repeat it for more");
+        list_add(options->groups, &options->n_groups, TOOL_GROUPS_MAX, "--group");
         break;
     case OPTION_SELF:
         options->is_self = true;
@@ -171,41 +183,44 @@ static void option_take(struct tool_options *options, int option) {
     case 'V':
         (void)puts("utspolicy " UTSBROKER_VERSION);
         exit(TOOL_YES);
-    default: /* getopt_long(3) said what is wrong */
-        usage_fail("that is not understood");
+    default: /* getopt_long(3) has described the error */
+        usage_fail("invalid option");
     }
 }
 
-static void options_check(const struct tool_options *options, const char *command, int n_operands) {
+static void check_options(const struct tool_options *options, const char *command,
+                          char **operands) {
     bool is_format = strcmp(command, "fmt") == 0, is_explain = strcmp(command, "explain") == 0;
     bool has_names = options->hostname != NULL || options->domainname != NULL;
-    bool has_somebody = options->user != NULL || options->is_self;
+    bool has_subject = options->user != NULL || options->is_self;
 
-    if (n_operands != (is_format ? 1 : 0))
-        usage_fail(is_format
-                       ? "fmt takes one file"
-                       : "there is a word too many; where the files are, --policy-dir DIR says");
+    if (is_format && (operands[0] == NULL || operands[1] != NULL))
+        usage_fail("fmt takes one file");
+    if (!is_format && operands[0] != NULL)
+        usage_fail("unexpected word '%s'; for a policy folder use --policy-dir DIR", operands[0]);
     if (options->is_self && (options->user != NULL || options->n_groups > 0))
-        usage_fail("--self is you: no --user and no --group with it");
+        usage_fail("--self cannot be combined with --user or --group");
     if (options->n_groups > 0 && options->user == NULL)
-        usage_fail("--group needs a --user");
-    if (is_explain && !has_somebody)
-        usage_fail("explain to whom? say --user NAME or --self");
+        usage_fail("--group needs --user NAME");
+    if (is_explain && !has_subject)
+        usage_fail("explain needs --user NAME or --self");
     if (is_explain && !has_names)
-        usage_fail("explain which name? say -n HOSTNAME or -d DOMAINNAME");
+        usage_fail("explain needs -n HOSTNAME or -d DOMAINNAME");
     if (!is_explain && has_names)
-        usage_fail("only explain takes names");
+        usage_fail("only explain takes -n and -d");
     if (options->is_strict && strcmp(command, "check") != 0)
         usage_fail("only check takes --strict");
     if ((options->is_brief || options->is_nearest || options->via != TOOL_VIA_ANY) && !is_explain)
         usage_fail("only explain takes --brief, --nearest and --via");
     if (options->is_nearest && (options->is_json || options->is_brief))
-        usage_fail("--nearest is a form of its own: no --json and no --brief with it");
+        usage_fail("--nearest cannot be combined with --json or --brief");
     if (options->names != TOOL_NAMES_NONE &&
-        (strcmp(command, "list") != 0 || options->is_json || !has_somebody))
+        (strcmp(command, "list") != 0 || options->is_json || !has_subject))
         usage_fail("only list takes --names, with --user NAME or --self, and without --json");
-    if ((options->is_in_place && !is_format) || (options->is_json && is_format))
-        usage_fail("only fmt takes --write, and it takes no --json");
+    if (options->is_in_place && !is_format)
+        usage_fail("only fmt takes --write");
+    if (options->is_json && is_format)
+        usage_fail("fmt does not take --json");
 }
 
 int main(int argc, char **argv) {
@@ -218,9 +233,9 @@ int main(int argc, char **argv) {
     int option;
 
     while ((option = getopt_long(argc, argv, "n:d:hV", long_options, NULL)) >= 0)
-        option_take(&options, option);
+        take_option(&options, option);
     if (optind == argc)
-        usage_fail("say check, explain, list or fmt");
+        usage_fail("no command: use check, explain, list or fmt");
     options.has_own_folders = options.n_folders > 0;
     if (!options.has_own_folders) {
         options.folders[options.n_folders++] = POLICY_FOLDER_ADMIN;
@@ -229,9 +244,9 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < BASE_ARRAY_SIZE(commands); i++) {
         if (strcmp(argv[optind], commands[i].name) != 0)
             continue;
-        options_check(&options, argv[optind], argc - optind - 1);
+        check_options(&options, argv[optind], argv + optind + 1);
         options.file = argv[optind + 1];
         return commands[i].run(&options);
     }
-    usage_fail("say check, explain, list or fmt");
+    usage_fail("unknown command '%s': use check, explain, list or fmt", argv[optind]);
 }

@@ -7,31 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/parser.h"
 #include "utsbroker/base.h"
 
-/* Ids of users and groups that are known by their names only, as on another machine. */
+/* From here on, ids for users and groups whose names are unknown here, as they are on another
+ * machine. */
 static const uint32_t first_made_up_id = 0xfff00000;
 
-static bool is_number(const char *text, uint32_t *idp) {
-    char *end = NULL;
-    unsigned long number;
-
-    if (text[0] < '0' || text[0] > '9')
-        return false;
-    errno = 0;
-    number = strtoul(text, &end, 10);
-    if (*end != '\0' || errno != 0 || number >= UINT32_MAX)
-        return false;
-    *idp = (uint32_t)number;
-    return true;
-}
-
-/* Returns 0 or a negative errno; a name that nobody knows gets an id that nobody has. */
-static int id_find(struct subject *subject, enum policy_subject_kind kind, const char *name,
+/* Finds the id of @name, which may be a number. An unknown name gets @made_up_id. Returns 0 or a
+ * negative errno. */
+static int find_id(struct subject *subject, enum policy_subject_kind kind, const char *name,
                    uint32_t made_up_id, uint32_t *idp) {
     int r;
 
-    if (is_number(name, idp))
+    if (parser_read_number(name, POLICY_ID_MAX, idp))
         return 0;
     r = subject_find_id(subject, kind, name, idp);
     if (r != SUBJECT_E_UNKNOWN)
@@ -40,8 +29,8 @@ static int id_find(struct subject *subject, enum policy_subject_kind kind, const
     return subject_assume(subject, kind, name, made_up_id);
 }
 
-/* The groups that a login of the user would have, as the database knows them. */
-static int groups_of_database(struct subject *subject) {
+/* Sets the groups to those that a login of the user has, by the database. */
+static int set_groups_of_database(struct subject *subject) {
     const struct passwd *entry = getpwuid(subject->uid);
     int n = 64, n_before;
 
@@ -59,14 +48,14 @@ static int groups_of_database(struct subject *subject) {
     return 0;
 }
 
-static int groups_of_options(struct subject *subject, const struct tool_options *options) {
+static int set_groups_of_options(struct subject *subject, const struct tool_options *options) {
     subject->gids = calloc(options->n_groups, sizeof(*subject->gids));
     if (subject->gids == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < options->n_groups; i++) {
         uint32_t id;
         int r =
-            id_find(subject, POLICY_GROUP, options->groups[i], first_made_up_id + (uint32_t)i, &id);
+            find_id(subject, POLICY_GROUP, options->groups[i], first_made_up_id + (uint32_t)i, &id);
 
         if (r < 0)
             return r;
@@ -76,16 +65,16 @@ static int groups_of_options(struct subject *subject, const struct tool_options 
 }
 
 /*
- * Of a policy that is for another machine: whom its rules name is known there. Without this a deny
- * rule with a name that is not known here would be one for everybody. Returns 0 or a negative
- * errno.
+ * Assumes that all users and groups in the rules exist, as they do on the machine that the policy
+ * is for. Otherwise a deny rule with a name that is unknown here would apply to everybody. Returns
+ * 0 or a negative errno.
  */
-static int names_assume(struct subject *subject, const struct policy *policy) {
+static int assume_names(struct subject *subject, const struct policy *policy) {
     for (size_t i = 0; i < policy->n_subjects; i++) {
         const struct policy_subject *named = &policy->subjects[i];
         uint32_t id;
         int r = named->is_id ? 0
-                             : id_find(subject, named->kind, named->name,
+                             : find_id(subject, named->kind, named->name,
                                        first_made_up_id + TOOL_GROUPS_MAX + (uint32_t)i, &id);
 
         if (r < 0)
@@ -95,12 +84,12 @@ static int names_assume(struct subject *subject, const struct policy *policy) {
 }
 
 /*
- * Fills @subject with whom the options name, to look at @policy for them. A name that no database
- * here knows is one all the same: rules that have it mean it. Returns 0 or a negative errno, and
- * says why on standard error; subject_deinit() frees in both cases.
+ * Fills @subject with the user and groups that the options name. A name that no database here knows
+ * is assumed to exist, and matches rules that have it. Returns 0, or a negative errno after a
+ * message on standard error; subject_deinit() frees in both cases.
  */
-int somebody_init(struct subject *subject, const struct policy *policy,
-                  const struct tool_options *options) {
+int subject_init_from_options(struct subject *subject, const struct policy *policy,
+                              const struct tool_options *options) {
     uint32_t uid = 0;
     int r;
 
@@ -108,16 +97,17 @@ int somebody_init(struct subject *subject, const struct policy *policy,
     if (options->is_self) {
         r = subject_init_self(subject);
     } else {
-        r = id_find(subject, POLICY_USER, options->user, first_made_up_id, &uid);
+        r = find_id(subject, POLICY_USER, options->user, first_made_up_id, &uid);
         subject->uid = uid;
         if (r == 0)
-            r = options->n_groups > 0 ? groups_of_options(subject, options)
-                                      : groups_of_database(subject);
+            r = options->n_groups > 0 ? set_groups_of_options(subject, options)
+                                      : set_groups_of_database(subject);
         if (r == 0 && options->has_own_folders)
-            r = names_assume(subject, policy);
+            r = assume_names(subject, policy);
         subject_sort_groups(subject);
     }
     if (r < 0)
-        (void)fprintf(stderr, "utspolicy: looking up who asks: %s\n", strerror(-r));
+        (void)fprintf(stderr, "utspolicy: could not look up the user and groups: %s\n",
+                      strerror(-r));
     return r;
 }

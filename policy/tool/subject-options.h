@@ -1,9 +1,9 @@
 #pragma once
 
-/* For whom a policy is looked at: this process, or a user and groups that were named. */
+/* The user and groups that the options name, or those of this process. */
 
 #include "policy/subject.h"
 #include "policy/tool/options.h"
 
-int somebody_init(struct subject *subject, const struct policy *policy,
-                  const struct tool_options *options);
+int subject_init_from_options(struct subject *subject, const struct policy *policy,
+                              const struct tool_options *options);

@@ -84,7 +84,7 @@ static void good_rules_become_what_they_say(void **state) {
     assert_int_equal(policy.subjects[rule->first_subject].id, 0);
 }
 
-static void every_mistake_is_told_with_line_and_column(void **state) {
+static void every_error_has_its_line_and_column(void **state) {
     static const struct {
         const char *text;
         unsigned line, column;
@@ -94,15 +94,15 @@ static void every_mistake_is_told_with_line_and_column(void **state) {
         {"\"permit\" any hostname a", 1, 1, "begins with permit or deny"},
         {"Permit any hostname a", 1, 1, "keywords are in lower case"},
         {"\n\n  allow any", 3, 3, "begins with permit or deny"},
-        {"permit", 1, 7, "for whom?"},
-        {"deny", 1, 5, "for whom?"},
-        {"deny # all", 1, 11, "for whom?"},
+        {"permit", 1, 7, "does not say whom it is for"},
+        {"deny", 1, 5, "does not say whom it is for"},
+        {"deny # all", 1, 11, "does not say whom it is for"},
         {"permit alice hostname a", 1, 8, "expected any, user NAME or group NAME, not 'alice'"},
-        {"permit hostname a", 1, 8, "say first for whom"},
-        {"permit setuid", 1, 8, "say first for whom"},
+        {"permit hostname a", 1, 8, "write first whom the rule is for"},
+        {"permit setuid", 1, 8, "write first whom the rule is for"},
         {"permit user hostname a", 1, 8, "user needs a value"},
         {"permit user", 1, 8, "user needs a value"},
-        {"permit group\\\n hostname a", 1, 13, "behind a blank"},
+        {"permit group\\\n hostname a", 1, 13, "after a space"},
         {"permit group \\\n hostname a", 1, 8, "group needs a value"},
         {"permit any hostname \"a\\\nb\"", 1, 23, "outside quotes"},
         {"deny user bob group", 1, 15, "group needs a value"},
@@ -112,29 +112,29 @@ static void every_mistake_is_told_with_line_and_column(void **state) {
         {"permit any bob hostname a", 1, 12, "expected hostname, domainname, limit or setuid"},
         {"permit any user bob hostname a", 1, 12, "any means everybody"},
         {"permit user bob any hostname a", 1, 17, "any means everybody"},
-        {"permit any any hostname a", 1, 12, "any stands twice"},
-        {"permit user a user b hostname a", 1, 15, "user stands twice"},
-        {"permit group a group b hostname a", 1, 16, "group stands twice"},
+        {"permit any any hostname a", 1, 12, "any appears twice"},
+        {"permit user a user b hostname a", 1, 15, "user appears twice"},
+        {"permit group a group b hostname a", 1, 16, "group appears twice"},
         {"permit any hostname a user bob", 1, 23, "user must come before"},
         {"permit user a setuid group b", 1, 22, "group must come before"},
         {"permit any hostname", 1, 12, "hostname needs a value"},
         {"permit any hostname domainname a", 1, 12, "hostname needs a value"},
-        {"permit any hostname a hostname b", 1, 23, "hostname stands twice"},
-        {"permit any domainname a domainname b", 1, 25, "domainname stands twice"},
+        {"permit any hostname a hostname b", 1, 23, "hostname appears twice"},
+        {"permit any domainname a domainname b", 1, 25, "domainname appears twice"},
         {"permit any hostname a limit", 1, 23, "limit needs a value"},
-        {"permit any hostname a limit 0", 1, 29, "0 is no number from 1"},
-        {"permit any hostname a limit -1", 1, 29, "-1 is no number from 1"},
-        {"permit any hostname a limit 1x", 1, 29, "1x is no number from 1"},
-        {"permit any hostname a limit 1000001", 1, 29, "no number from 1"},
-        {"permit any hostname a limit 99999999999999999999", 1, 29, "no number from 1"},
+        {"permit any hostname a limit 0", 1, 29, "0 is not a number from 1"},
+        {"permit any hostname a limit -1", 1, 29, "-1 is not a number from 1"},
+        {"permit any hostname a limit 1x", 1, 29, "1x is not a number from 1"},
+        {"permit any hostname a limit 1000001", 1, 29, "not a number from 1"},
+        {"permit any hostname a limit 99999999999999999999", 1, 29, "not a number from 1"},
         {"permit any hostname a limit 3 4", 1, 31, "limit takes one number"},
-        {"permit any hostname a limit 3 limit 4", 1, 31, "limit stands twice"},
-        {"permit any hostname a setuid setuid", 1, 30, "setuid stands twice"},
+        {"permit any hostname a limit 3 limit 4", 1, 31, "limit appears twice"},
+        {"permit any hostname a setuid setuid", 1, 30, "setuid appears twice"},
         {"permit any hostname a setuid x", 1, 30, "expected hostname, domainname, limit"},
         {"deny any hostname a limit 3", 1, 21, "limit has no meaning in a deny"},
         {"deny any setuid", 1, 10, "setuid has no meaning in a deny"},
-        {"permit user 4294967295 hostname a", 1, 13, "larger than any id"},
-        {"permit group 99999999999 hostname a", 1, 14, "larger than any id"},
+        {"permit user 4294967295 hostname a", 1, 13, "larger than the largest id, 4294967294"},
+        {"permit group 99999999999 hostname a", 1, 14, "larger than the largest id, 4294967294"},
         {"permit user \"\" hostname a", 1, 13, "an empty name"},
         {"permit any hostname \"\"", 1, 22, "an empty pattern"},
         {"permit any hostname a[b", 1, 22, "[ without ]"},
@@ -143,15 +143,15 @@ static void every_mistake_is_told_with_line_and_column(void **state) {
         {"permit any hostname a\"b\"", 1, 22, "a quote inside a word"},
         {"permit any hostname \"a\"b", 1, 24, "a closing quote ends the word"},
         {"permit any hostname \"a\"\"b\"", 1, 24, "a closing quote ends the word"},
-        {"permit any hostname \"a", 1, 21, "not closed in this line"},
-        {"permit any hostname \"a\n# b\"", 1, 21, "not closed in this line"},
+        {"permit any hostname \"a", 1, 21, "not closed on this line"},
+        {"permit any hostname \"a\n# b\"", 1, 21, "not closed on this line"},
         {"permit any hostname \"a\\n\"", 1, 23, "backslash"},
         {"permit any hostname \"a\\", 1, 23, "backslash"},
         {"permit any hostname a#b", 1, 22, "# inside a word"},
         {"permit any hostname a\\b", 1, 22, "backslash"},
         {"permit any hostname a \\", 1, 23, "backslash"},
         {"permit any hostname a \\ \n", 1, 23, "backslash"},
-        {"permit any hostname a\r\n", 1, 22, "Unix line ends"},
+        {"permit any hostname a\r\n", 1, 22, "Unix line endings"},
         {"permit any hostname \"a\tb\"", 1, 23, "0x09"},
         {"permit any hostname b\xc3\xbc"
          "cher",
@@ -189,7 +189,7 @@ static void a_nul_byte_is_an_error(void **state) {
     assert_int_equal(errors.first.column, 22);
 }
 
-static void each_wrong_line_is_told_once(void **state) {
+static void each_wrong_line_gives_one_error(void **state) {
     CLEANUP_POLICY struct policy policy = POLICY_NULL;
     struct errors errors;
 
@@ -219,7 +219,7 @@ static void empty_texts_are_policies_without_rules(void **state) {
     }
 }
 
-/* Any bytes at all: it ends, and stays inside its memory (the sanitizer builds see to that). */
+/* Parsing any bytes ends, and accesses only its own memory (the sanitizer builds check that). */
 static void random_bytes_do_not_break_it(void **state) {
     static const char alphabet[] =
         "permitdenyanyusergroup hostname limit\"\"\\\\\n\n##[]-*?\t09\r\x01\xff";
@@ -243,6 +243,7 @@ static void random_bytes_do_not_break_it(void **state) {
     }
 }
 
+/* The CPU time, the best of five. */
 static double seconds_to_parse(size_t n_rules) {
     static const char rule[] = "permit group students 1000 hostname lab-?? node[0-9]* limit 16\n";
     size_t size = n_rules * (sizeof(rule) - 1);
@@ -269,26 +270,23 @@ static double seconds_to_parse(size_t n_rules) {
     return best;
 }
 
-static void ten_thousand_rules_take_milliseconds_and_the_cost_is_linear(void **state) {
+static void the_cost_is_linear(void **state) {
     double small = seconds_to_parse(10000);
     double large = seconds_to_parse(80000);
 
     (void)state;
     print_message("10,000 rules: %.2f ms; 80,000: %.2f ms\n", small * 1e3, large * 1e3);
-#ifdef NDEBUG                 /* an optimised build: the others say nothing about speed */
-    assert_true(small < 0.1); /* some 10 ms on a quiet machine */
-#endif
     assert_true(large < small * 8 * 3); /* a quadratic cost would be 64 times */
 }
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(good_rules_become_what_they_say),
-    cmocka_unit_test(every_mistake_is_told_with_line_and_column),
+    cmocka_unit_test(every_error_has_its_line_and_column),
     cmocka_unit_test(a_nul_byte_is_an_error),
-    cmocka_unit_test(each_wrong_line_is_told_once),
+    cmocka_unit_test(each_wrong_line_gives_one_error),
     cmocka_unit_test(empty_texts_are_policies_without_rules),
     cmocka_unit_test(random_bytes_do_not_break_it),
-    cmocka_unit_test(ten_thousand_rules_take_milliseconds_and_the_cost_is_linear),
+    cmocka_unit_test(the_cost_is_linear),
 };
 
 TEST_MAIN(tests)

@@ -12,7 +12,7 @@ static bool is_meant(struct subject *subject, enum policy_subject_kind kind, con
     struct policy_subject meant = {.kind = kind, .name = name};
     bool result = false;
 
-    assert_int_equal(subject_is_meant(subject, &meant, &result), 0);
+    assert_int_equal(subject_matches(subject, &meant, &result), 0);
     return result;
 }
 
@@ -50,7 +50,7 @@ static void ids_are_compared_without_a_database(void **state) {
         struct policy_subject meant = {.kind = cases[i].kind, .is_id = true, .id = cases[i].id};
         bool result;
 
-        assert_int_equal(subject_is_meant(&subject, &meant, &result), 0);
+        assert_int_equal(subject_matches(&subject, &meant, &result), 0);
         assert_int_equal(result, cases[i].is_meant);
     }
     assert_null(subject.lookups);
