@@ -15,7 +15,7 @@
 #include "utsbroker/base.h"
 #include "utsbroker/channel.h"
 
-static const char nursery_name[] = "utsb-nursery", session_name[] = "utsbroker";
+static const char nursery_name[] = "utsb-zygote", session_name[] = "utsbroker";
 
 /* Leaves this process, a child of the service's, 0, 1, 2 and @fd. Returns 0 or a negative errno. */
 static int descriptors_keep(int fd) {

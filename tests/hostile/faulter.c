@@ -290,7 +290,7 @@ static void process_begins(struct faulter *faulter, struct tracee *tracee) {
         fclose(file);
     if (!is_in_our_namespace(tracee->pid)) {
         role_set(faulter, tracee, FAULTER_GATE);
-    } else if (strcmp(name, "utsb-nursery\n") == 0) {
+    } else if (strcmp(name, "utsb-zygote\n") == 0) {
         role_set(faulter, tracee, FAULTER_SESSION);
     } else if (strcmp(name, "utsrun\n") == 0) { /* the broker, once it has been executed */
         tracee->role = FAULTER_LAUNCHER;
@@ -303,10 +303,10 @@ static void process_begins(struct faulter *faulter, struct tracee *tracee) {
     tracee_continue(faulter, tracee, 0);
 }
 
-/* The nursery begins with prctl(2), a session of the service's with its descriptors. */
+/* The zygote begins with prctl(2), a session of the service's with its descriptors. */
 static void child_is_decided(struct faulter *faulter, struct tracee *tracee) {
     if (tracee->number == SYS_prctl)
-        role_set(faulter, tracee, FAULTER_NURSERY);
+        role_set(faulter, tracee, FAULTER_ZYGOTE);
     if (tracee->number == SYS_dup3)
         role_set(faulter, tracee, FAULTER_SESSION);
 #ifdef SYS_dup2
