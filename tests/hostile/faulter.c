@@ -303,10 +303,10 @@ static void process_begins(struct faulter *faulter, struct tracee *tracee) {
     tracee_continue(faulter, tracee, 0);
 }
 
-/* The nursery begins with prctl(2), a session of the service's with its descriptors. */
+/* The zygote begins with prctl(2), a session of the service's with its descriptors. */
 static void child_is_decided(struct faulter *faulter, struct tracee *tracee) {
     if (tracee->number == SYS_prctl)
-        role_set(faulter, tracee, FAULTER_NURSERY);
+        role_set(faulter, tracee, FAULTER_ZYGOTE);
     if (tracee->number == SYS_dup3)
         role_set(faulter, tracee, FAULTER_SESSION);
 #ifdef SYS_dup2

@@ -24,7 +24,7 @@ enum faulter_role {
     FAULTER_NOBODY,   /* what comes before the program, such as setpriv(1) */
     FAULTER_LAUNCHER, /* utsrun, and its child until that has executed the broker */
     FAULTER_SERVICE,
-    FAULTER_NURSERY,
+    FAULTER_ZYGOTE,
     FAULTER_SESSION,
     FAULTER_GATE,
     FAULTER_COMMAND, /* and all that it makes */

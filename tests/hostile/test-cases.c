@@ -158,7 +158,7 @@ static void cve_2016_8659_the_hosts_name_cannot_be_set_through_a_traced_child(vo
     if (service != NULL) {
         n = 1 + service_children(service->pid, pids + 1, 4);
         pids[n++] = service->pid;
-        pids[n++] = service_nursery(service->pid);
+        pids[n++] = service_zygote(service->pid);
     } else {
         assert_true(harness_wait_for(has_two_children, pids));
     }

@@ -159,7 +159,7 @@ static void end_service(void) {
 struct amount {
     unsigned long amount;
     const char *cure;
-    bool may_run; /* all the same: without a nursery, which may just be made anew */
+    bool may_run; /* all the same: without a zygote, which may just be made anew */
 };
 
 static void try_directly(const struct amount *amounts, size_t n) {
@@ -227,7 +227,7 @@ static void not_tried(const char *controller) {
     assert_false(test_is_in_ci());
 }
 
-/* utsrun, its broker, the command; the service, its nursery, a session, the command. */
+/* utsrun, its broker, the command; the service, its zygote, a session, the command. */
 static void too_few_processes_in_a_cgroup(void **state) {
     static const struct amount directly[] = {{1, too_many_processes, false},
                                              {2, too_many_processes, false},

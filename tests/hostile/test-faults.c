@@ -1,6 +1,6 @@
 /*
  * Every system call on the way to a command fails once: of utsrun, session and gate, and of the
- * service and its nursery; those that take privilege away also say that they did and did not.
+ * service and its zygote; those that take privilege away also say that they did and did not.
  * Behind each single fault the command runs as it should, or there is a refusal that says why; and
  * a service serves the next who asks, or has ended with a message, and its manager starts another.
  *
@@ -37,7 +37,7 @@
 enum { PATIENCE_SECONDS = 10, STATUS_FD = 7, WRONGS_MAX = 20, HUNG_MAX = 2 };
 
 static const char *const role_names[FAULTER_ROLES] = {
-    [FAULTER_LAUNCHER] = "utsrun", [FAULTER_SERVICE] = "service", [FAULTER_NURSERY] = "nursery",
+    [FAULTER_LAUNCHER] = "utsrun", [FAULTER_SERVICE] = "service", [FAULTER_ZYGOTE] = "zygote",
     [FAULTER_SESSION] = "session", [FAULTER_GATE] = "gate",       [FAULTER_COMMAND] = "command"};
 
 /*
@@ -82,7 +82,7 @@ static struct {
     const struct user *user;
     const char *hostname; /* that is asked for */
     bool has_wishes;      /* besides the names */
-    bool is_policy_new;   /* the service has a policy that is not that of the spare */
+    bool is_policy_new;   /* the service has a policy that is not that of the ready session */
 } stage;
 
 static struct {
@@ -647,7 +647,7 @@ static void what_is_denied_is_denied_whatever_fails(void **state) {
 
 /* From the start of the service to the end of a launch. */
 static void every_call_fails_once_in_the_service(void **state) {
-    static const enum faulter_role roles[] = {FAULTER_SERVICE, FAULTER_NURSERY, FAULTER_SESSION,
+    static const enum faulter_role roles[] = {FAULTER_SERVICE, FAULTER_ZYGOTE, FAULTER_SESSION,
                                               FAULTER_GATE, FAULTER_LAUNCHER};
 
     (void)state;

@@ -113,7 +113,7 @@ static void session_follow_from_exec(struct moment *moment, pid_t broker) {
 }
 
 /* A launch that takes the session which waits, so that another one is made ahead. */
-static void spare_use(void) {
+static void use_ready_session(void) {
     struct moment other = {.client = 0};
     enum protocol_status status;
     pid_t none;
@@ -125,34 +125,34 @@ static void spare_use(void) {
     close(other.channel);
 }
 
-/* Who waits: the nursery, and the session made ahead, with its gate. */
+/* Who waits: the zygote, and the session made ahead, with its gate. */
 static bool service_is_settled(void *context) {
-    pid_t *nursery = context, children[3], service = harness_service_of(USER_WITHOUT_NAME)->pid;
+    pid_t *zygote = context, children[3], service = harness_service_of(USER_WITHOUT_NAME)->pid;
 
-    *nursery = service_nursery(service);
-    return *nursery != 0 && service_children(service, children, 3) == 2 &&
+    *zygote = service_zygote(service);
+    return *zygote != 0 && service_children(service, children, 3) == 2 &&
            harness_process_state(children[0]) == 'S' && harness_process_state(children[1]) == 'S';
 }
 
-/* Service mode: the session is had from its first moment on, as the nursery makes it. */
+/* Service mode: the session is had from its first moment on, as the zygote makes it. */
 static void session_follow_from_clone(struct moment *moment) {
     enum stepper_state state = STEPPER_WAITS;
-    struct stepper nursery;
+    struct stepper zygote;
     pid_t pid;
 
-    if (service_nursery(harness_service_of(USER_WITHOUT_NAME)->pid) == 0)
-        spare_use(); /* by which one is made */
+    if (service_zygote(harness_service_of(USER_WITHOUT_NAME)->pid) == 0)
+        use_ready_session(); /* by which one is made */
     if (!harness_wait_for(service_is_settled, &pid)) {
         harness_print_processes(USER_WITHOUT_NAME->uid);
         fail_msg("no session is made ahead");
     }
-    assert_true(stepper_attach(&nursery, pid));
-    spare_use();
+    assert_true(stepper_attach(&zygote, pid));
+    use_ready_session();
     for (int i = 0; i < PATIENCE_MS && state != STEPPER_CLONED && state != STEPPER_ENDED; i++)
-        state = stepper_next(&nursery);
+        state = stepper_next(&zygote);
     assert_int_equal(state, STEPPER_CLONED);
-    assert_true(stepper_take(&moment->session, nursery.clone));
-    stepper_detach(&nursery);
+    assert_true(stepper_take(&moment->session, zygote.clone));
+    stepper_detach(&zygote);
 }
 
 /* Begins a launch of @hostname, whose session stands still at its beginning. */
@@ -308,7 +308,7 @@ static void a_gate_cannot_be_looked_into_at_any_moment(void **state) {
     attack_everywhere(true, 10);
 }
 
-/* Those that stay: the service, the nursery, and what is made ahead. */
+/* Those that stay: the service, the zygote, and what is made ahead. */
 static void who_waits_cannot_be_looked_into(void **state) {
     struct attacker attacker;
     pid_t children[8], service;
@@ -367,7 +367,7 @@ static void a_gate_that_is_killed_at_any_moment_is_no_command(void **state) {
     kill_everywhere(PERMITTED, true);
 }
 
-enum role { SESSION, GATE, NURSERY, ROLES };
+enum role { SESSION, GATE, ZYGOTE, ROLES };
 
 /* Those that nobody dies or stops of. */
 static bool is_harmless(int signal_number) {
@@ -391,7 +391,7 @@ static void signal_try(struct attacker *attacker, enum role role, int signal_num
     pids[SESSION] = moment.session.pid;
     pids[GATE] = moment.gate.pid;
     if (harness_is_service())
-        pids[NURSERY] = service_nursery(harness_service_of(USER_WITHOUT_NAME)->pid);
+        pids[ZYGOTE] = service_zygote(harness_service_of(USER_WITHOUT_NAME)->pid);
     assert_true(harness_wait_for_state(pids[SESSION], "S"));
     assert_true(harness_wait_for_state(pids[GATE], "S"));
     attacker_signal(attacker, pids[role], signal_number);
@@ -411,7 +411,7 @@ static void no_signal_makes_a_command_of_what_waits(void **state) {
 
     (void)state;
     attacker_start(&attacker, USER_WITHOUT_NAME);
-    for (enum role role = SESSION; role < (harness_is_service() ? ROLES : NURSERY); role++)
+    for (enum role role = SESSION; role < (harness_is_service() ? ROLES : ZYGOTE); role++)
         for (int number = 1; number <= SIGRTMAX; number++)
             signal_try(&attacker, role, number);
     attacker_end(&attacker);
@@ -470,10 +470,10 @@ static int set_up(void **state) {
         chown(OUTPUT_FOLDER, USER_WITHOUT_NAME->uid, USER_WITHOUT_NAME->gid) < 0)
         return -1;
     if (harness_is_service()) {
-        /* While a policy is that new, it is read with each request, and the nursery, which is
+        /* While a policy is that new, it is read with each request, and the zygote, which is
          * traced here, replaced. */
         sleep(3);
-        spare_use();
+        use_ready_session();
     }
     return 0;
 }

@@ -292,7 +292,7 @@ static bool is_at_rest(void *context) {
     size_t n = harness_count_descriptors(service);
     struct rest *rest = context;
 
-    if (n != rest->n_descriptors || service_nursery(service) == 0)
+    if (n != rest->n_descriptors || service_zygote(service) == 0)
         *rest = (struct rest){.n_descriptors = n};
     return ++rest->n_looks > 10;
 }

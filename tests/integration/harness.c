@@ -384,7 +384,7 @@ size_t children_of(pid_t pid, pid_t *pids, size_t max) {
     return n;
 }
 
-static bool is_nursery(pid_t pid) {
+static bool is_zygote(pid_t pid) {
     char path[64], name[32] = "";
     FILE *file;
 
@@ -398,33 +398,33 @@ static bool is_nursery(pid_t pid) {
 }
 
 /* 0: it has none at the moment. The first: a session bears its name for a moment. */
-pid_t service_nursery(pid_t service) {
+pid_t service_zygote(pid_t service) {
     pid_t all[16];
     size_t n = children_of(service, all, BASE_ARRAY_SIZE(all));
 
     for (size_t i = 0; i < n; i++)
-        if (is_nursery(all[i]))
+        if (is_zygote(all[i]))
             return all[i];
     return 0;
 }
 
-/* The children of the service @service but for its nursery, which does not change. */
+/* The children of the service @service but for its zygote, which does not change. */
 size_t service_children(pid_t service, pid_t *pids, size_t max) {
-    const pid_t nursery = service_nursery(service);
+    const pid_t zygote = service_zygote(service);
     pid_t all[16];
     size_t n_all = children_of(service, all, BASE_ARRAY_SIZE(all)), n = 0;
 
     for (size_t i = 0; i < n_all && n < max; i++)
-        if (all[i] != nursery)
+        if (all[i] != zygote)
             pids[n++] = all[i];
     return n;
 }
 
-/* What the service of @uid is; a nursery that was killed is made again when it is needed. */
+/* What the service of @uid is; a zygote that was killed is made again when it is needed. */
 static size_t service_processes(uid_t uid) {
     if (services[0].pid == 0 || services[0].user->uid != uid)
         return 0;
-    return service_nursery(services[0].pid) != 0 ? SERVICE_PROCESSES : SERVICE_PROCESSES - 1;
+    return service_zygote(services[0].pid) != 0 ? SERVICE_PROCESSES : SERVICE_PROCESSES - 1;
 }
 
 static bool nothing_is_left(void *context) {

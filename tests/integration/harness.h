@@ -60,13 +60,13 @@ size_t harness_count_descriptors(pid_t pid);
 bool harness_is_service(void);
 int harness_repeats(int n);
 const char *harness_mode(void);
-pid_t service_nursery(pid_t service);
+pid_t service_zygote(pid_t service);
 size_t service_children(pid_t service, pid_t *pids, size_t max);
 void harness_assert_nothing_left(const struct user *user);
 char *harness_read_line(int fd);
 
 /* A service that does nothing: itself, and a session that waits for a client, with its gate; and
- * the nursery that made it. */
+ * the zygote that made it. */
 enum { SERVICE_PROCESSES = 4 };
 
 /* A service of the harness's, as a service manager has it. */

@@ -444,7 +444,7 @@ static int end_gently(pid_t pid) {
 }
 
 /* The service's children are a session, its gate, which becomes the command, the next session, and
- * the nursery. */
+ * the zygote. */
 static void a_session_or_gate_that_is_killed_at_any_moment_leaves_nothing(void **state) {
 #ifdef NDEBUG
     const unsigned start_us = 3000;

@@ -504,7 +504,7 @@ static void told_to_stop_it_ends_every_command_first(void **state) {
 
 /* A command lives, and a session waits for the next client, behind its filter, with its gate. */
 struct processes {
-    pid_t service, nursery, session, gate, command;
+    pid_t service, zygote, session, gate, command;
 };
 
 static bool all_are_there(void *context) {
@@ -512,7 +512,7 @@ static bool all_are_there(void *context) {
     pid_t children[4];
     size_t n = service_children(all->service, children, 4);
 
-    all->nursery = service_nursery(all->service);
+    all->zygote = service_zygote(all->service);
     all->session = all->gate = 0;
     for (size_t i = 0; i < n; i++) {
         if (strcmp(harness_status_line(children[i], "Seccomp"), "2") == 0)
@@ -520,7 +520,7 @@ static bool all_are_there(void *context) {
         else if (children[i] != all->command)
             all->gate = children[i];
     }
-    return n == 3 && all->nursery != 0 && all->session != 0 && all->gate != 0;
+    return n == 3 && all->zygote != 0 && all->session != 0 && all->gate != 0;
 }
 
 /* As an unprivileged process of the same user: may it look into @pid? Bit 0: memory, 1: files. */
@@ -596,7 +596,7 @@ static void assert_table_holds(const struct processes *all) {
             const char *who, *expected;
             pid_t pid;
         } each[] = {{"service", cases[i].service, all->service},
-                    {"nursery", cases[i].service, all->nursery},
+                    {"zygote", cases[i].service, all->zygote},
                     {"session", cases[i].session, all->session},
                     {"gate", cases[i].gate, all->gate},
                     {"command", cases[i].command, all->command}};
@@ -632,17 +632,17 @@ static void each_process_holds_what_the_design_says(void **state) {
     assert_table_holds(&all);
 
     assert_int_equal(can_be_looked_into(all.service), 0);
-    assert_int_equal(can_be_looked_into(all.nursery), 0);
+    assert_int_equal(can_be_looked_into(all.zygote), 0);
     assert_int_equal(can_be_looked_into(all.session), 0);
     assert_int_equal(can_be_looked_into(all.gate), 0);
     assert_int_equal(can_be_looked_into(all.command), 3);
 
     assert_true(descriptors_of(all.service, of_service, sizeof(of_service)) > 8);
-    assert_shares_no_socket("nursery", all.nursery, of_service);
+    assert_shares_no_socket("zygote", all.zygote, of_service);
     assert_shares_no_socket("session", all.session, of_service);
     assert_shares_no_socket("gate", all.gate, of_service);
     assert_shares_no_socket("command", all.command, of_service);
-    assert_int_equal(descriptors_of(all.nursery, text, sizeof(text)), 4);
+    assert_int_equal(descriptors_of(all.zygote, text, sizeof(text)), 4);
     /* The gate: 0, 1, 2, and its channel. The command: what utsrun was given, and no more. */
     assert_int_equal(descriptors_of(all.gate, text, sizeof(text)), 4);
     assert_int_equal(descriptors_of(all.command, text, sizeof(text)), 4);

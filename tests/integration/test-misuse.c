@@ -895,13 +895,13 @@ static void a_session_that_stands_still_is_ended(void **state) {
     assert_as_before();
 }
 
-static bool nursery_is_another(void *context) {
-    pid_t nursery = service_nursery(service.pid);
+static bool zygote_is_another(void *context) {
+    pid_t zygote = service_zygote(service.pid);
 
-    return nursery != 0 && nursery != *(const pid_t *)context;
+    return zygote != 0 && zygote != *(const pid_t *)context;
 }
 
-static void a_nursery_that_is_killed_or_stands_still_is_replaced(void **state) {
+static void a_zygote_that_is_killed_or_stands_still_is_replaced(void **state) {
     static const int signals[] = {SIGKILL, SIGSTOP, SIGTERM, SIGSTOP};
 
     (void)state;
@@ -909,8 +909,8 @@ static void a_nursery_that_is_killed_or_stands_still_is_replaced(void **state) {
         unsigned long ticks;
         pid_t before = 0;
 
-        assert_true(harness_wait_for(nursery_is_another, &before));
-        before = service_nursery(service.pid);
+        assert_true(harness_wait_for(zygote_is_another, &before));
+        before = service_zygote(service.pid);
         ticks = cpu_ticks(service.pid);
         assert_int_equal(kill(before, signals[i]), 0);
         usleep(300000);
@@ -920,7 +920,7 @@ static void a_nursery_that_is_killed_or_stands_still_is_replaced(void **state) {
         /* What ends it for good is behind SIGTERM blocked: the service is who ends it. */
         if (signals[i] == SIGTERM)
             continue;
-        assert_true(harness_wait_for(nursery_is_another, &before));
+        assert_true(harness_wait_for(zygote_is_another, &before));
         assert_as_before();
     }
 }
@@ -992,7 +992,7 @@ static const struct CMUnitTest tests[] = {
     OF_A_SERVICE(without_processes_it_says_so_and_does_not_spin),
     OF_A_SERVICE(without_descriptors_it_does_not_spin_and_serves_again),
     OF_A_SERVICE(a_session_that_stands_still_is_ended),
-    OF_A_SERVICE(a_nursery_that_is_killed_or_stands_still_is_replaced),
+    OF_A_SERVICE(a_zygote_that_is_killed_or_stands_still_is_replaced),
 };
 
 TEST_MAIN_AS_ROOT(tests, set_up, harness_tear_down)
