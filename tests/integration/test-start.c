@@ -34,10 +34,10 @@ static void what_is_missing_to_start_is_told(void **state) {
         {"LISTEN_FDS=1 LISTEN_PID=1 exec " BROKER_PATH " --listen", 125, "which has passed none"},
         {"LISTEN_FDS=1 LISTEN_PID=$$x exec " BROKER_PATH " --listen", 125, "has passed none"},
         {"LISTEN_FDS=0 LISTEN_PID=$$ exec " BROKER_PATH " --listen", 125, "which has passed none"},
-        {"LISTEN_FDS=2 LISTEN_PID=$$ exec " BROKER_PATH " --listen", 125, "not one that listens"},
-        {"LISTEN_FDS=1 LISTEN_PID=$$ exec " BROKER_PATH " --listen", 125, "not one that listens"},
+        {"LISTEN_FDS=2 LISTEN_PID=$$ exec " BROKER_PATH " --listen", 125, "not a listening SOCK_SEQPACKET socket"},
+        {"LISTEN_FDS=1 LISTEN_PID=$$ exec " BROKER_PATH " --listen", 125, "not a listening SOCK_SEQPACKET socket"},
         {"LISTEN_FDS=1 LISTEN_PID=$$ exec " BROKER_PATH " --listen 3</dev/null", 125,
-         "not one that listens"},
+         "not a listening SOCK_SEQPACKET socket"},
         {"exec " BROKER_PATH " --listen --session-fd 5", 125, "say one of"},
         {"exec " BROKER_PATH " --idle-exit 5", 125, "say one of"},
         {"exec " BROKER_PATH " --listen --idle-exit -1", 125, "--idle-exit takes seconds"},
@@ -55,7 +55,7 @@ static void what_is_missing_to_start_is_told(void **state) {
          1, "the service needs CAP_SYS_ADMIN, as an ambient capability"},
         /* The file has the capability, the caller has not: they may say nothing. */
         {"exec setpriv --reuid 54321 --regid 54322 --clear-groups " BROKER_PATH " --listen " SOCKET,
-         125, "not obeyed from a caller without CAP_SYS_ADMIN"},
+         125, "only a caller that holds CAP_SYS_ADMIN may give this option"},
     };
 
     (void)state;

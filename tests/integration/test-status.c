@@ -316,29 +316,29 @@ static void what_may_be_had_is_said_without_a_command(void **state) {
          0,
          0},
         {{"--check", "-n", "x.test", "-d", "y.test"},
-         "permitted: you, host name 'x.test', domain name 'y.test', by " POLICY_FOLDER_VENDOR
+         "permitted: you, host name 'x.test', NIS domain name 'y.test', by " POLICY_FOLDER_VENDOR
          "/50-default.conf:15\n",
          NULL,
          0,
          0},
         {{"-c", "-n", "evil"},
-         "denied: you, host name 'evil': no rule permits it; nearest that may be had: lab*, "
+         "denied: you, host name 'evil': no rule permits it; nearest permitted names: lab*, "
          "many*, su\n",
          NULL,
          125,
          125},
         {{"-c", "-n", "many1"},
          "denied: you, host name 'many1', by " POLICY_FOLDER_ADMIN
-         "/10-test.conf:2 (by the service only, which counts)\n",
+         "/10-test.conf:2 (only in service mode, which counts commands)\n",
          "permitted: you, host name 'many1', by " POLICY_FOLDER_ADMIN
-         "/10-test.conf:2 (by the service only, which counts)\n",
+         "/10-test.conf:2 (only in service mode, which counts commands)\n",
          125,
          0},
         {{"-c", "-n", "su"},
          "permitted: you, host name 'su', by " POLICY_FOLDER_ADMIN
-         "/10-test.conf:3 (directly only: the service gives no setuid)\n",
+         "/10-test.conf:3 (only in direct mode: the service does not support setuid)\n",
          "denied: you, host name 'su', by " POLICY_FOLDER_ADMIN
-         "/10-test.conf:3 (directly only: the service gives no setuid)\n",
+         "/10-test.conf:3 (only in direct mode: the service does not support setuid)\n",
          0,
          125},
     };
@@ -431,9 +431,9 @@ static void names_that_nobody_knows_are_warned_of(void **state) {
     harness_assert_exit(&result, 1);
     assert_non_null(strstr(result.errors,
                            "/10-test.conf:1:13: warning: no user nosuchuser is known "
-                           "here: the rule means nobody by it\n"));
+                           "here: this permit rule ignores the name\n"));
     assert_non_null(strstr(result.errors, "/10-test.conf:2:12: warning: no group nosuchgroup is "
-                                          "known here: the rule means everybody by it\n"));
+                                          "known here: this deny rule applies to everybody\n"));
     policy_clear();
 }
 
