@@ -112,8 +112,10 @@ void print_rule(FILE *out, const struct policy *policy, const struct policy_rule
     print_clauses(out, policy, rule);
 }
 
-/* Returns what @print, a function of this file, writes of @rule; the caller frees it. NULL: no
- * memory. */
+/*
+ * Returns what @print, a function of this file, writes of @rule; the caller frees it. NULL: no
+ * memory.
+ */
 char *print_to_text(void (*print)(FILE *out, const struct policy *policy,
                                   const struct policy_rule *rule),
                     const struct policy *policy, const struct policy_rule *rule) {

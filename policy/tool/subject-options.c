@@ -10,12 +10,16 @@
 #include "policy/parser.h"
 #include "utsbroker/base.h"
 
-/* From here on, ids for users and groups whose names are unknown here, as they are on another
- * machine. */
+/*
+ * From here on, ids for users and groups whose names are unknown here, as they are on another
+ * machine.
+ */
 static const uint32_t first_made_up_id = 0xfff00000;
 
-/* Finds the id of @name, which may be a number. An unknown name gets @made_up_id. Returns 0 or a
- * negative errno. */
+/*
+ * Finds the id of @name, which may be a number. An unknown name gets @made_up_id. Returns 0 or a
+ * negative errno.
+ */
 static int find_id(struct subject *subject, enum policy_subject_kind kind, const char *name,
                    uint32_t made_up_id, uint32_t *idp) {
     int r;

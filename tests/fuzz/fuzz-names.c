@@ -1,4 +1,6 @@
-/* A pattern and a name, separated by NUL: names, patterns, and a matcher that is slow and simple.
+/*
+ * Input: a pattern and a name, separated by NUL. The results of name-pattern.c are compared with
+ * functions that are slow and simple.
  */
 
 #include <ctype.h>
@@ -9,7 +11,7 @@
 #include "policy/name-pattern.h"
 #include "tests/fuzz/fuzz.h"
 
-/* One element of a pattern matches @c; *@nextp is behind it. */
+/* True if the first element of @pattern matches @c; sets *@nextp to the next element. */
 static bool element_matches_slowly(const char *pattern, char c, const char **nextp) {
     bool is_negated = pattern[0] == '[' && pattern[1] == '!', is_in = false;
     const char *at = pattern + 1 + is_negated;
@@ -40,7 +42,7 @@ static bool matches_slowly(const char *pattern, const char *name, unsigned *pati
            matches_slowly(next, name + 1, patience);
 }
 
-/* RFC 1123, section 2.1, said another way: split at the dots, and look at each label. */
+/* RFC 1123, section 2.1, in another way: splits at the dots and checks each label. */
 static bool is_rfc1123_slowly(const char *name) {
     size_t length = strlen(name);
 
@@ -65,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     CLEANUP_FREE char *pattern = input_string(&input), *name = input_string(&input);
     unsigned patience = 100000;
     size_t offset;
-    char culprit;
+    char invalid;
 
     MUST(name_is_rfc1123(name) == is_rfc1123_slowly(name));
     MUST(!name_is_rfc1123(name) || name_is_printable(name));
@@ -81,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
 
         MUST(patience == 0 || matches == expected);
         MUST(!matches || !name_is_rfc1123(name) || !pattern_is_wildcard(pattern) ||
-             contradiction_find(pattern, &culprit) == NULL);
+             contradiction_find(pattern, &invalid) == NULL);
     }
     if (strlen(pattern) <= 64)
         MUST(subsumption_of_pattern(pattern, pattern));

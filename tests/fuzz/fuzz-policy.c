@@ -1,6 +1,7 @@
 /*
- * A host name, a domain name and a policy, separated by NUL. The policy is read, printed and read
- * again, and what it decides is decided a second time, by a loop that does what the README says.
+ * Input: a host name, a NIS domain name and a policy, separated by NUL. The policy is parsed,
+ * printed and parsed again, and its decisions are compared with those of a loop that does what the
+ * README says.
  */
 
 #include "policy/decision.h"
@@ -40,8 +41,8 @@ static bool has_names(const struct policy *policy) {
     return false;
 }
 
-static bool gives(const struct policy *policy, const struct policy_rule *rule,
-                  enum policy_name_kind kind, const char *name) {
+static bool matches(const struct policy *policy, const struct policy_rule *rule,
+                    enum policy_name_kind kind, const char *name) {
     for (size_t i = 0; i < rule->n_patterns; i++) {
         const struct policy_pattern *pattern = &policy->patterns[rule->first_pattern + i];
         bool counts = strpbrk(pattern->text, "*?[") == NULL || rule->action == POLICY_DENY ||
@@ -58,8 +59,8 @@ static const struct policy_rule *decide_slowly(const struct policy *policy, cons
                                                const char *domain) {
     for (size_t i = 0; i < policy->n_rules; i++) {
         const struct policy_rule *rule = &policy->rules[i];
-        bool has_host = host != NULL && gives(policy, rule, POLICY_HOSTNAME, host);
-        bool has_domain = domain != NULL && gives(policy, rule, POLICY_DOMAINNAME, domain);
+        bool has_host = host != NULL && matches(policy, rule, POLICY_HOSTNAME, host);
+        bool has_domain = domain != NULL && matches(policy, rule, POLICY_DOMAINNAME, domain);
 
         if (!is_for(policy, rule))
             continue;

@@ -1,5 +1,4 @@
-/* Names, and patterns and how they match: any bytes, of any length that the policy's files allow.
- */
+/* Names, patterns and matching, for all bytes and all lengths that the policy's files allow. */
 
 #include <stddef.h>
 #include <string.h>
@@ -13,7 +12,8 @@ static char the_pattern[PATTERN_LENGTH + 1];
 
 static char the_name[64 + 1];
 
-/* The specification of Frama-C's library says only that the result points somewhere into @string.
+/*
+ * The specification of Frama-C's library says only that the result points somewhere into @string.
  */
 static char *strpbrk_model(const char *string, const char *accepted) {
     //@ dynamic_split string - the_pattern >= PATTERN_LENGTH;
@@ -30,7 +30,7 @@ static char *strpbrk_model(const char *string, const char *accepted) {
 _Static_assert(sizeof(the_name) == NAME_LENGTH_MAX + 1, "a name, and its NUL");
 _Static_assert(PATTERN_LENGTH == LOADER_FILE_SIZE_MAX, "a file of one word");
 
-/* Without a NUL too: what is no name by its length is not read to its end. */
+/* Also without a NUL: a name that is too long is not read to its end. */
 static void names_prove(void) {
     Frama_C_make_unknown(the_name, sizeof(the_name));
     (void)name_is_printable(the_name);

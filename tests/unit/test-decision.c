@@ -8,8 +8,8 @@
 #include "tests/test.h"
 
 /*
- * The user database of these tests, in place of the C library's (ld's --wrap): it counts what it is
- * asked, and can fail. The real one is test-subject.c's.
+ * The user database of these tests replaces that of the C library (ld's --wrap): it counts lookups,
+ * and can fail. test-subject.c tests the real one.
  */
 static unsigned n_lookups;
 
@@ -85,7 +85,7 @@ static gid_t *gids_of(gid_t a, gid_t b) {
     return gids;
 }
 
-/* A user (uid, groups uid and 2000, sorted) under the policy @text. */
+/* Makes a user (uid, with the groups uid and 2000, sorted) and the policy @text. */
 static void world_init(struct world *world, const char *text, uid_t uid) {
     *world = (struct world){.subject = {.uid = uid, .n_gids = 2}};
     world->subject.gids = uid < 2000 ? gids_of(uid, 2000) : gids_of(2000, uid);
@@ -142,17 +142,19 @@ static void the_first_rule_that_matches_decides(void **state) {
         {lab, 1000, "node99", NULL, P, 2, 0}, /* rule 5 comes too late */
         {lab, 1000, NULL, "lab.example", P, 2, 0},
         {lab, 1000, NULL, "x.test", P, 6, 0},
-        {lab, 1000, NULL, "node1", D, 0, N}, /* a host pattern gives no domain */
+        {lab, 1000, NULL, "node1", D, 0, N}, /* a hostname pattern permits no NIS domain name */
         {lab, 1000, NULL, "evil", D, 0, N},
         {lab, 1000, "node1", "lab.example", P, 2, 0},
         {lab, 1000, "a.test", "b.test", P, 6, 0},
-        {lab, 1000, "node1", "b.test", D, 0, H | N}, /* each by a rule, but no rule gives both */
+        {lab, 1000, "node1", "b.test", D, 0,
+         H | N}, /* each by one rule, but no rule permits both */
         {lab, 1000, "node1", "evil", D, 0, N},
         {lab, 1000, "evil", "lab.example", D, 0, H},
         {lab, 1000, "evil", "evil", D, 0, H | N},
         {lab, 1000, "www", "lab.example", D, 1, H},
         {lab, 1000, "node1", "bad_name", B, 0, N},
-        {lab, 1000, "bad_name", "x\x01", B, 0, N}, /* what cannot be printed is said first */
+        {lab, 1000, "bad_name", "x\x01", B, 0,
+         N}, /* a name that cannot be printed is reported first */
         {lab, 0, "anything", NULL, P, 4, 0},
         {lab, 0, "anything", "at.all", P, 4, 0},
         {lab, 0, "www", NULL, D, 1, H},
@@ -160,7 +162,8 @@ static void the_first_rule_that_matches_decides(void **state) {
         {lab, 4711, "lab-07", NULL, P, 2, 0}, /* by the group */
         {lab, 4711, "In Namespace", NULL, B, 0, H},
         {"permit any hostname a", 7, "a", NULL, P, 1, 0},
-        {"permit any hostname a", 7, "a", "d", D, 0, N}, /* a domain is a grant of its own */
+        {"permit any hostname a", 7, "a", "d", D, 0,
+         N}, /* the NIS domain name needs a pattern, too */
         {"permit any hostname a\npermit any hostname a domainname d", 7, "a", "d", P, 2, 0},
         {"", 7, "a", NULL, D, 0, H},
         {"deny any\npermit any hostname *", 7, "a", NULL, D, 1, H},
@@ -171,7 +174,7 @@ static void the_first_rule_that_matches_decides(void **state) {
         {"deny any domainname d\npermit any hostname * domainname *", 7, "a", "d", D, 1, N},
         {"deny any hostname *\npermit any hostname \"a b\"", 7, "a b", NULL, D, 1, H},
         {"deny user bobby\npermit any hostname *", 1001, "a", NULL, D, 1, H}, /* bob by his id */
-        /* A name that nobody knows: a deny rule is for everybody then, a permit rule for nobody. */
+        /* With an unknown name a deny rule applies to everybody, a permit rule to nobody. */
         {"deny user nosuch\npermit any hostname *", 1001, "a", NULL, D, 1, H},
         {"deny group nosuch\npermit any hostname *", 1001, "a", NULL, D, 1, H},
         {"deny user alice nosuch\npermit any hostname *", 1001, "a", NULL, D, 1, H},
@@ -213,7 +216,7 @@ static void only_names_that_rules_need_are_looked_up_and_each_once(void **state)
         {"permit user 1000 group 5 hostname *", 0, NULL},
         {"deny any\npermit user alice hostname *", 0, NULL}, /* never tried */
         {"deny user 1000\npermit user alice hostname *", 0, NULL},
-        {"permit user 1000 alice hostname *", 0, NULL}, /* meant already */
+        {"permit user 1000 alice hostname *", 0, NULL}, /* matches before alice is looked up */
         {"permit user alice bob hostname *", 1, "alice"},
         {"permit user bob alice hostname *", 2, "alice"},
         {"permit user bob hostname *", 1, NULL},
@@ -280,8 +283,8 @@ static void a_selection_knows_whether_setuid_is_possible(void **state) {
     }
 }
 
-/* A deny in front can only take away: for random policies, users and names. */
-static void a_deny_in_front_never_permits_more(void **state) {
+/* A deny rule before others never permits more: for random policies, users and names. */
+static void a_deny_rule_before_never_permits_more(void **state) {
     static const char *const rules[] = {"permit any hostname *.test",
                                         "permit user 1000 hostname a* domainname *",
                                         "deny any hostname ab*",
@@ -332,7 +335,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(only_names_that_rules_need_are_looked_up_and_each_once),
     cmocka_unit_test(a_database_that_fails_refuses),
     cmocka_unit_test(a_selection_knows_whether_setuid_is_possible),
-    cmocka_unit_test(a_deny_in_front_never_permits_more),
+    cmocka_unit_test(a_deny_rule_before_never_permits_more),
 };
 
 TEST_MAIN(tests)

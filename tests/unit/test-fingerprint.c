@@ -1,4 +1,4 @@
-/* Whether the policy's folders and files look as they did. */
+/* Whether the policy's folders and files look unchanged. */
 
 #include "policy/fingerprint.h"
 
@@ -10,14 +10,14 @@
 
 #include "tests/test.h"
 
-enum { SETTLED = 10 }; /* seconds, by which everything is old enough */
+enum { SETTLED = 10 }; /* seconds after which each file is old enough */
 
 static const char *const folders[] = {"etc/policy.d", "vendor", "missing"};
 
 static char root[] = "/tmp/test-fingerprint-XXXXXX";
 
-/* In place of time(2) (ld's --wrap): what has just been made can be looked at as something old. */
-static time_t now_is; /* 0: as it is */
+/* Replaces time(2) (ld's --wrap), so that new files can be treated as old ones. */
+static time_t now_is; /* 0: the real time */
 
 time_t __real_time(time_t *nowp);
 time_t __wrap_time(time_t *nowp);
@@ -30,7 +30,7 @@ time_t __wrap_time(time_t *nowp) {
     return now;
 }
 
-/* In place of opendir(3) and readdir(3): an errno with which they fail, or 0. */
+/* Replace opendir(3) and readdir(3): the errno with which they fail, or 0. */
 static int open_error, read_error;
 
 DIR *__real_opendir(const char *path);
@@ -67,8 +67,8 @@ static int remove_root(void **state) {
 }
 
 /*
- * A file's times are those of the kernel's last tick, 10 ms at the most; what is changed afterwards
- * has another.
+ * The kernel sets a file's times to its last tick, at most 10 ms ago. Waits, so that later changes
+ * have another time.
  */
 static void tree_make(void) {
     const struct timespec ticks = {.tv_nsec = 20000000};
@@ -92,7 +92,7 @@ struct change {
     const char *what, *command;
 };
 
-static bool is_current_behind(const struct change *change) {
+static bool is_current_after(const struct change *change) {
     struct fingerprint fingerprint = FINGERPRINT_NULL;
     bool is_current;
 
@@ -106,7 +106,7 @@ static bool is_current_behind(const struct change *change) {
     return is_current;
 }
 
-static void what_changes_makes_it_old(void **state) {
+static void a_change_makes_it_outdated(void **state) {
     static const struct change changes[] = {
         {"content", "echo permit any hostname b > etc/policy.d/a.conf"},
         {"the same content once more", "echo permit any hostname a > etc/policy.d/a.conf"},
@@ -147,19 +147,19 @@ static void what_changes_makes_it_old(void **state) {
          "cp -a etc new && mv etc old && ln -s new etc"},
         {"a link that leads elsewhere, to the same content", "ln -sfn vendor-2/policy.d vendor"},
         {"a link that leads nowhere", "mv vendor-1 old"},
-        {"behind a link", "echo deny any > vendor-1/policy.d/v.conf"},
-        {"another parent behind a link", "mv vendor-1 old && mv vendor-2 vendor-1"},
+        {"a file in a link's target", "echo deny any > vendor-1/policy.d/v.conf"},
+        {"another parent of a link's target", "mv vendor-1 old && mv vendor-2 vendor-1"},
         {"a missing folder that appears", "mkdir missing"},
         {"a missing folder that appears as a link", "ln -s vendor missing"},
     };
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(changes); i++)
-        if (is_current_behind(&changes[i]))
+        if (is_current_after(&changes[i]))
             fail_msg("%s", changes[i].what);
 }
 
-/* They may have all their times in common: it is by their numbers that they differ. */
+/* Two folders can have the same times; then only their inode numbers differ. */
 static void a_folder_of_the_same_moment_is_another(void **state) {
     struct fingerprint fingerprint = FINGERPRINT_NULL;
     struct stat one, other;
@@ -185,7 +185,7 @@ static void a_folder_of_the_same_moment_is_another(void **state) {
     fingerprint_deinit(&fingerprint);
 }
 
-static void what_is_not_the_policys_changes_nothing(void **state) {
+static void other_files_change_nothing(void **state) {
     static const struct change changes[] = {
         {"nothing", ":"},
         {"everything is read", "cat etc/policy.d/*.conf vendor/* > /dev/null; ls -lR > /dev/null"},
@@ -199,11 +199,11 @@ static void what_is_not_the_policys_changes_nothing(void **state) {
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(changes); i++)
-        if (!is_current_behind(&changes[i]))
+        if (!is_current_after(&changes[i]))
             fail_msg("%s", changes[i].what);
 }
 
-static void another_owner_makes_it_old(void **state) {
+static void another_owner_makes_it_outdated(void **state) {
     static const struct change changes[] = {
         {"owner", "chown 12345 etc/policy.d/a.conf"},
         {"group", "chgrp 12345 etc/policy.d/a.conf"},
@@ -217,11 +217,11 @@ static void another_owner_makes_it_old(void **state) {
         skip();
     }
     for (size_t i = 0; i < BASE_ARRAY_SIZE(changes); i++)
-        if (is_current_behind(&changes[i]))
+        if (is_current_after(&changes[i]))
             fail_msg("%s", changes[i].what);
 }
 
-/* The newest change of all that the fingerprint looks at. */
+/* The newest change of all files and folders in the fingerprint. */
 static time_t newest_change(void) {
     static const char *const paths[] = {"etc/policy.d",        "etc/policy.d/a.conf",
                                         "etc/policy.d/b.conf", "etc/policy.d/mask.conf",
@@ -238,8 +238,11 @@ static time_t newest_change(void) {
     return newest;
 }
 
-/* Within two seconds it may change once more and look the same; so it is never relied on. */
-static void what_is_too_fresh_is_never_current(void **state) {
+/*
+ * Within two seconds a file may change again and look the same, so the fingerprint is never
+ * current.
+ */
+static void a_file_that_is_too_new_is_never_current(void **state) {
     static const struct {
         int age; /* of the newest change, in seconds */
         bool is_current;
@@ -255,7 +258,7 @@ static void what_is_too_fresh_is_never_current(void **state) {
         assert_int_equal(fingerprint_take(&fingerprint, folders, BASE_ARRAY_SIZE(folders)), 0);
         if (fingerprint_is_current(&fingerprint) != cases[i].is_current)
             fail_msg("age: %d", cases[i].age);
-        /* Time alone does not make it good. */
+        /* It does not become current later. */
         now_is += 3600;
         assert_int_equal(fingerprint_is_current(&fingerprint), cases[i].is_current);
         fingerprint_deinit(&fingerprint);
@@ -263,8 +266,8 @@ static void what_is_too_fresh_is_never_current(void **state) {
     now_is = 0;
 }
 
-/* Made now, and looked at by the real clock. */
-static void what_was_just_made_is_not_current(void **state) {
+/* With the real clock. */
+static void new_files_are_not_current(void **state) {
     struct fingerprint fingerprint = FINGERPRINT_NULL;
 
     (void)state;
@@ -304,7 +307,7 @@ static void each_file_and_folder_must_be_old_enough(void **state) {
     }
 }
 
-static void what_was_never_taken_is_not_current(void **state) {
+static void a_fingerprint_that_was_not_taken_is_not_current(void **state) {
     struct fingerprint fingerprint = FINGERPRINT_NULL;
 
     (void)state;
@@ -326,7 +329,7 @@ static int n_open(void) {
     return n;
 }
 
-/* A folder whose files could not be listed is not one without files. */
+/* A folder that could not be listed does not count as empty. */
 static void without_a_descriptor_nothing_is_current(void **state) {
     struct fingerprint fingerprint = FINGERPRINT_NULL;
     struct rlimit limit, none;
@@ -365,14 +368,14 @@ static void without_a_list_of_files_nothing_is_current(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(what_changes_makes_it_old),
+    cmocka_unit_test(a_change_makes_it_outdated),
     cmocka_unit_test(a_folder_of_the_same_moment_is_another),
-    cmocka_unit_test(what_is_not_the_policys_changes_nothing),
-    cmocka_unit_test(another_owner_makes_it_old),
-    cmocka_unit_test(what_is_too_fresh_is_never_current),
-    cmocka_unit_test(what_was_just_made_is_not_current),
+    cmocka_unit_test(other_files_change_nothing),
+    cmocka_unit_test(another_owner_makes_it_outdated),
+    cmocka_unit_test(a_file_that_is_too_new_is_never_current),
+    cmocka_unit_test(new_files_are_not_current),
     cmocka_unit_test(each_file_and_folder_must_be_old_enough),
-    cmocka_unit_test(what_was_never_taken_is_not_current),
+    cmocka_unit_test(a_fingerprint_that_was_not_taken_is_not_current),
     cmocka_unit_test(without_a_descriptor_nothing_is_current),
     cmocka_unit_test(without_a_list_of_files_nothing_is_current),
 };

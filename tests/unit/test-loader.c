@@ -71,7 +71,7 @@ static void files_are_one_list_sorted_by_name(void **state) {
         "admin/y.bak");
     assert_int_equal(load(&policy, &errors), 0);
     assert_int_equal(errors.n, 0);
-    /* By bytes: digits before letters, capitals before small ones; "10" before "5". */
+    /* Sorted by bytes: digits before letters, capitals before small letters; "10" before "5". */
     assert_int_equal(policy.n_rules, 6);
     assert_string_equal(policy.rules[0].file, "admin/10-lab.conf");
     assert_string_equal(policy.rules[1].file, "admin/20-both.conf");
@@ -82,9 +82,9 @@ static void files_are_one_list_sorted_by_name(void **state) {
     assert_string_equal(policy.patterns[policy.rules[1].first_pattern + 1].text, "admin");
 }
 
-static void what_cannot_be_trusted_refuses_everything(void **state) {
+static void a_file_that_cannot_be_trusted_refuses_everything(void **state) {
     static const struct {
-        const char *set_up; /* behind a good policy of one file in each folder */
+        const char *set_up; /* after a good policy of one file in each folder */
         int result;
         const char *file, *message;
     } cases[] = {
@@ -148,7 +148,7 @@ static void an_unreadable_file_refuses_everything(void **state) {
     assert_non_null(strstr(errors.message, "Permission denied"));
 }
 
-/* In place of read(2) (ld's --wrap): somebody writes to the file while it is read. */
+/* Replaces read(2) (ld's --wrap): somebody writes to the file while it is read. */
 static bool writes_meanwhile;
 
 ssize_t __real_read(int fd, void *bytes, size_t size);
@@ -175,7 +175,7 @@ static void a_file_that_changes_meanwhile_refuses_everything(void **state) {
     assert_non_null(strstr(errors.message, "it changed meanwhile"));
 }
 
-/* In place of readdir(3): a file gets another name while its folder is listed. */
+/* Replaces readdir(3): a file is renamed while its folder is listed. */
 static bool renames_meanwhile;
 
 struct dirent *__real_readdir(DIR *folder);
@@ -201,7 +201,7 @@ static void a_folder_that_changes_meanwhile_refuses_everything(void **state) {
     assert_non_null(strstr(errors.message, "it changed meanwhile"));
 }
 
-/* In place of openat(2): the administrator works, right before the second file is opened. */
+/* Replaces openat(2): the administrator changes files right before the second file is opened. */
 static const char *work_meanwhile;
 static unsigned n_opened;
 
@@ -214,9 +214,11 @@ int __wrap_openat(int folder, const char *path, int flags, ...) {
     return __real_openat(folder, path, flags);
 }
 
-/* A rule that denies wanders from one file to another: the old one of these and the new one of
- * those were together never, and deny nothing. */
-static void files_that_were_together_never_refuse_everything(void **state) {
+/*
+ * A deny rule is moved from one file to another. The old version of one and the new version of the
+ * other never existed together, and would deny nothing.
+ */
+static void files_that_never_existed_together_refuse_everything(void **state) {
     static const struct {
         const char *meanwhile, *file;
     } cases[] = {
@@ -268,11 +270,11 @@ static void no_descriptor_is_left_open(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(files_are_one_list_sorted_by_name),
-    cmocka_unit_test(what_cannot_be_trusted_refuses_everything),
+    cmocka_unit_test(a_file_that_cannot_be_trusted_refuses_everything),
     cmocka_unit_test(an_unreadable_file_refuses_everything),
     cmocka_unit_test(a_file_that_changes_meanwhile_refuses_everything),
     cmocka_unit_test(a_folder_that_changes_meanwhile_refuses_everything),
-    cmocka_unit_test(files_that_were_together_never_refuse_everything),
+    cmocka_unit_test(files_that_never_existed_together_refuse_everything),
     cmocka_unit_test(no_descriptor_is_left_open),
 };
 

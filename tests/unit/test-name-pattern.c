@@ -60,7 +60,7 @@ static void names_follow_rfc1123(void **state) {
     }
 }
 
-static void every_byte_that_is_not_printable_is_refused(void **state) {
+static void bytes_that_are_not_printable_are_invalid(void **state) {
     (void)state;
     for (int c = 1; c < 256; c++) {
         char name[] = {'a', (char)c, 'b', '\0'};
@@ -127,7 +127,10 @@ static void patterns_match_whole_names_in_either_case(void **state) {
             fail_msg("'%s' on '%s'", cases[i].pattern, cases[i].name);
 }
 
-/* The definition itself, exponential and obvious, against the linear one, on all short strings. */
+/*
+ * Matches by the definition, in exponential time: compared with the fast function on all short
+ * strings.
+ */
 static bool matches_naively(const char *pattern, const char *name) {
     if (*pattern == '\0')
         return *name == '\0';
@@ -166,10 +169,10 @@ static void patterns_match_as_defined_on_all_short_strings(void **state) {
     assert_int_equal(n_cases, 1024 * 64 * 7);
 }
 
-static void wrong_patterns_are_told_with_their_place(void **state) {
+static void wrong_patterns_give_an_error_and_its_offset(void **state) {
     static const struct {
         const char *pattern;
-        const char *wrong; /* a part of the message; NULL: nothing is wrong */
+        const char *wrong; /* a part of the message; NULL: no error */
         size_t offset;
     } cases[] = {
         {"*.test", NULL, 0},
@@ -212,10 +215,10 @@ static void wrong_patterns_are_told_with_their_place(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(names_follow_rfc1123),
-    cmocka_unit_test(every_byte_that_is_not_printable_is_refused),
+    cmocka_unit_test(bytes_that_are_not_printable_are_invalid),
     cmocka_unit_test(patterns_match_whole_names_in_either_case),
     cmocka_unit_test(patterns_match_as_defined_on_all_short_strings),
-    cmocka_unit_test(wrong_patterns_are_told_with_their_place),
+    cmocka_unit_test(wrong_patterns_give_an_error_and_its_offset),
 };
 
 TEST_MAIN(tests)

@@ -1,5 +1,7 @@
-/* Rules as text and back, the usual layout, and which rule hides which: properties, on random
- * rules. */
+/*
+ * Properties that hold for random rules: they are printed and parsed without loss, the usual layout
+ * keeps them, and rules that are found unreachable decide nothing.
+ */
 
 #include <errno.h>
 
@@ -42,7 +44,7 @@ static unsigned random_below(unsigned *seed, unsigned n) {
     return (unsigned)rand_r(seed) % n;
 }
 
-/* Few words, so that rules often meet. */
+/* Few words, so that rules often overlap. */
 static const char *random_pattern(unsigned *seed) {
     static const char *const patterns[] = {
         "a",           "b",        "ab",      "a*",           "*b",
@@ -243,7 +245,7 @@ static struct decision decide(const struct policy *policy, const char *hostname,
     return selection_decide(&selection, hostname, domainname);
 }
 
-static void a_deny_rule_in_front_never_permits_more(void **state) {
+static void a_deny_rule_before_never_permits_more(void **state) {
     unsigned seed = 13;
 
     (void)state;
@@ -267,9 +269,9 @@ static void a_deny_rule_in_front_never_permits_more(void **state) {
     }
 }
 
-/* No request is decided by a rule that is said to be hidden. */
-static void a_hidden_rule_decides_nothing(void **state) {
-    unsigned seed = 14, n_hidden = 0, n_decided = 0;
+/* No request is decided by a rule that is found unreachable. */
+static void an_unreachable_rule_decides_nothing(void **state) {
+    unsigned seed = 14, n_unreachable = 0, n_decided = 0;
 
     (void)state;
     for (int i = 0; i < 4000; i++) {
@@ -280,7 +282,7 @@ static void a_hidden_rule_decides_nothing(void **state) {
         parse(&policy, text);
         assert_int_equal(unreachable_find_all(&policy, unreachable_by), 0);
         for (size_t j = 0; j < policy.n_rules; j++)
-            n_hidden += unreachable_by[j] != NULL;
+            n_unreachable += unreachable_by[j] != NULL;
         for (int j = 0; j < 60; j++) {
             const char *host = random_below(&seed, 4) != 0 ? random_name(&seed) : NULL;
             const char *domain =
@@ -289,18 +291,18 @@ static void a_hidden_rule_decides_nothing(void **state) {
 
             n_decided += decision.rule != NULL;
             if (decision.rule != NULL && unreachable_by[decision.rule - policy.rules] != NULL)
-                fail_msg("'%s' '%s' is decided by line %u, hidden by %u, of:\n%s",
+                fail_msg("'%s' '%s' is decided by line %u, unreachable by %u, of:\n%s",
                          host != NULL ? host : "-", domain != NULL ? domain : "-",
                          decision.rule->line, unreachable_by[decision.rule - policy.rules]->line,
                          text);
         }
     }
-    print_message("%u rules hidden, %u requests decided\n", n_hidden, n_decided);
-    assert_true(n_hidden > 1000 && n_decided > 10000);
+    print_message("%u rules unreachable, %u requests decided\n", n_unreachable, n_decided);
+    assert_true(n_unreachable > 1000 && n_decided > 10000);
 }
 
-/* The index finds what trying each with each finds. */
-static void every_hidden_rule_is_found(void **state) {
+/* The index finds the same as a comparison of each rule with each earlier rule. */
+static void every_unreachable_rule_is_found(void **state) {
     unsigned seed = 15;
 
     (void)state;
@@ -378,7 +380,7 @@ static void the_nearest_is_suggested(void **state) {
     assert_int_equal(suggest_patterns(&selection, POLICY_HOSTNAME, "x", NULL, 0), 0);
 }
 
-/* Printed as they were written: with quotes where a bare word would be a mistake, or a keyword. */
+/* Words are printed with quotes if a bare word would be an error or a keyword. */
 static void words_that_need_quotes_keep_them(void **state) {
     static const char *const rules[] = {
         "permit  user \"a,b\" max  hostname a",
@@ -402,12 +404,15 @@ static void words_that_need_quotes_keep_them(void **state) {
     }
 }
 
-static bool some_name_meets(const char *a, const char *b) {
+static bool some_name_matches_both(const char *a, const char *b) {
     static const char characters[] = "abcx1-. ";
     enum { N = sizeof(characters) - 1 };
     char name[4];
 
-    /* All names of up to three of these, and the patterns themselves, for what is spelled out. */
+    /*
+     * Tries all names of up to three of these, and the patterns themselves, which may spell out a
+     * name.
+     */
     if ((pattern_matches(a, a) && pattern_matches(b, a)) ||
         (pattern_matches(a, b) && pattern_matches(b, b)))
         return true;
@@ -425,9 +430,11 @@ static bool some_name_meets(const char *a, const char *b) {
     return false;
 }
 
-/* For each pair of patterns: a deny behind a permit is late if a name is both's, and the permit is
- * no exception from the deny. */
-static void a_late_deny_is_one_that_a_name_slips_by(void **state) {
+/*
+ * For each pair of patterns: a deny rule after a permit rule is late if both match some name,
+ * unless the permit rule is an exception.
+ */
+static void a_late_deny_is_found_if_a_name_is_permitted_before(void **state) {
     unsigned n_late = 0, seed = 7;
 
     (void)state;
@@ -447,7 +454,7 @@ static void a_late_deny_is_one_that_a_name_slips_by(void **state) {
             subsumption_of_pattern(deny, permit) && !subsumption_of_pattern(permit, deny);
         is_late =
             subsumption_find_late(&policy, &policy.rules[0], &policy.rules[1], &denied, &permitted);
-        if (is_late != (some_name_meets(permit, deny) && !is_exception))
+        if (is_late != (some_name_matches_both(permit, deny) && !is_exception))
             fail_msg("%s then %s: %d", permit, deny, is_late);
         n_late += is_late;
     }
@@ -456,13 +463,13 @@ static void a_late_deny_is_one_that_a_name_slips_by(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(words_that_need_quotes_keep_them),
-    cmocka_unit_test(a_late_deny_is_one_that_a_name_slips_by),
+    cmocka_unit_test(a_late_deny_is_found_if_a_name_is_permitted_before),
     cmocka_unit_test(what_is_printed_is_the_same_when_parsed),
     cmocka_unit_test(the_usual_layout_means_the_same_and_stays),
     cmocka_unit_test(the_usual_layout),
-    cmocka_unit_test(a_deny_rule_in_front_never_permits_more),
-    cmocka_unit_test(a_hidden_rule_decides_nothing),
-    cmocka_unit_test(every_hidden_rule_is_found),
+    cmocka_unit_test(a_deny_rule_before_never_permits_more),
+    cmocka_unit_test(an_unreachable_rule_decides_nothing),
+    cmocka_unit_test(every_unreachable_rule_is_found),
     cmocka_unit_test(a_pattern_covers_what_it_says),
     cmocka_unit_test(the_nearest_is_suggested),
 };

@@ -10,7 +10,7 @@
 
 static int file_fd = -1;
 
-/* In place of the clock and of sleep (ld's --wrap): how long ago the file changed last. */
+/* Replaces the clock and sleep (ld's --wrap): how long ago the file changed last. */
 static long long age_ns;
 static bool changes_in_sleep;
 static unsigned n_sleeps;
@@ -50,8 +50,8 @@ static int close_file(void **state) {
     return close(file_fd);
 }
 
-/* 20 ms are two ticks of the slowest kernel's clock. */
-static void what_changed_just_now_is_waited_for(void **state) {
+/* 20 ms are two ticks of the kernel with the slowest clock. */
+static void a_file_that_changed_just_now_is_waited_for(void **state) {
     static const struct {
         long long age_ns;
         bool changes_in_sleep;
@@ -80,7 +80,7 @@ static void what_changed_just_now_is_waited_for(void **state) {
     }
 }
 
-static void what_changes_meanwhile_is_not_read(void **state) {
+static void a_file_that_changes_meanwhile_is_not_read(void **state) {
     struct stat status;
     char text[8] = "";
 
@@ -101,7 +101,7 @@ static void what_changes_meanwhile_is_not_read(void **state) {
     assert_int_equal(stable_read_text(file_fd, &status, text), -EAGAIN);
 }
 
-static void what_is_not_open_is_an_error(void **state) {
+static void a_closed_descriptor_is_an_error(void **state) {
     struct stat status = {.st_size = 4};
     char text[8];
 
@@ -112,9 +112,11 @@ static void what_is_not_open_is_an_error(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test_setup_teardown(what_changed_just_now_is_waited_for, make_file, close_file),
-    cmocka_unit_test_setup_teardown(what_changes_meanwhile_is_not_read, make_file, close_file),
-    cmocka_unit_test(what_is_not_open_is_an_error),
+    cmocka_unit_test_setup_teardown(a_file_that_changed_just_now_is_waited_for, make_file,
+                                    close_file),
+    cmocka_unit_test_setup_teardown(a_file_that_changes_meanwhile_is_not_read, make_file,
+                                    close_file),
+    cmocka_unit_test(a_closed_descriptor_is_an_error),
 };
 
 TEST_MAIN(tests)

@@ -1,4 +1,7 @@
-/* The real getpwnam(3) and getgrnam(3), on files of the test's (nss_wrapper, by CMakeLists.txt). */
+/*
+ * Tests with the real getpwnam(3) and getgrnam(3), on files of this test (nss_wrapper, see
+ * CMakeLists.txt).
+ */
 
 #include "policy/subject.h"
 
@@ -8,26 +11,26 @@
 
 #include "tests/test.h"
 
-static bool is_meant(struct subject *subject, enum policy_subject_kind kind, const char *name) {
-    struct policy_subject meant = {.kind = kind, .name = name};
+static bool matches(struct subject *subject, enum policy_subject_kind kind, const char *name) {
+    struct policy_subject named = {.kind = kind, .name = name};
     bool result = false;
 
-    assert_int_equal(subject_matches(subject, &meant, &result), 0);
+    assert_int_equal(subject_matches(subject, &named, &result), 0);
     return result;
 }
 
-static void names_mean_ids_by_the_database(void **state) {
+static void names_are_converted_to_ids_by_the_database(void **state) {
     gid_t gids[] = {100, 4000};
     struct subject subject = {.uid = 3000, .gids = gids, .n_gids = 2};
 
     (void)state;
-    assert_true(is_meant(&subject, POLICY_USER, "carol"));
-    assert_true(is_meant(&subject, POLICY_USER, "carola")); /* a second name of the same id */
-    assert_false(is_meant(&subject, POLICY_USER, "dave"));
-    assert_true(is_meant(&subject, POLICY_GROUP, "lab"));
-    assert_false(is_meant(&subject, POLICY_GROUP, "other"));
-    /* The database says that carol is in "members"; her process is not, and that is what counts. */
-    assert_false(is_meant(&subject, POLICY_GROUP, "members"));
+    assert_true(matches(&subject, POLICY_USER, "carol"));
+    assert_true(matches(&subject, POLICY_USER, "carola")); /* a second name of the same id */
+    assert_false(matches(&subject, POLICY_USER, "dave"));
+    assert_true(matches(&subject, POLICY_GROUP, "lab"));
+    assert_false(matches(&subject, POLICY_GROUP, "other"));
+    /* The database has carol in "members". Her process has not this group, and only that counts. */
+    assert_false(matches(&subject, POLICY_GROUP, "members"));
     assert_string_equal(subject.known_name, "carola");
     subject.gids = NULL;
     subject_deinit(&subject);
@@ -39,7 +42,7 @@ static void ids_are_compared_without_a_database(void **state) {
     static const struct {
         enum policy_subject_kind kind;
         uint32_t id;
-        bool is_meant;
+        bool matches;
     } cases[] = {{POLICY_USER, 7, true},   {POLICY_USER, 1, false},
                  {POLICY_USER, 0, false},  {POLICY_GROUP, 7, true},
                  {POLICY_GROUP, 1, true},  {POLICY_GROUP, 2, false},
@@ -47,16 +50,16 @@ static void ids_are_compared_without_a_database(void **state) {
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
-        struct policy_subject meant = {.kind = cases[i].kind, .is_id = true, .id = cases[i].id};
+        struct policy_subject named = {.kind = cases[i].kind, .is_id = true, .id = cases[i].id};
         bool result;
 
-        assert_int_equal(subject_matches(&subject, &meant, &result), 0);
-        assert_int_equal(result, cases[i].is_meant);
+        assert_int_equal(subject_matches(&subject, &named, &result), 0);
+        assert_int_equal(result, cases[i].matches);
     }
     assert_null(subject.lookups);
 }
 
-/* In a child, as ids cannot be taken back. */
+/* Runs in a child, as a process cannot change its ids back. */
 static int child_subject(uid_t euid, const gid_t *groups, size_t n_groups) {
     struct subject subject = SUBJECT_NULL;
     int r;
@@ -75,7 +78,7 @@ static int child_subject(uid_t euid, const gid_t *groups, size_t n_groups) {
     return 0;
 }
 
-static void the_process_says_who_asks(void **state) {
+static void the_subject_has_the_ids_of_the_process(void **state) {
     static const struct {
         uid_t euid;
         gid_t groups[3];
@@ -103,9 +106,9 @@ static void the_process_says_who_asks(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(names_mean_ids_by_the_database),
+    cmocka_unit_test(names_are_converted_to_ids_by_the_database),
     cmocka_unit_test(ids_are_compared_without_a_database),
-    cmocka_unit_test(the_process_says_who_asks),
+    cmocka_unit_test(the_subject_has_the_ids_of_the_process),
 };
 
 TEST_MAIN(tests)
