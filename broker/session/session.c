@@ -12,8 +12,9 @@
  *    5  drop every capability
  *    6  set no_new_privs, load the seccomp filter
  *
- * A refusal on the way does not end the session at once. It goes on to step 10, so that every
- * refusal is made without privilege, has the requested names in the log, and gets a reply.
+ * A refusal on the way does not end the session at once. It goes on to step 10, so that the refusal
+ * is made without privilege, has the requested names in the log, and gets a reply. Only a
+ * privileged step that fails ends it at once (session_die()).
  */
 
 #include "broker/session/session.h"
@@ -141,7 +142,10 @@ static void limit_wait_for_request(struct session *session) {
         session_die(session, "limit the wait for the request", -errno);
 }
 
-/* Returns the pid of the process that made the channel (unix(7), SO_PEERCRED): the launcher. */
+/*
+ * Returns the pid of the process that made the channel (unix(7), SO_PEERCRED): the launcher, if it
+ * is still the parent, which the gate checks. Returns 0 on error.
+ */
 static pid_t find_launcher(const struct session *session) {
     struct ucred credentials = {.pid = 0};
     socklen_t size = sizeof(credentials);

@@ -1,4 +1,4 @@
-/* The broker itself, spoken to by hand: what no launcher would send, and what it answers. */
+/* The broker alone: requests that no launcher sends, and its replies. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,13 +17,13 @@
 
 enum { SESSION_FD = 3 };
 
-/* A broker, started as utsrun starts it, but as this test likes. */
+/* A broker, started as utsrun starts it, with the changes that a test needs. */
 struct broker {
     pid_t pid;
     int channel;
 };
 
-/* What the next broker does right before it is executed, as the user. */
+/* Runs in the next broker's process right before the execve(2), as the user. */
 static void (*broker_prepare)(void);
 
 static void broker_start(struct broker *broker, const struct user *user,
@@ -110,7 +110,7 @@ static void reap_all(void) {
         ;
 }
 
-static void malformed_records_are_refused_and_nothing_is_left(void **state) {
+static void malformed_records_are_refused_and_no_process_is_left(void **state) {
     static const struct {
         const char *what;
         size_t size, n_fds;
@@ -162,7 +162,7 @@ static void malformed_records_are_refused_and_nothing_is_left(void **state) {
     }
 }
 
-static void launch_descriptions_that_are_none_are_refused_by_the_gate(void **state) {
+static void the_gate_refuses_invalid_launch_descriptions(void **state) {
     int pipe_ends[2];
     CLEANUP_FD int unsealed = memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     CLEANUP_FD int folder = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -188,7 +188,7 @@ static void launch_descriptions_that_are_none_are_refused_by_the_gate(void **sta
     close(pipe_ends[1]);
 }
 
-static void a_launcher_that_goes_away_leaves_nothing(void **state) {
+static void a_launcher_that_ends_leaves_no_process(void **state) {
     struct broker broker;
 
     (void)state;
@@ -198,7 +198,7 @@ static void a_launcher_that_goes_away_leaves_nothing(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-/* Killed at any moment: no command runs that was not granted, and no gate waits for ever. */
+/* Killed at any moment: no command runs without a grant, and no gate waits for ever. */
 static void a_killed_broker_leaves_no_gate(void **state) {
     unsigned seed = 11;
 
@@ -221,8 +221,8 @@ static bool file_exists(const char *path) {
     return access(path, F_OK) == 0;
 }
 
-/* Whoever held the capability already, root here, may say which policy counts: but not a wrong one.
- */
+/* A caller who holds the capability already, here root, may choose the policy, but it must be
+ * valid. */
 static void a_caller_with_the_capability_may_choose_the_policy(void **state) {
     static const struct {
         const char *set_up;
@@ -260,7 +260,7 @@ static void a_caller_with_the_capability_may_choose_the_policy(void **state) {
     assert_int_equal(system("rm -rf /tmp/test-broker /tmp/test-broker.ran"), 0);
 }
 
-/* It gets the capability from its file, so it asks who started it for nothing. */
+/* The broker has the capability from its file, so it obeys no option of its caller. */
 static void an_unprivileged_caller_may_not_choose_the_policy(void **state) {
     struct broker broker;
 
@@ -274,8 +274,8 @@ static void an_unprivileged_caller_may_not_choose_the_policy(void **state) {
     assert_int_equal(system("rm -rf /tmp/test-broker"), 0);
 }
 
-/* The kernel does not ask a holder of CAP_SYS_ADMIN for RLIMIT_NPROC; the broker has it asked. */
-static void a_limit_of_processes_holds(void **state) {
+/* The kernel does not check RLIMIT_NPROC for a process with CAP_SYS_ADMIN; the broker does. */
+static void the_limit_of_processes_is_obeyed(void **state) {
     const struct protocol_request request = good_request();
     CLEANUP_FD int launch = good_launch();
     struct broker broker;
@@ -294,9 +294,8 @@ static void a_limit_of_processes_holds(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-/* Who waits with the request keeps neither a policy that has changed since, nor a gate that waits.
- */
-static void a_request_that_comes_too_late_is_refused(void **state) {
+/* A launcher that delays its request gets no old policy, and no gate waits for it. */
+static void a_late_request_is_refused(void **state) {
     struct broker broker;
 
     (void)state;
@@ -312,10 +311,10 @@ static bool session_is_confined(void *context) {
 }
 
 /*
- * Stopped while it waits, and a request there when it goes on: the wait found what it waited for,
- * and only the policy's age tells.
+ * The session is stopped while it waits, and the request is there when it goes on. So the wait does
+ * not time out, and only the age of the policy shows the delay.
  */
-static void stopping_the_session_does_not_keep_a_policy(void **state) {
+static void a_stopped_session_does_not_use_an_old_policy(void **state) {
     const struct protocol_request request = good_request();
     CLEANUP_FD int launch = good_launch();
     struct broker broker;
@@ -347,7 +346,7 @@ static pid_t other_child_than(pid_t known) {
     return first == known ? second : first;
 }
 
-/* As an unprivileged process of the same user: may it look into @pid? */
+/* True if an unprivileged process of the same user may attach to @pid. */
 static bool can_be_attached(pid_t pid) {
     pid_t attacker = fork();
     int status;
@@ -366,7 +365,7 @@ static bool can_be_attached(pid_t pid) {
     return WEXITSTATUS(status) != 0;
 }
 
-/* Read from outside while the session waits for its request: the design's table of who holds what.
+/* Reads from outside, while the session waits for its request, which privileges each process has.
  */
 static void each_process_holds_what_the_design_says(void **state) {
     static const char none[] = "0000000000000000", sys_admin[] = "0000000000200000";
@@ -401,15 +400,15 @@ static void each_process_holds_what_the_design_says(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(malformed_records_are_refused_and_nothing_is_left),
-    cmocka_unit_test(launch_descriptions_that_are_none_are_refused_by_the_gate),
-    cmocka_unit_test(a_launcher_that_goes_away_leaves_nothing),
+    cmocka_unit_test(malformed_records_are_refused_and_no_process_is_left),
+    cmocka_unit_test(the_gate_refuses_invalid_launch_descriptions),
+    cmocka_unit_test(a_launcher_that_ends_leaves_no_process),
     cmocka_unit_test(a_killed_broker_leaves_no_gate),
     cmocka_unit_test(a_caller_with_the_capability_may_choose_the_policy),
     cmocka_unit_test(an_unprivileged_caller_may_not_choose_the_policy),
-    cmocka_unit_test(a_limit_of_processes_holds),
-    cmocka_unit_test(a_request_that_comes_too_late_is_refused),
-    cmocka_unit_test(stopping_the_session_does_not_keep_a_policy),
+    cmocka_unit_test(the_limit_of_processes_is_obeyed),
+    cmocka_unit_test(a_late_request_is_refused),
+    cmocka_unit_test(a_stopped_session_does_not_use_an_old_policy),
     cmocka_unit_test(each_process_holds_what_the_design_says),
 };
 

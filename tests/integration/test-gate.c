@@ -1,5 +1,4 @@
-/* The gate, with a session that was taken over: what it may be told, and what it does all the same.
- */
+/* The gate of a session that was taken over: which verdicts it obeys, and what it always does. */
 
 #include "broker/session/gate.h"
 
@@ -15,8 +14,7 @@
 
 enum { REPORTED = 50 };
 
-/* Opens a gate as a session does, lets it go with @verdict, and waits for it; in a child of ours.
- */
+/* Opens a gate as a session does, releases it with @verdict, and waits for it. Runs in a child. */
 static _Noreturn void be_session(const struct gate_verdict *verdict, bool may_setuid,
                                  int launch_fd) {
     const struct gate_setup setup = {.may_setuid = may_setuid, .session_fds = {-1, -1}};
@@ -31,8 +29,7 @@ static _Noreturn void be_session(const struct gate_verdict *verdict, bool may_se
     _exit(gate_wait(&gate, &report) == 0 ? 0 : REPORTED + report.status);
 }
 
-/* Runs a command through a gate; what it writes to "report" is in @text. Returns be_session()'s
- * code. */
+/* Runs a command through a gate. @text is what it writes. Returns the code of be_session(). */
 static int run_through_gate(const struct gate_verdict *verdict, bool may_setuid, char *text,
                             size_t size) {
     char *command[] = {"sh", "-c",
@@ -72,7 +69,7 @@ static struct gate_verdict verdict_for(const char *hostname) {
     return verdict;
 }
 
-static void no_new_privs_is_left_out_only_where_a_rule_could_say_so(void **state) {
+static void no_new_privs_is_left_out_only_if_a_rule_says_setuid(void **state) {
     static const struct {
         bool is_setuid, may_setuid;
         const char *line;
@@ -94,16 +91,16 @@ static void no_new_privs_is_left_out_only_where_a_rule_could_say_so(void **state
     }
 }
 
-static void verdicts_that_are_none_end_the_gate(void **state) {
+static void an_invalid_verdict_ends_the_gate(void **state) {
     struct gate_verdict cases[7];
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
         cases[i] = verdict_for("forged");
     memset(cases[0].hostname, 'a', sizeof(cases[0].hostname)); /* no NUL */
-    cases[1].hostname[60] = 'x';                               /* bytes behind it */
-    cases[2].names = 0;                                        /* a name that is not flagged */
-    cases[3].names |= PROTOCOL_DOMAINNAME;                     /* one that is not there */
+    cases[1].hostname[60] = 'x';                               /* a byte after the NUL */
+    cases[2].names = 0;                                        /* a name without its flag */
+    cases[3].names |= PROTOCOL_DOMAINNAME;                     /* a flag without its name */
     cases[4].domainname[0] = 'x';
     cases[5].flags = PROTOCOL_TO_SERVICE; /* in direct mode, without a working directory */
     cases[6].flags = PROTOCOL_HAS_TERMINAL;
@@ -117,8 +114,8 @@ static void verdicts_that_are_none_end_the_gate(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(no_new_privs_is_left_out_only_where_a_rule_could_say_so),
-    cmocka_unit_test(verdicts_that_are_none_end_the_gate),
+    cmocka_unit_test(no_new_privs_is_left_out_only_if_a_rule_says_setuid),
+    cmocka_unit_test(an_invalid_verdict_ends_the_gate),
 };
 
 HARNESS_MAIN(tests)

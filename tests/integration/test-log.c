@@ -1,5 +1,4 @@
-/* The log, read as a log daemon reads it: a /dev/log of the test's, in a mount namespace of its
- * own. */
+/* The log, as a log daemon gets it: this test listens on /dev/log, in its own mount namespace. */
 
 #include <fcntl.h>
 #include <poll.h>
@@ -34,7 +33,7 @@ static bool is_quiet(void *context) {
            (harness_is_service() ? SERVICE_PROCESSES : 0);
 }
 
-/* What comes late of an earlier test is not the next one's. */
+/* Late records of an earlier test must not reach the next one. */
 static int forget_records(void **state) {
     char record[4096];
 
@@ -58,8 +57,8 @@ static const char *next_record(void) {
     return record;
 }
 
-/* The next record, for which it may be waited. */
-static const char *awaited_record(void) {
+/* Waits for the next record. */
+static const char *wait_for_record(void) {
     struct pollfd ready = {.fd = daemon_fd, .events = POLLIN};
 
     (void)poll(&ready, 1, 10000);
@@ -72,11 +71,11 @@ static const char *record_text(const char *record, int *priorityp) {
     int pid;
 
     if (sscanf(record, "<%d>utsbroker[%d]: ", priorityp, &pid) != 2 || text == NULL)
-        fail_msg("no record of syslog: '%s'", record);
+        fail_msg("not a syslog record: '%s'", record);
     return text + 2;
 }
 
-/* The lines of both modes differ in one word. */
+/* The lines of the two modes differ in one word. */
 static void replace_mode(char *text, size_t size) {
     char *mode = strstr(text, "mode=direct"), behind[2048];
 
@@ -85,7 +84,7 @@ static void replace_mode(char *text, size_t size) {
     snprintf(mode, size - (size_t)(mode - text), "mode=%s%s", harness_mode(), behind);
 }
 
-/* The service says once what is wrong, direct mode, which remembers nothing, with each refusal. */
+/* The service logs the policy error once; direct mode logs it with each refusal. */
 static void assert_policy_error(const char *text, const char *error, char *expected, size_t size) {
     int priority;
 
@@ -96,14 +95,14 @@ static void assert_policy_error(const char *text, const char *error, char *expec
     assert_int_equal(priority, LOG_AUTHPRIV | LOG_WARNING);
 }
 
-/* The service looks up nobody for it: the user's name is in the grant of the same pid. */
+/* The line has no user name: the grant with the same pid has it. */
 static void assert_end(const struct user *user, int pid, const char *how) {
     char expected[256];
     int priority;
 
     snprintf(expected, sizeof(expected), "end user=- uid=%u pid=%d mode=service %s",
              (unsigned)user->uid, pid, how);
-    assert_string_equal(record_text(awaited_record(), &priority), expected);
+    assert_string_equal(record_text(wait_for_record(), &priority), expected);
     assert_int_equal(priority, LOG_AUTHPRIV | LOG_NOTICE);
 }
 
@@ -201,8 +200,9 @@ static void each_grant_and_each_refusal_is_one_line(void **state) {
     policy_clear();
 }
 
-/* What only one way can give: each refuses the other's in its own words. */
-static void a_rule_of_the_other_way_is_a_refusal(void **state) {
+/* setuid needs direct mode, limit needs service mode: the other mode refuses, with its own reason.
+ */
+static void a_rule_for_the_other_mode_is_a_refusal(void **state) {
     static struct result result;
     const struct run run = {.user = USER_WITHOUT_NAME,
                             .argv = {UTSRUN_PATH, "-n", "x.test", "true"}};
@@ -229,7 +229,7 @@ static void be_confined(void *context) {
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-/* Refused before a byte of it was read, and the names are in the log all the same. */
+/* The caller is refused before the request is read, but the log has the names all the same. */
 static void a_confined_caller_is_a_refusal_with_its_names(void **state) {
     static struct result result;
     const struct run run = {.user = USER_WITHOUT_NAME,
@@ -262,13 +262,13 @@ static void a_command_that_cannot_be_executed_is_a_grant_and_a_failure(void **st
     assert_string_equal(next_record(), "");
 }
 
-static void a_missing_log_daemon_stops_nothing(void **state) {
+static void without_a_log_daemon_commands_still_run(void **state) {
     static struct result result;
     const struct run run = {.user = USER_WITHOUT_NAME,
                             .argv = {UTSRUN_PATH, "-n", "x.test", "true"}};
 
     (void)state;
-    /* A socket that nobody listens to any more, then none. */
+    /* First a socket without a listener, then no socket. */
     close(daemon_fd);
     harness_run(&run, &result);
     harness_assert_exit(&result, 0);
@@ -305,7 +305,7 @@ static void the_end_of_a_command_is_one_line(void **state) {
 }
 
 static void the_end_of_a_command_without_its_launcher_is_one_line(void **state) {
-    /* utsrun knows of the command once it says so. */
+    /* utsrun reports the command when it has the reply. */
     const struct run run = {.user = USER_WITHOUT_NAME,
                             .argv = {"/bin/sh", "-c",
                                      "exec \"$0\" --status-fd 3 -n x.test sleep 0.3 3>&1",
@@ -324,24 +324,24 @@ static void the_end_of_a_command_without_its_launcher_is_one_line(void **state) 
     close(errors);
 }
 
-static bool spare_is_there(void *context) {
+static bool is_ready_session_there(void *context) {
     return service_children(harness_service_of(USER_WITHOUT_NAME)->pid, context, 2) == 2;
 }
 
-/* Its launcher ends between the grant and the reply: nobody is to have a command that nobody knows
- * of, so it is ended. */
-static void the_end_of_a_command_that_nobody_was_told_of_is_one_line(void **state) {
+/* The launcher ends between the grant and the reply. So nothing knows of the command, and the
+ * service ends it. */
+static void the_end_of_a_command_without_a_reply_is_one_line(void **state) {
     const struct run run = {.user = USER_WITHOUT_NAME,
                             .argv = {UTSRUN_PATH, "-n", "x.test", "sleep", "60"}};
     int output, errors, priority;
-    pid_t children[2], utsrun; /* the session that waits, and its gate */
+    pid_t children[2], utsrun; /* the ready session and its gate */
     const char *pid;
 
     (void)state;
-    assert_true(harness_wait_for(spare_is_there, children));
+    assert_true(harness_wait_for(is_ready_session_there, children));
     assert_int_equal(kill(children[1], SIGSTOP), 0);
     utsrun = harness_start(&run, &output, &errors);
-    pid = strstr(record_text(awaited_record(), &priority), " pid=");
+    pid = strstr(record_text(wait_for_record(), &priority), " pid=");
     assert_non_null(pid);
     assert_int_equal(atoi(pid + strlen(" pid=")), children[1]);
     assert_int_equal(kill(utsrun, SIGKILL), 0);
@@ -354,8 +354,9 @@ static void the_end_of_a_command_that_nobody_was_told_of_is_one_line(void **stat
     assert_string_equal(next_record(), "");
 }
 
-/* However often it is asked for; another error is another line, and so is the same one again. */
-static void a_policy_error_is_logged_once_a_change(void **state) {
+/* However many requests come. Another error is another line, and so is the same error after a fix.
+ */
+static void a_policy_error_is_logged_once_for_each_change(void **state) {
     static const struct {
         const char *policy, *error; /* NULL: none */
     } cases[] = {{"nonsense", ":1:1: a rule begins with permit or deny, not 'nonsense'"},
@@ -401,8 +402,8 @@ static void flood_the_log(int *floodp) {
         ;
 }
 
-/* What the log did not take is said again with the next request, not lost. */
-static void a_policy_error_that_the_log_did_not_take_comes_later(void **state) {
+/* A line that the log did not take is sent again with the next request. */
+static void a_policy_error_that_was_not_logged_is_logged_later(void **state) {
     static struct result result;
     const struct run run = {.user = USER_WITHOUT_NAME,
                             .argv = {UTSRUN_PATH, "-n", "x.test", "true"}};
@@ -428,8 +429,8 @@ static void a_policy_error_that_the_log_did_not_take_comes_later(void **state) {
     policy_clear();
 }
 
-/* Anybody can flood a log: so a grant that it does not take is none. */
-static void what_a_log_daemon_does_not_take_is_not_given(void **state) {
+/* Any user can flood a log, so a grant that the log does not take is refused. */
+static void a_grant_that_is_not_logged_is_refused(void **state) {
     static struct result result;
     const struct run run = {.user = USER_WITHOUT_NAME,
                             .argv = {UTSRUN_PATH, "-n", "x.test", "echo", "granted"}};
@@ -467,8 +468,8 @@ static pid_t first_child_of(pid_t pid) {
 }
 
 /*
- * As the user: takes all descriptors away from a broker that starts, by prlimit(2), for a moment of
- * chance. Prints what came of it; ends with 0 if no grant was missing from the log.
+ * As the user: takes all descriptors away from a starting broker, by prlimit(2), at a random
+ * moment. Prints the result; ends with 0 if the log has every grant.
  */
 static _Noreturn void take_descriptors_away(void) {
     unsigned seed = 31, n_granted = 0, n_logged = 0;
@@ -501,7 +502,7 @@ static _Noreturn void take_descriptors_away(void) {
     _exit(n_granted <= n_logged && n_granted > 0 && n_granted < 1500 ? 0 : 1);
 }
 
-static void no_limit_at_any_moment_keeps_a_grant_out_of_the_log(void **state) {
+static void a_limit_at_any_moment_keeps_no_grant_out_of_the_log(void **state) {
     pid_t pid = fork();
     int status;
 
@@ -516,10 +517,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(each_grant_and_each_refusal_is_one_line, forget_records),
     cmocka_unit_test_setup(a_command_that_cannot_be_executed_is_a_grant_and_a_failure,
                            forget_records),
-    cmocka_unit_test_setup(a_missing_log_daemon_stops_nothing, forget_records),
-    cmocka_unit_test_setup(what_a_log_daemon_does_not_take_is_not_given, forget_records),
-    cmocka_unit_test_setup(no_limit_at_any_moment_keeps_a_grant_out_of_the_log, forget_records),
-    cmocka_unit_test_setup(a_rule_of_the_other_way_is_a_refusal, forget_records),
+    cmocka_unit_test_setup(without_a_log_daemon_commands_still_run, forget_records),
+    cmocka_unit_test_setup(a_grant_that_is_not_logged_is_refused, forget_records),
+    cmocka_unit_test_setup(a_limit_at_any_moment_keeps_no_grant_out_of_the_log, forget_records),
+    cmocka_unit_test_setup(a_rule_for_the_other_mode_is_a_refusal, forget_records),
 };
 
 static const struct CMUnitTest direct_tests[] = {HARNESS_NO_TEST};
@@ -528,10 +529,9 @@ static const struct CMUnitTest service_tests[] = {
     cmocka_unit_test_setup(a_confined_caller_is_a_refusal_with_its_names, forget_records),
     cmocka_unit_test_setup(the_end_of_a_command_is_one_line, forget_records),
     cmocka_unit_test_setup(the_end_of_a_command_without_its_launcher_is_one_line, forget_records),
-    cmocka_unit_test_setup(the_end_of_a_command_that_nobody_was_told_of_is_one_line,
-                           forget_records),
-    cmocka_unit_test_setup(a_policy_error_is_logged_once_a_change, forget_records),
-    cmocka_unit_test_setup(a_policy_error_that_the_log_did_not_take_comes_later, forget_records),
+    cmocka_unit_test_setup(the_end_of_a_command_without_a_reply_is_one_line, forget_records),
+    cmocka_unit_test_setup(a_policy_error_is_logged_once_for_each_change, forget_records),
+    cmocka_unit_test_setup(a_policy_error_that_was_not_logged_is_logged_later, forget_records),
 };
 
 HARNESS_MAIN_OF_BOTH(tests, direct_tests, service_tests, set_up, harness_tear_down)

@@ -1,4 +1,4 @@
-/* Groups that only a directory knows, and users who would rather that it did not. */
+/* Groups that only a directory knows, and users who try to hide them from the broker. */
 
 #include <errno.h>
 #include <sched.h>
@@ -26,7 +26,7 @@ static int set_up(void **state) {
     return 0;
 }
 
-static void the_directory_is_asked(void **state) {
+static void the_directory_is_used(void **state) {
     static struct result result;
     struct run run = {.user = USER_WITHOUT_NAME, .argv = {UTSRUN_PATH, "-n", "licence1", "true"}};
 
@@ -34,12 +34,12 @@ static void the_directory_is_asked(void **state) {
     harness_run(&run, &result);
     harness_assert_exit(&result, 125);
     assert_non_null(strstr(result.errors, "10-test.conf:1 forbids it"));
-    run.user = USER_NOBODY; /* who is not in the group */
+    run.user = USER_NOBODY; /* not a member of the group */
     harness_run(&run, &result);
     harness_assert_exit(&result, 0);
 }
 
-/* What a broker answers that is executed by hand, with an environment of the user's. */
+/* The reply of a broker that a user executes directly, with an environment of their own. */
 static enum protocol_status status_with_hostile_environment(void) {
     const struct protocol_request request = {
         .version = PROTOCOL_VERSION, .names = PROTOCOL_HOSTNAME, .hostname = "licence1"};
@@ -75,10 +75,10 @@ static enum protocol_status status_with_hostile_environment(void) {
     return (enum protocol_status)reply.status;
 }
 
-static void no_variable_sends_the_directory_away(void **state) {
+static void no_variable_disables_the_directory(void **state) {
     (void)state;
     assert_int_equal(status_with_hostile_environment(), PROTOCOL_DENIED);
-    /* A deny rule would deny without the directory, too; a permit rule shows that it was asked. */
+    /* A deny rule also denies without the directory; a permit rule shows that it was used. */
     policy_write("10-test.conf", "permit group labstudents hostname licence*\n");
     assert_int_equal(status_with_hostile_environment(), PROTOCOL_GRANTED);
     policy_write("10-test.conf", policy);
@@ -91,9 +91,8 @@ static void limit_memory(void *context) {
     (void)setrlimit(RLIMIT_AS, &limit);
 }
 
-/* With too little memory for the module the C library says "not found", as if there were no group.
- */
-static void no_limit_sends_the_directory_away(void **state) {
+/* With too little memory for the module the C library reports "not found", as for no such group. */
+static void no_limit_disables_the_directory(void **state) {
     unsigned n_denied = 0, n_failed = 0;
 
     (void)state;
@@ -112,17 +111,17 @@ static void no_limit_sends_the_directory_away(void **state) {
         else
             n_failed++;
     }
-    print_message("denied %u times; too little memory to get as far %u times\n", n_denied,
+    print_message("denied %u times; failed before that for lack of memory %u times\n", n_denied,
                   n_failed);
-#ifdef NDEBUG /* a sanitizer's runtime needs terabytes of addresses */
-    /* The service takes the caller's limits for the command only. */
+#ifdef NDEBUG /* a sanitizer's runtime needs terabytes of address space */
+    /* The service applies the caller's limits to the command only. */
     assert_true(n_denied > 10 && (n_failed > 10 || harness_is_service()));
 #endif
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-/* Nobody asks: a session that is made ahead, and hangs, is not left behind when it is given up. */
-static void a_directory_that_hangs_keeps_no_service(void **state) {
+/* Without a request: the service ends a ready session that hangs, when it gives it up. */
+static void a_directory_that_hangs_does_not_keep_the_service_alive(void **state) {
     char *const options[] = {"--idle-exit", "3", NULL};
     struct test_service service;
     int status;
@@ -144,10 +143,10 @@ static void a_directory_that_hangs_keeps_no_service(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(the_directory_is_asked),
-    cmocka_unit_test(no_variable_sends_the_directory_away),
-    cmocka_unit_test(no_limit_sends_the_directory_away),
-    cmocka_unit_test(a_directory_that_hangs_keeps_no_service),
+    cmocka_unit_test(the_directory_is_used),
+    cmocka_unit_test(no_variable_disables_the_directory),
+    cmocka_unit_test(no_limit_disables_the_directory),
+    cmocka_unit_test(a_directory_that_hangs_does_not_keep_the_service_alive),
 };
 
 TEST_MAIN_AS_ROOT(tests, set_up, harness_tear_down)

@@ -1,4 +1,5 @@
-/* The service obeys the policy as it is now, and counts what lives, whatever happens to it. */
+/* The service obeys the current policy and counts the running commands, whatever happens to them.
+ */
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -10,10 +11,10 @@
 
 #define FOLDER "/tmp/test-rules"
 
-/* "permit any hostname x.test", and how it changes; @status is that of the very next request. */
+/* A change of "permit any hostname x.test", and the status of the next request. */
 static const struct {
     const char *what;
-    const char *change; /* in the folder of this case, by sh */
+    const char *change; /* a shell command, in the folder of this case */
     enum protocol_status status;
 } changes[] = {
     {"nothing", "true", PROTOCOL_GRANTED},
@@ -69,7 +70,7 @@ static int status_now(char *path) {
     return status;
 }
 
-/* How many policy files the service opened for one request, by strace(1). */
+/* Counts the policy files that the service opens for one request, by strace(1). */
 static int n_opened(struct test_service *service, int *statusp) {
     static struct result result;
     char pid[16];
@@ -82,7 +83,7 @@ static int n_opened(struct test_service *service, int *statusp) {
 
     snprintf(pid, sizeof(pid), "%d", (int)service->pid);
     tracer = harness_start(&run, &output, &errors);
-    /* It says nothing any more of when it has begun (-qqq): the kernel does. */
+    /* With -qqq strace does not report that it is attached; the kernel does. */
     for (int i = 0; i < 500; i++) {
         snprintf(result.output, sizeof(result.output),
                  "grep -q '^TracerPid:[[:space:]]*%d$' /proc/%s/status", (int)tracer, pid);
@@ -109,15 +110,15 @@ static void change_begin(size_t i) {
     snprintf(folders[1], sizeof(folders[1]), FOLDER "/%zu/p", i);
     shell("umask 022; mkdir -p %s; echo 'permit any hostname x.test' > %s/10.conf", folders[1],
           folders[1]);
-    /* The last case begins without it. */
+    /* The last case starts without it. */
     if (i < N_CHANGES - 1)
         shell("umask 022; mkdir -p %s", folders[0]);
     snprintf(path, sizeof(path), FOLDER "/%zu.sock", i);
     service_start(&services[i], USER_WITHOUT_NAME, path, options);
 }
 
-/* What has settled is not read again: so the change itself must be seen. */
-static void a_changed_policy_is_read_again_and_an_unchanged_one_is_not(void **state) {
+/* An unchanged policy is not read again, so the service must see the change itself. */
+static void only_a_changed_policy_is_read_again(void **state) {
     int status;
 
     (void)state;
@@ -174,8 +175,8 @@ static pid_t start_sleeper(char *name, bool is_awaited) {
     return pid;
 }
 
-/* Whoever gets killed, at whatever moment: utsrun, the session, or the gate that is the command. */
-static void whoever_is_killed_gives_their_place_back(void **state) {
+/* utsrun, the session, or the gate (then the command) is killed, at any moment. */
+static void a_killed_process_frees_its_place_under_the_limit(void **state) {
     unsigned seed = 41;
     int status;
 
@@ -192,7 +193,7 @@ static void whoever_is_killed_gives_their_place_back(void **state) {
             (void)kill(pid, SIGKILL);
         else if (n > 0)
             (void)kill(children[(size_t)rand_r(&seed) % n], SIGKILL);
-        /* What lives by now ends with its launcher's SIGTERM, or as the service's last child. */
+        /* What still runs ends by its launcher's SIGTERM, or as the service's last child. */
         usleep(3000);
         (void)kill(pid, SIGTERM);
         assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -207,7 +208,7 @@ static void whoever_is_killed_gives_their_place_back(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-static bool is_too_many(char *name) {
+static bool is_limit_reached(char *name) {
     return strstr(ask(name)->errors, "allows no more commands at once than are running") != NULL;
 }
 
@@ -215,8 +216,9 @@ static bool is_granted(void *context) {
     return ask(context)->status == 0;
 }
 
-/* Two names of one rule share it, one name of two rules (by another domain name) does not. */
-static void a_limit_is_the_rules_and_not_the_names(void **state) {
+/* Two names under one rule share a limit; one name under two rules (another NIS domain name) does
+ * not. */
+static void a_limit_counts_for_the_rule_and_not_for_the_name(void **state) {
     static struct result result;
     const struct run other_rule = {
         .user = USER_WITHOUT_NAME,
@@ -231,12 +233,12 @@ static void a_limit_is_the_rules_and_not_the_names(void **state) {
     service_begin();
     pids[0] = start_sleeper("lab1", true);
     pids[1] = start_sleeper("lab2", true);
-    assert_true(is_too_many("lab3"));
-    assert_true(is_too_many("lab1"));
+    assert_true(is_limit_reached("lab3"));
+    assert_true(is_limit_reached("lab1"));
     harness_assert_exit(ask("desk"), 0);
     harness_run(&other_rule, &result);
     harness_assert_exit(&result, 0);
-    /* Killed with nobody to wait for it: the place is free all the same. */
+    /* Killed without a launcher that waits for it: its place is free all the same. */
     assert_int_equal(kill(pids[0], SIGTERM), 0);
     assert_int_equal(waitpid(pids[0], &status, 0), pids[0]);
     assert_true(harness_wait_for(is_granted, "lab3"));
@@ -261,7 +263,7 @@ static void lower_limits(void *context) {
             _exit(203);
 }
 
-static void no_process_more(void *context) {
+static void forbid_new_processes(void *context) {
     const struct rlimit one = {1, 1};
 
     (void)context;
@@ -269,7 +271,7 @@ static void no_process_more(void *context) {
         _exit(203);
 }
 
-static void the_callers_limits_are_the_commands(void **state) {
+static void the_callers_limits_bind_the_command(void **state) {
     static struct result result;
     struct run run = {.user = USER_WITHOUT_NAME,
                       .argv = {UTSRUN_PATH, "--via", "service", "-n", "x.test", "bash", "-c",
@@ -281,17 +283,17 @@ static void the_callers_limits_are_the_commands(void **state) {
     harness_run(&run, &result);
     harness_assert_exit(&result, 0);
     assert_string_equal(result.output, "524288 1048576\n300 400\n50 60\n4096 8192\n");
-    run.set_up = no_process_more;
+    run.set_up = forbid_new_processes;
     harness_run(&run, &result);
     harness_assert_exit(&result, 125);
     assert_non_null(strstr(result.errors, "too many processes"));
-    /* And nobody else is held to them. */
+    /* They bind no other process. */
     harness_assert_exit(ask("x.test"), 0);
     service_stop(&service);
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-/* What a test that failed has left would make all that follow fail. */
+/* What a failed test leaves would make the next ones fail. */
 static int forget(void **state) {
     (void)state;
     for (size_t i = 0; i < N_CHANGES + 1; i++) {
@@ -313,11 +315,12 @@ static int begin(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test_setup_teardown(a_changed_policy_is_read_again_and_an_unchanged_one_is_not,
-                                    begin, forget),
-    cmocka_unit_test_setup_teardown(whoever_is_killed_gives_their_place_back, begin, forget),
-    cmocka_unit_test_setup_teardown(a_limit_is_the_rules_and_not_the_names, begin, forget),
-    cmocka_unit_test_setup_teardown(the_callers_limits_are_the_commands, begin, forget),
+    cmocka_unit_test_setup_teardown(only_a_changed_policy_is_read_again, begin, forget),
+    cmocka_unit_test_setup_teardown(a_killed_process_frees_its_place_under_the_limit, begin,
+                                    forget),
+    cmocka_unit_test_setup_teardown(a_limit_counts_for_the_rule_and_not_for_the_name, begin,
+                                    forget),
+    cmocka_unit_test_setup_teardown(the_callers_limits_bind_the_command, begin, forget),
 };
 
 HARNESS_MAIN(tests)

@@ -9,7 +9,7 @@
 
 static const struct policy_rule rule = {.file = "/etc/utsbroker/policy.d/10-lab.conf", .line = 12};
 
-static void lines_say_all_and_cannot_be_forged(void **state) {
+static void lines_have_all_values_and_cannot_be_forged(void **state) {
     static const struct {
         struct audit_event event;
         const char *line;
@@ -56,7 +56,7 @@ static void lines_say_all_and_cannot_be_forged(void **state) {
     }
 }
 
-static void a_line_that_is_too_long_is_cut(void **state) {
+static void a_line_that_is_too_long_is_cut_off(void **state) {
     char reason[4000], line[300];
     struct audit_event event = {.mode = "direct", .reason = reason};
 
@@ -117,7 +117,7 @@ static void records_reach_daemons_of_both_kinds(void **state) {
     unlink(path);
 }
 
-static void a_daemon_that_is_not_there_stops_nothing(void **state) {
+static void without_a_daemon_nothing_fails(void **state) {
     const struct audit_event event = {.mode = "direct"};
     struct audit audit = AUDIT_NULL;
 
@@ -163,10 +163,10 @@ static void a_daemon_that_cannot_be_reached_is_an_error(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(lines_say_all_and_cannot_be_forged),
-    cmocka_unit_test(a_line_that_is_too_long_is_cut),
+    cmocka_unit_test(lines_have_all_values_and_cannot_be_forged),
+    cmocka_unit_test(a_line_that_is_too_long_is_cut_off),
     cmocka_unit_test(records_reach_daemons_of_both_kinds),
-    cmocka_unit_test(a_daemon_that_is_not_there_stops_nothing),
+    cmocka_unit_test(without_a_daemon_nothing_fails),
     cmocka_unit_test(a_daemon_that_ends_before_it_has_the_line_is_an_error),
     cmocka_unit_test(a_daemon_that_cannot_be_reached_is_an_error),
 };

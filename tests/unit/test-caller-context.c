@@ -1,4 +1,4 @@
-/* The caller's place, taken by a process that descends from somebody else. */
+/* The caller's context, taken by a process that does not descend from the caller. */
 
 #include "broker/session/caller-context.h"
 
@@ -28,7 +28,7 @@
 
 enum { SPARE_STDERR = 200, FAR_END = 201, CWD = 202, END = -1 };
 
-static char root[] = "/tmp/test-place-XXXXXX";
+static char root[] = "/tmp/test-context-XXXXXX";
 
 static int make_root(void **state) {
     char path[64];
@@ -48,7 +48,7 @@ static int remove_root(void **state) {
     return system(command);
 }
 
-/* What a request brings, and the process that takes the place; it is nobody's if root runs this. */
+/* A request, and the process that takes the context. It runs as nobody if root runs this test. */
 struct player {
     struct launch launch;
     struct channel_fds fds;
@@ -57,12 +57,12 @@ struct player {
     int channel;
 };
 
-static int number_give(int fd, int number) {
+static int move_to_number(int fd, int number) {
     CHECK(fd >= 0 && dup3(fd, number, O_CLOEXEC) == number && close(fd) == 0);
     return number;
 }
 
-/* As the gate is: nothing is open but 0, 1, 2 and what the request brought; nothing is special. */
+/* Like the gate: only 0, 1, 2 and the request's descriptors are open; all values are defaults. */
 static void player_init(struct player *player) {
     int ends[2];
 
@@ -71,19 +71,19 @@ static void player_init(struct player *player) {
     CHECK(syscall(SYS_close_range, SPARE_STDERR + 1, ~0U, 0) == 0);
     CHECK(geteuid() != 0 || setresuid(65534, 65534, 65534) == 0);
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
-    (void)number_give(ends[0], FAR_END);
+    (void)move_to_number(ends[0], FAR_END);
     memset(player, 0, sizeof(*player));
     player->launch.header.umask = 022;
     player->limits.nice = getpriority(PRIO_PROCESS, 0);
     for (int resource = 0; resource < RLIM_NLIMITS; resource++)
         CHECK(getrlimit((__rlimit_resource_t)resource, &player->limits.all[resource]) == 0);
-    player->channel = number_give(ends[1], FAR_END + 10);
-    player->fds.fds[player->fds.n_fds++] = FAR_END + 11; /* the launch description: not looked at */
+    player->channel = move_to_number(ends[1], FAR_END + 10);
+    player->fds.fds[player->fds.n_fds++] = FAR_END + 11; /* the launch description: not used here */
     player->fds.fds[player->fds.n_fds++] =
-        number_give(open(root, O_PATH | O_DIRECTORY | O_CLOEXEC), CWD);
+        move_to_number(open(root, O_PATH | O_DIRECTORY | O_CLOEXEC), CWD);
 }
 
-static int player_take(struct player *player) {
+static int player_apply(struct player *player) {
     return caller_context_apply(&player->launch, &player->fds, player->flags, &player->limits,
                                 &player->channel);
 }
@@ -102,7 +102,7 @@ static bool in_child(void (*play)(const void *), const void *script) {
     return status == 0;
 }
 
-/* Which descriptors arrive where, and what they are for the command; -1 ends each list. */
+/* The numbers at which descriptors arrive, and those that the command expects; ends with -1. */
 struct move {
     const char *what;
     int received[8], wanted[8];
@@ -139,24 +139,24 @@ static void play_move(const void *script) {
 
     player_init(&player);
     channel = inode(player.channel);
-    player.channel = number_give(player.channel, move->channel);
-    player.fds.fds[PROTOCOL_CWD_FD] = number_give(CWD, move->cwd);
+    player.channel = move_to_number(player.channel, move->channel);
+    player.fds.fds[PROTOCOL_CWD_FD] = move_to_number(CWD, move->cwd);
     for (; move->wanted[n] != END; n++) {
         int fd = memfd_create("received", MFD_CLOEXEC);
 
         inodes[n] = inode(fd);
         if (fd != move->received[n])
-            fd = number_give(fd, move->received[n]);
+            fd = move_to_number(fd, move->received[n]);
         player.fds.fds[player.fds.n_fds++] = fd;
         numbers[n] = move->wanted[n];
     }
     player.launch.descriptors = numbers;
     player.launch.header.n_descriptors = (uint32_t)n;
 
-    CHECK(player_take(&player) == 0);
+    CHECK(player_apply(&player) == 0);
     for (size_t i = 0; i < n; i++)
         CHECK(fcntl(numbers[i], F_GETFD) == 0 && inode(numbers[i]) == inodes[i]);
-    /* To execve(2) that is all that is open. */
+    /* After execve(2) nothing else would be open. */
     for (int fd = 0; fd < 1024; fd++)
         CHECK(is_wanted(move, fd) || fcntl(fd, F_GETFD) != 0);
     for (int fd = 0; fd <= 2; fd++)
@@ -214,16 +214,16 @@ static void play_too_high(const void *script) {
     player.fds.fds[player.fds.n_fds++] = open("/dev/null", O_RDWR | O_CLOEXEC);
     player.launch.descriptors = &number;
     player.launch.header.n_descriptors = 1;
-    CHECK(player_take(&player) < 0);
+    CHECK(player_apply(&player) < 0);
     CHECK(send(player.channel, "x", 1, 0) == 1);
 }
 
-static void a_number_that_cannot_be_had_is_an_error(void **state) {
+static void a_number_above_the_limit_is_an_error(void **state) {
     (void)state;
     assert_true(in_child(play_too_high, &(const rlim_t){500}));
 }
 
-/* The highest number that there is, for one whose own number the other is to have. */
+/* The highest number below the limit is wanted, and the other descriptor has it. */
 static void play_highest(const void *script) {
     const int32_t numbers[] = {3, 499};
     struct player player;
@@ -235,7 +235,7 @@ static void play_highest(const void *script) {
         int fd = memfd_create("received", MFD_CLOEXEC);
 
         if (i == 0)
-            fd = number_give(fd, 10);
+            fd = move_to_number(fd, 10);
         CHECK(i == 0 || fd == 3);
 
         inodes[i] = inode(fd);
@@ -244,11 +244,11 @@ static void play_highest(const void *script) {
     CHECK(setrlimit(RLIMIT_NOFILE, &(struct rlimit){500, 500}) == 0);
     player.launch.descriptors = numbers;
     player.launch.header.n_descriptors = 2;
-    CHECK(player_take(&player) == 0);
+    CHECK(player_apply(&player) == 0);
     CHECK(inode(3) == inodes[0] && inode(499) == inodes[1]);
 }
 
-static void the_highest_number_can_be_had(void **state) {
+static void the_highest_number_can_be_used(void **state) {
     (void)state;
     assert_true(in_child(play_highest, NULL));
 }
@@ -273,11 +273,11 @@ static void play_count(const void *script) {
     player.flags = count->flags;
     player.launch.descriptors = numbers;
     player.launch.header.n_descriptors = count->n_descriptors;
-    CHECK(player_take(&player) == -EBADMSG);
+    CHECK(player_apply(&player) == -EBADMSG);
     CHECK(getpgrp() == group && umask(0) == 0123 && fcntl(0, F_GETFD) >= 0);
 }
 
-static void what_does_not_fit_the_request_is_refused_untouched(void **state) {
+static void a_wrong_number_of_descriptors_is_refused_unchanged(void **state) {
     static const uint32_t plain = PROTOCOL_TO_SERVICE,
                           terminal = PROTOCOL_TO_SERVICE | PROTOCOL_HAS_TERMINAL;
     const struct count cases[] = {
@@ -300,7 +300,7 @@ static void play_umask(const void *script) {
 
     player_init(&player);
     player.launch.header.umask = *mask;
-    CHECK(player_take(&player) == 0);
+    CHECK(player_apply(&player) == 0);
     CHECK(umask(0) == *mask);
 }
 
@@ -312,7 +312,7 @@ static void the_umask_is_taken(void **state) {
         assert_true(in_child(play_umask, &masks[i]));
 }
 
-/* In how much nicer; negative: where nobody without a right gets. */
+/* How much nicer; negative: needs a right that the gate lacks. */
 static void play_nice(const void *script) {
     const int *more = script;
     struct player player;
@@ -320,11 +320,11 @@ static void play_nice(const void *script) {
 
     player_init(&player);
     before = getpriority(PRIO_PROCESS, 0);
-    /* A process that may be less nice is not what a gate is. */
+    /* A gate may not lower its nice value. */
     CHECK(setrlimit(RLIMIT_NICE, &(struct rlimit){0, 0}) == 0);
     player.limits.all[RLIMIT_NICE] = (struct rlimit){0, 0};
     player.limits.nice = before + *more;
-    CHECK(player_take(&player) == 0);
+    CHECK(player_apply(&player) == 0);
     CHECK(getpriority(PRIO_PROCESS, 0) == (*more > 0 ? before + *more : before));
 }
 
@@ -338,7 +338,7 @@ static void the_nice_value_is_taken_but_never_lowered(void **state) {
 
 enum processors { ALL_AS_BEFORE, LAST_ONLY, NONE_OF_OURS, BEYOND_COUNT };
 
-/* The processors of @set as the launch description has them. */
+/* Writes the processors of @set to the launch description. */
 static void processors_fill(struct launch_header *header, const cpu_set_t *set) {
     for (size_t i = 0; i < LAUNCH_PROCESSORS_MAX; i++)
         if (CPU_ISSET(i, set))
@@ -366,12 +366,12 @@ static void play_processors(const void *script) {
                                                          : LAUNCH_PROCESSORS_MAX;
     if (*processors == NONE_OF_OURS)
         header->processors[BASE_ARRAY_SIZE(header->processors) - 1] = UINT64_C(1) << 63;
-    CHECK(player_take(&player) == 0);
+    CHECK(player_apply(&player) == 0);
     CHECK(sched_getaffinity(0, sizeof(now), &now) == 0);
     CHECK(CPU_EQUAL(&now, *processors == LAST_ONLY ? &last : &before));
 }
 
-static void the_processors_are_taken_where_they_can_be_had(void **state) {
+static void the_processors_are_taken_if_the_cpuset_permits_them(void **state) {
     static const enum processors cases[] = {ALL_AS_BEFORE, LAST_ONLY, NONE_OF_OURS, BEYOND_COUNT};
 
     (void)state;
@@ -386,8 +386,8 @@ struct masks {
 
 #define BIT(number) (UINT64_C(1) << ((number)-1))
 
-/* Two signals nobody can do without, and two that the C library keeps for itself. */
-static const uint64_t not_to_be_had = BIT(SIGKILL) | BIT(SIGSTOP) | BIT(32) | BIT(33);
+/* Two signals that cannot be ignored or blocked, and two that the C library uses itself. */
+static const uint64_t unchangeable = BIT(SIGKILL) | BIT(SIGSTOP) | BIT(32) | BIT(33);
 
 static uint64_t ignored_now(void) {
     uint64_t ignored = 0;
@@ -419,21 +419,21 @@ static void play_signals(const void *script) {
 
     player_init(&player);
     for (int number = 1; number <= 64; number++)
-        if ((not_to_be_had & BIT(number)) == 0)
+        if ((unchangeable & BIT(number)) == 0)
             CHECK(signal(number, SIG_DFL) != SIG_ERR);
-    /* The service's own mask is not the command's. */
+    /* The service's own mask must not reach the command. */
     (void)sigemptyset(&own);
     (void)sigaddset(&own, SIGHUP);
     (void)sigaddset(&own, SIGALRM);
     CHECK(sigprocmask(SIG_SETMASK, &own, NULL) == 0);
     player.launch.header.ignored_signals = masks->ignored;
     player.launch.header.blocked_signals = masks->blocked;
-    CHECK(player_take(&player) == 0);
-    CHECK(ignored_now() == (masks->ignored & ~not_to_be_had));
-    CHECK(blocked_now() == (masks->blocked & ~not_to_be_had));
+    CHECK(player_apply(&player) == 0);
+    CHECK(ignored_now() == (masks->ignored & ~unchangeable));
+    CHECK(blocked_now() == (masks->blocked & ~unchangeable));
 }
 
-static void signals_are_ignored_and_blocked_as_the_callers(void **state) {
+static void signals_are_ignored_and_blocked_as_for_the_caller(void **state) {
     const struct masks cases[] = {
         {0, 0},
         {BIT(SIGINT) | BIT(SIGQUIT), 0},
@@ -443,7 +443,7 @@ static void signals_are_ignored_and_blocked_as_the_callers(void **state) {
         {BIT(SIGCHLD), BIT(SIGALRM)},
         {BIT(34) | BIT(64), BIT(35) | BIT(63)},
         {BIT(1), BIT(64)},
-        {not_to_be_had, not_to_be_had},
+        {unchangeable, unchangeable},
         {~UINT64_C(0), ~UINT64_C(0)},
     };
 
@@ -471,12 +471,12 @@ static void play_cwd(const void *script) {
         CHECK(geteuid() != 0 || chown(folder, 65534, 65534) == 0);
     }
     player_init(&player);
-    fd = number_give(open(where == A_FILE ? "/etc/passwd" : folder, O_PATH | O_CLOEXEC), 20);
+    fd = move_to_number(open(where == A_FILE ? "/etc/passwd" : folder, O_PATH | O_CLOEXEC), 20);
     wanted = inode(fd);
     CHECK(where != A_DELETED_FOLDER || rmdir(folder) == 0);
     CHECK(where != FORBIDDEN_FOLDER || chmod(folder, 0) == 0);
     player.fds.fds[PROTOCOL_CWD_FD] = where == NOWHERE ? 21 : fd;
-    CHECK(player_take(&player) == results[where]);
+    CHECK(player_apply(&player) == results[where]);
     if (results[where] != 0)
         return;
     CHECK(inode(open(".", O_PATH | O_CLOEXEC)) == wanted);
@@ -486,7 +486,7 @@ static void play_cwd(const void *script) {
         CHECK(getcwd(now, sizeof(now)) == now && strcmp(now, folder) == 0);
 }
 
-static void the_command_begins_where_the_caller_was(void **state) {
+static void the_command_starts_in_the_callers_directory(void **state) {
     static const enum where cases[] = {A_FOLDER, A_DELETED_FOLDER, A_FILE, NOWHERE,
                                        FORBIDDEN_FOLDER};
 
@@ -504,11 +504,11 @@ static void play_no_terminal(const void *script) {
     player_init(&player);
     player.flags = PROTOCOL_TO_SERVICE;
     CHECK(getpgrp() != getpid());
-    CHECK(player_take(&player) == 0);
+    CHECK(player_apply(&player) == 0);
     CHECK(getpgrp() == getpid() && getsid(0) == session);
 }
 
-static void without_a_terminal_it_leads_a_group_of_the_services_session(void **state) {
+static void without_a_terminal_the_command_leads_a_process_group(void **state) {
     (void)state;
     assert_true(in_child(play_no_terminal, NULL));
 }
@@ -528,18 +528,18 @@ static void play_terminal(const void *script) {
         player.fds.fds[player.fds.n_fds++] = fcntl(slave, F_DUPFD_CLOEXEC, 3);
     player.launch.descriptors = numbers;
     player.launch.header.n_descriptors = 3;
-    CHECK(player_take(&player) == 0);
+    CHECK(player_apply(&player) == 0);
     CHECK(getsid(0) == getpid() && getpgrp() == getpid());
     CHECK(tcgetsid(0) == getpid() && tcgetpgrp(1) == getpid() && isatty(2));
     CHECK(open("/dev/tty", O_RDWR | O_CLOEXEC) >= 0);
 }
 
-static void with_a_terminal_it_leads_a_session_that_has_it(void **state) {
+static void with_a_terminal_the_command_leads_a_session(void **state) {
     (void)state;
     assert_true(in_child(play_terminal, NULL));
 }
 
-enum no_terminal { NULL_DEVICE, MEMORY, PIPE, CLOSED, SOMEBODY_ELSES };
+enum no_terminal { NULL_DEVICE, MEMORY, PIPE, CLOSED, FOREIGN };
 
 static int no_terminal_open(enum no_terminal kind, pid_t *ownerp) {
     int ends[2], ready[2];
@@ -553,7 +553,7 @@ static int no_terminal_open(enum no_terminal kind, pid_t *ownerp) {
     case PIPE:
         CHECK(pipe(ends) == 0);
         return ends[0];
-    case SOMEBODY_ELSES:
+    case FOREIGN:
         CHECK(openpty(&ends[0], &ends[1], NULL, NULL, NULL) == 0 && pipe(ready) == 0);
         *ownerp = fork();
         if (*ownerp == 0) {
@@ -578,14 +578,14 @@ static void play_wrong_terminal(const void *script) {
     player_init(&player);
     player.flags = PROTOCOL_TO_SERVICE | PROTOCOL_HAS_TERMINAL;
     player.fds.fds[player.fds.n_fds++] = no_terminal_open(kind, &owner);
-    CHECK(player_take(&player) == results[kind]);
-    CHECK(send(player.channel, "x", 1, 0) == 1); /* the session can be told */
+    CHECK(player_apply(&player) == results[kind]);
+    CHECK(send(player.channel, "x", 1, 0) == 1); /* the channel to the session still works */
     if (owner > 0)
         CHECK(kill(owner, SIGKILL) == 0);
 }
 
-static void what_is_no_terminal_or_somebody_elses_is_refused(void **state) {
-    static const enum no_terminal cases[] = {NULL_DEVICE, MEMORY, PIPE, CLOSED, SOMEBODY_ELSES};
+static void an_invalid_or_foreign_terminal_is_refused(void **state) {
+    static const enum no_terminal cases[] = {NULL_DEVICE, MEMORY, PIPE, CLOSED, FOREIGN};
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
@@ -605,7 +605,7 @@ static const struct limiting limitings[] = {
     {{300, 400}, {300, 300}, {300, 300}},
     {{300, 400}, {250, 500}, {250, 400}},
     {{300, 400}, {500, 500}, {400, 400}},
-    {{300, 400}, {500, 350}, {350, 350}}, /* which no kernel says */
+    {{300, 400}, {500, 350}, {350, 350}}, /* no kernel reports that */
     {{300, 400}, {0, 0}, {0, 0}},
     {{0, 0}, {300, 400}, {0, 0}},
     {{300, 400}, {RLIM_INFINITY, RLIM_INFINITY}, {400, 400}},
@@ -623,7 +623,7 @@ static void play_limit(const void *script) {
     CHECK(now.rlim_cur == limiting->result.rlim_cur && now.rlim_max == limiting->result.rlim_max);
 }
 
-/* All others stay as they are. */
+/* All other limits stay as they are. */
 static void play_limits(const void *script) {
     const struct limiting *limiting = script;
     struct player player;
@@ -633,7 +633,7 @@ static void play_limits(const void *script) {
     player.limits.all[RLIMIT_FSIZE] = limiting->wanted;
     CHECK(setrlimit(RLIMIT_NOFILE, &limiting->own) == 0);
     CHECK(setrlimit(RLIMIT_FSIZE, &limiting->own) == 0);
-    CHECK(player_take(&player) == 0);
+    CHECK(player_apply(&player) == 0);
     for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
         bool is_limited = resource == RLIMIT_NOFILE || resource == RLIMIT_FSIZE;
         const struct rlimit *expected =
@@ -645,7 +645,7 @@ static void play_limits(const void *script) {
     }
 }
 
-static void a_limit_is_the_lower_of_the_callers_and_the_own_hard_one(void **state) {
+static void a_limit_is_the_lower_of_the_callers_and_the_own_hard_limit(void **state) {
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(limitings); i++) {
         if (!in_child(play_limit, &limitings[i]) || !in_child(play_limits, &limitings[i]))
@@ -663,18 +663,18 @@ static void an_unknown_limit_is_an_error(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(each_descriptor_gets_its_number),
-    cmocka_unit_test(a_number_that_cannot_be_had_is_an_error),
-    cmocka_unit_test(the_highest_number_can_be_had),
-    cmocka_unit_test(what_does_not_fit_the_request_is_refused_untouched),
+    cmocka_unit_test(a_number_above_the_limit_is_an_error),
+    cmocka_unit_test(the_highest_number_can_be_used),
+    cmocka_unit_test(a_wrong_number_of_descriptors_is_refused_unchanged),
     cmocka_unit_test(the_umask_is_taken),
     cmocka_unit_test(the_nice_value_is_taken_but_never_lowered),
-    cmocka_unit_test(the_processors_are_taken_where_they_can_be_had),
-    cmocka_unit_test(signals_are_ignored_and_blocked_as_the_callers),
-    cmocka_unit_test(the_command_begins_where_the_caller_was),
-    cmocka_unit_test(without_a_terminal_it_leads_a_group_of_the_services_session),
-    cmocka_unit_test(with_a_terminal_it_leads_a_session_that_has_it),
-    cmocka_unit_test(what_is_no_terminal_or_somebody_elses_is_refused),
-    cmocka_unit_test(a_limit_is_the_lower_of_the_callers_and_the_own_hard_one),
+    cmocka_unit_test(the_processors_are_taken_if_the_cpuset_permits_them),
+    cmocka_unit_test(signals_are_ignored_and_blocked_as_for_the_caller),
+    cmocka_unit_test(the_command_starts_in_the_callers_directory),
+    cmocka_unit_test(without_a_terminal_the_command_leads_a_process_group),
+    cmocka_unit_test(with_a_terminal_the_command_leads_a_session),
+    cmocka_unit_test(an_invalid_or_foreign_terminal_is_refused),
+    cmocka_unit_test(a_limit_is_the_lower_of_the_callers_and_the_own_hard_limit),
     cmocka_unit_test(an_unknown_limit_is_an_error),
 };
 

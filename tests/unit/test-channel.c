@@ -28,7 +28,7 @@ static size_t n_open(void) {
     return n;
 }
 
-static void a_record_arrives_whole_with_its_descriptors(void **state) {
+static void a_record_arrives_complete_with_its_descriptors(void **state) {
     const int fds[] = {0, ends[0], 1};
     struct channel_fds got;
     char record[8] = "";
@@ -48,7 +48,7 @@ static void a_record_arrives_whole_with_its_descriptors(void **state) {
     }
 }
 
-/* Whatever is too much is refused, and no descriptor stays behind. */
+/* Too many bytes or descriptors are refused, and no descriptor stays open. */
 static void truncated_records_leave_nothing_open(void **state) {
     static const struct {
         size_t size, n_fds;
@@ -97,8 +97,8 @@ static void truncated_records_leave_nothing_open(void **state) {
     }
 }
 
-/* What the kernel cannot hand over, as for want of descriptors, it cuts off (MSG_CTRUNC). */
-static void descriptors_that_are_cut_off_leave_nothing_open(void **state) {
+/* If the process has no free descriptor left, the kernel cuts the rest off (MSG_CTRUNC). */
+static void truncated_descriptors_leave_nothing_open(void **state) {
     struct rlimit before, few;
     struct channel_fds got;
     int fds[32];
@@ -119,7 +119,7 @@ static void descriptors_that_are_cut_off_leave_nothing_open(void **state) {
     assert_int_equal(n_open(), n);
 }
 
-static void control_data_that_is_no_descriptor_is_refused(void **state) {
+static void control_data_other_than_descriptors_is_refused(void **state) {
     struct channel_fds got;
     char record[8];
     size_t size;
@@ -131,7 +131,7 @@ static void control_data_that_is_no_descriptor_is_refused(void **state) {
     assert_int_equal(channel_receive(ends[1], record, sizeof(record), &size, &got), -EBADMSG);
 }
 
-static void the_end_of_the_other_side_is_no_signal(void **state) {
+static void a_closed_peer_is_an_error_and_no_signal(void **state) {
     struct channel_fds got;
     char record[8];
     size_t size = 99;
@@ -144,14 +144,14 @@ static void the_end_of_the_other_side_is_no_signal(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test_setup_teardown(a_record_arrives_whole_with_its_descriptors, open_ends,
+    cmocka_unit_test_setup_teardown(a_record_arrives_complete_with_its_descriptors, open_ends,
                                     close_ends),
     cmocka_unit_test_setup_teardown(truncated_records_leave_nothing_open, open_ends, close_ends),
-    cmocka_unit_test_setup_teardown(descriptors_that_are_cut_off_leave_nothing_open, open_ends,
+    cmocka_unit_test_setup_teardown(truncated_descriptors_leave_nothing_open, open_ends,
                                     close_ends),
-    cmocka_unit_test_setup_teardown(control_data_that_is_no_descriptor_is_refused, open_ends,
+    cmocka_unit_test_setup_teardown(control_data_other_than_descriptors_is_refused, open_ends,
                                     close_ends),
-    cmocka_unit_test_setup_teardown(the_end_of_the_other_side_is_no_signal, open_ends, close_ends),
+    cmocka_unit_test_setup_teardown(a_closed_peer_is_an_error_and_no_signal, open_ends, close_ends),
 };
 
 TEST_MAIN(tests)

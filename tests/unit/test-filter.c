@@ -29,7 +29,7 @@ static int status_behind_filter(long number, long a, long b, long c) {
     return status;
 }
 
-static void what_a_session_needs_is_let_through(void **state) {
+static void the_calls_that_a_session_needs_are_permitted(void **state) {
     static struct timespec now;
     const struct {
         const char *what;
@@ -46,10 +46,10 @@ static void what_a_session_needs_is_let_through(void **state) {
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
         if (status_behind_filter(cases[i].number, cases[i].a, cases[i].b, cases[i].c) != 7 << 8)
-            fail_msg("%s does not survive", cases[i].what);
+            fail_msg("%s is not permitted", cases[i].what);
 }
 
-static void whatever_else_is_death(void **state) {
+static void other_calls_end_the_process(void **state) {
     static const struct {
         const char *what;
         long number, a;
@@ -110,10 +110,10 @@ static bool is_on_the_list(long number) {
 }
 
 /*
- * The kernel's own way back from a probe: it looks at no filter for them, and they do nothing for
- * who calls them from elsewhere (secure_computing(), Linux 6.14 and 6.18).
+ * The kernel returns from a probe by these calls, and checks no filter for them. Called from
+ * elsewhere they do nothing (secure_computing(), Linux 6.14 and 6.18).
  */
-static bool is_the_kernels_own(long number) {
+static bool is_exempt_from_filters(long number) {
 #ifdef __x86_64__
     return number == 335 || number == 336; /* uretprobe, uprobe */
 #else
@@ -122,8 +122,8 @@ static bool is_the_kernels_own(long number) {
 #endif
 }
 
-/* Each number that the table of this architecture has, or will have; prctl(2) with what it may. */
-static void exactly_the_list_survives_of_all_calls(void **state) {
+/* Each number that this architecture has or may get later; prctl(2) with its permitted argument. */
+static void of_all_calls_only_the_list_is_permitted(void **state) {
     static struct timespec now;
     const long bases[] = {
         0,
@@ -144,7 +144,7 @@ static void exactly_the_list_survives_of_all_calls(void **state) {
                                               is_clock ? (long)&now : 0, 0);
             bool survives = WIFEXITED(status);
 
-            if (is_the_kernels_own(bases[i] + number))
+            if (is_exempt_from_filters(bases[i] + number))
                 continue;
             n_tried++;
             n_survived += survives;
@@ -157,7 +157,7 @@ static void exactly_the_list_survives_of_all_calls(void **state) {
 }
 
 /* no_new_privs comes first: without it an unprivileged process may load no filter. */
-static void it_says_when_it_could_not_be_loaded(void **state) {
+static void a_failure_to_load_is_reported(void **state) {
     pid_t pid = fork();
     int status;
 
@@ -171,8 +171,8 @@ static void it_says_when_it_could_not_be_loaded(void **state) {
     assert_int_equal(status, 7 << 8);
 }
 
-/* error_text() makes no system call: the filter permits none that a translation would need. */
-static void the_text_of_each_errno_can_be_had_behind_the_filter(void **state) {
+/* The filter permits no system call that error_text() could make to find a translation. */
+static void the_text_of_each_errno_is_available_behind_the_filter(void **state) {
     pid_t pid = fork();
     int status;
 
@@ -195,11 +195,11 @@ static void the_text_of_each_errno_can_be_had_behind_the_filter(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(what_a_session_needs_is_let_through),
-    cmocka_unit_test(whatever_else_is_death),
-    cmocka_unit_test(exactly_the_list_survives_of_all_calls),
-    cmocka_unit_test(it_says_when_it_could_not_be_loaded),
-    cmocka_unit_test(the_text_of_each_errno_can_be_had_behind_the_filter),
+    cmocka_unit_test(the_calls_that_a_session_needs_are_permitted),
+    cmocka_unit_test(other_calls_end_the_process),
+    cmocka_unit_test(of_all_calls_only_the_list_is_permitted),
+    cmocka_unit_test(a_failure_to_load_is_reported),
+    cmocka_unit_test(the_text_of_each_errno_is_available_behind_the_filter),
 };
 
 TEST_MAIN(tests)

@@ -1,4 +1,4 @@
-/* The launch description, from the launcher that writes it to the gate that reads it. */
+/* The launch description: the launcher writes it, the gate reads it. */
 
 #include "broker/session/launch.h"
 
@@ -23,7 +23,7 @@ static char *read_whole(int fd, size_t *sizep) {
     return bytes;
 }
 
-static void what_is_written_is_what_is_read(void **state) {
+static void the_gate_reads_what_the_launcher_wrote(void **state) {
     char *command[] = {"cmd", "", "-n", "a b\nc", NULL};
     char *environment[] = {"PATH=/bin",      "HOSTNAME=old", "HOST=old", "LD_LIBRARY_PATH=/x",
                            "HOSTNAMEX=keep", "EMPTY=",       "strange",  NULL};
@@ -77,7 +77,7 @@ static void the_description_is_sealed(void **state) {
     assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
 }
 
-static void more_than_exec_takes_is_refused(void **state) {
+static void a_description_above_the_maximal_size_is_refused(void **state) {
     static char argument[LAUNCH_SIZE_MAX + 1];
     char *command[] = {argument, NULL};
     char *environment[] = {NULL};
@@ -95,7 +95,7 @@ static void more_than_exec_takes_is_refused(void **state) {
                      0);
 }
 
-/* What the service is asked for: what is here is nobody's default. */
+/* A caller's context for the service, in which no value is a default. */
 static void inheritance_fill(struct inheritance *inheritance, sigset_t *mask) {
     static const int32_t numbers[] = {0, 2, 7, 1000, LAUNCH_DESCRIPTOR_MAX - 1};
 
@@ -109,7 +109,7 @@ static void inheritance_fill(struct inheritance *inheritance, sigset_t *mask) {
     (void)sigaddset(mask, 64);
 }
 
-static void the_place_of_the_caller_is_read_as_it_was_written(void **state) {
+static void the_callers_context_is_read_as_it_was_written(void **state) {
     char *command[] = {"cmd", "arg", NULL};
     char *environment[] = {"A=b", NULL};
     struct options options = {.hostname = "a.test", .command = command};
@@ -139,8 +139,8 @@ static void the_place_of_the_caller_is_read_as_it_was_written(void **state) {
     launch_deinit(&launch);
 }
 
-/* In direct mode all of it is inherited, and nothing of it is said. */
-static void without_the_service_no_place_is_described(void **state) {
+/* In direct mode the command inherits all of it, so the description says nothing about it. */
+static void in_direct_mode_the_description_has_no_context(void **state) {
     char *command[] = {"cmd", NULL};
     char *environment[] = {NULL};
     struct options options = {.hostname = "a.test", .command = command};
@@ -158,7 +158,7 @@ static void without_the_service_no_place_is_described(void **state) {
     launch_deinit(&launch);
 }
 
-/* What was read is in the bytes that were read, and what it says can be done. */
+/* Everything parsed points into the bytes that were read, and every value is valid. */
 static void assert_harmless(const struct launch *launch, const char *bytes, size_t size) {
     const struct launch_header *header = &launch->header;
     const char *at = bytes + sizeof(*header) + header->n_descriptors * sizeof(int32_t);
@@ -182,7 +182,8 @@ static void assert_harmless(const struct launch *launch, const char *bytes, size
     assert_ptr_equal(at, bytes + size);
 }
 
-/* Each byte of a good description changed, and each length cut: refused, or read as it stands. */
+/* Changes each byte of a valid description, and cuts it at each length: refused, or read as it is.
+ */
 static void malform(const char *good, size_t size) {
     for (size_t cut = 0; cut < size; cut++) {
         CLEANUP_FREE char *bytes = malloc(cut + 1);
@@ -248,7 +249,7 @@ static int parse_numbers(const struct launch_header *header, const int32_t *numb
     return r;
 }
 
-static void numbers_of_descriptors_ascend(void **state) {
+static void numbers_of_descriptors_must_ascend(void **state) {
     static const struct {
         int32_t numbers[4];
         size_t n_given;
@@ -271,12 +272,15 @@ static void numbers_of_descriptors_ascend(void **state) {
         {{3, 4, 4}, 3, 3, -EBADMSG},
         {{1, 0}, 2, 2, -EBADMSG},
         {{0, 1, 3, 2}, 4, 4, -EBADMSG},
-        {{0, 1}, 2, 1, -EBADMSG}, /* one more than is said: its bytes are strings too many */
-        {{0, 1}, 2, 3, -EBADMSG}, /* one less: two bytes are left, and they are the argument's */
+        {{0, 1}, 2, 1, -EBADMSG}, /* one more than counted: its bytes are surplus strings */
+        {{0, 1},
+         2,
+         3,
+         -EBADMSG}, /* one less than counted: only the argument's two bytes are left */
         {{0}, 0, 1, -EBADMSG},
         {{0}, 1, CHANNEL_FDS_MAX, -EBADMSG},
         {{0}, 1, CHANNEL_FDS_MAX + 1, -EBADMSG},
-        {{0}, 1, 1U << 30, -EBADMSG}, /* times four it is nothing, in 32 bits */
+        {{0}, 1, 1U << 30, -EBADMSG}, /* times four is 0 in 32 bits */
         {{0}, 1, (1U << 30) + 1, -EBADMSG},
         {{0}, 1, UINT32_MAX, -EBADMSG},
     };
@@ -291,7 +295,7 @@ static void numbers_of_descriptors_ascend(void **state) {
     }
 }
 
-static void there_are_as_many_descriptors_as_one_record_carries(void **state) {
+static void the_maximum_of_descriptors_is_what_one_record_carries(void **state) {
     int32_t numbers[CHANNEL_FDS_MAX + 2];
 
     (void)state;
@@ -305,7 +309,7 @@ static void there_are_as_many_descriptors_as_one_record_carries(void **state) {
     }
 }
 
-static void what_cannot_be_meant_is_refused(void **state) {
+static void invalid_values_are_refused(void **state) {
     static const struct {
         uint32_t umask, n_processors;
         int result;
@@ -348,9 +352,12 @@ static void counts_and_strings_must_agree(void **state) {
         {{.version = 1, .n_arguments = 1}, "a", 2, -EBADMSG},
         {{.version = LAUNCH_VERSION, .n_arguments = 1, .umask = 01000}, "a", 2, -EBADMSG},
         {{.version = LAUNCH_VERSION, .n_arguments = 1, .closed_stdio = 8}, "a", 2, -EBADMSG},
-        {{.version = LAUNCH_VERSION, .n_arguments = 1}, "a", 1, -EBADMSG},    /* no NUL */
-        {{.version = LAUNCH_VERSION, .n_arguments = 1}, "a\0b", 4, -EBADMSG}, /* a string more */
-        {{.version = LAUNCH_VERSION, .n_arguments = 2}, "a", 2, -EBADMSG},    /* a string less */
+        {{.version = LAUNCH_VERSION, .n_arguments = 1}, "a", 1, -EBADMSG}, /* no NUL */
+        {{.version = LAUNCH_VERSION, .n_arguments = 1},
+         "a\0b",
+         4,
+         -EBADMSG},                                                        /* one string too many */
+        {{.version = LAUNCH_VERSION, .n_arguments = 2}, "a", 2, -EBADMSG}, /* one string too few */
         {{.version = LAUNCH_VERSION, .n_arguments = UINT32_MAX}, "a", 2, -EBADMSG},
         {{.version = LAUNCH_VERSION, .n_arguments = 1, .n_environment = UINT32_MAX},
          "a",
@@ -372,7 +379,7 @@ static void counts_and_strings_must_agree(void **state) {
     }
 }
 
-static void descriptors_that_are_no_sealed_memfd_are_refused(void **state) {
+static void other_descriptors_than_sealed_memfds_are_refused(void **state) {
     struct launch launch = LAUNCH_NULL;
     int pipe_ends[2];
     CLEANUP_FD int unsealed = memfd_create("x", MFD_ALLOW_SEALING | MFD_CLOEXEC);
@@ -395,17 +402,17 @@ static void descriptors_that_are_no_sealed_memfd_are_refused(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(what_is_written_is_what_is_read),
+    cmocka_unit_test(the_gate_reads_what_the_launcher_wrote),
     cmocka_unit_test(the_description_is_sealed),
-    cmocka_unit_test(more_than_exec_takes_is_refused),
-    cmocka_unit_test(the_place_of_the_caller_is_read_as_it_was_written),
-    cmocka_unit_test(without_the_service_no_place_is_described),
+    cmocka_unit_test(a_description_above_the_maximal_size_is_refused),
+    cmocka_unit_test(the_callers_context_is_read_as_it_was_written),
+    cmocka_unit_test(in_direct_mode_the_description_has_no_context),
     cmocka_unit_test(malformed_descriptions_are_refused),
-    cmocka_unit_test(numbers_of_descriptors_ascend),
-    cmocka_unit_test(there_are_as_many_descriptors_as_one_record_carries),
-    cmocka_unit_test(what_cannot_be_meant_is_refused),
+    cmocka_unit_test(numbers_of_descriptors_must_ascend),
+    cmocka_unit_test(the_maximum_of_descriptors_is_what_one_record_carries),
+    cmocka_unit_test(invalid_values_are_refused),
     cmocka_unit_test(counts_and_strings_must_agree),
-    cmocka_unit_test(descriptors_that_are_no_sealed_memfd_are_refused),
+    cmocka_unit_test(other_descriptors_than_sealed_memfds_are_refused),
 };
 
 TEST_MAIN(tests)

@@ -53,7 +53,7 @@ static bool exists(const char *path) {
     return lstat(path, &status) == 0;
 }
 
-/* A socket of AF_UNIX bound at @path, which is removed first; listening if it can. */
+/* Removes @path and binds a socket of AF_UNIX there, which listens if its type can. */
 static int socket_bind(const char *path, int type, bool is_listening) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
@@ -86,7 +86,7 @@ static void assert_listening(const char *path) {
     close(fd);
 }
 
-/* What is descriptor 3. */
+/* What the manager passes as descriptor 3. */
 enum passed {
     NOTHING,
     A_FILE,
@@ -154,7 +154,7 @@ static _Noreturn void check_passing(const struct passing *passing) {
 
     CHECK(fd >= 0 || passing->passed == NOTHING);
     if (fd < 0)
-        (void)close(3); /* whoever runs the tests may have left it open */
+        (void)close(3); /* the program that runs the tests may have left it open */
     CHECK(fd < 0 || fd == 3 || dup2(fd, 3) == 3);
     CHECK(fd < 0 || fcntl(3, F_SETFD, 0) == 0);
     listen_pid_set(passing->pid);
@@ -170,15 +170,15 @@ static _Noreturn void check_passing(const struct passing *passing) {
         CHECK(fcntl(3, F_GETFD) == FD_CLOEXEC && (fcntl(3, F_GETFL) & O_NONBLOCK) != 0);
         CHECK(accept(3, NULL, NULL) < 0 && errno == EAGAIN);
     } else if (fd >= 0) {
-        CHECK(fcntl(3, F_GETFD) == 0); /* not ours to touch */
+        CHECK(fcntl(3, F_GETFD) == 0); /* not passed to this process: it stays as it is */
     }
     listener_deinit(&listener);
     CHECK(listener.fd == -1);
-    CHECK(passing->passed != SEQPACKET_LISTENING || exists("passed")); /* the manager's */
+    CHECK(passing->passed != SEQPACKET_LISTENING || exists("passed")); /* it is the manager's */
     _exit(0);
 }
 
-static void what_the_manager_passes_is_one_listening_socket(void **state) {
+static void the_manager_must_pass_one_listening_socket(void **state) {
     static const struct passing cases[] = {
         {"@", "1", SEQPACKET_LISTENING, 0},
         {"@", "1", NOTHING, LISTENER_E_WRONG},
@@ -232,7 +232,7 @@ static void what_the_manager_passes_is_one_listening_socket(void **state) {
     }
 }
 
-static void without_a_manager_nobody_is_told(void **state) {
+static void without_a_manager_readiness_is_not_reported(void **state) {
     struct listener listener = LISTENER_NULL;
     pid_t pid = fork();
     int status;
@@ -248,7 +248,7 @@ static void without_a_manager_nobody_is_told(void **state) {
     assert_int_equal(status, 0);
 }
 
-static void what_is_bound_is_the_owners_alone_whatever_the_umask(void **state) {
+static void the_bound_socket_has_mode_0600_whatever_the_umask(void **state) {
     static const mode_t masks[] = {0, 022, 027, 077, 0177, 0777};
     const mode_t before = umask(0);
 
@@ -257,7 +257,7 @@ static void what_is_bound_is_the_owners_alone_whatever_the_umask(void **state) {
         struct listener listener = LISTENER_NULL;
         struct stat status;
 
-        /* Once where nothing is, once in the place of what a killed service has left. */
+        /* Once where nothing is, once where a killed service left its socket. */
         for (int j = 0; j < 2; j++) {
             (void)umask(masks[i]);
             assert_int_equal(listener_bind(&listener, "own"), 0);
@@ -324,7 +324,7 @@ static void a_path_must_fit(void **state) {
 }
 
 /* Nothing is removed, and nothing stays open. */
-static void what_is_in_the_way_stays(void **state) {
+static void other_files_at_the_path_stay(void **state) {
     static const struct {
         const char *what, *set_up, *path;
         int result;
@@ -380,7 +380,7 @@ static void what_is_in_the_way_stays(void **state) {
     (void)umask(mask);
 }
 
-static void the_socket_of_somebody_else_stays(void **state) {
+static void the_socket_of_another_user_stays(void **state) {
     struct listener listener = LISTENER_NULL;
 
     (void)state;
@@ -394,14 +394,14 @@ static void the_socket_of_somebody_else_stays(void **state) {
     assert_int_equal(listener_bind(&listener, "own"), -EADDRINUSE);
     listener_deinit(&listener);
     assert_true(exists("own"));
-    /* It is the owner that counts. */
+    /* Only the owner matters. */
     assert_int_equal(chown("own", 0, 12345), 0);
     assert_int_equal(listener_bind(&listener, "own"), 0);
     listener_deinit(&listener);
 }
 
-/* As a second service does: the first goes on. */
-static void only_what_was_bound_is_removed(void **state) {
+/* A second service at the same path fails, and the first goes on. */
+static void only_the_own_socket_is_removed(void **state) {
     struct listener first = LISTENER_NULL, second = LISTENER_NULL;
 
     (void)state;
@@ -416,8 +416,8 @@ static void only_what_was_bound_is_removed(void **state) {
     listener_deinit(&first);
 }
 
-/* As when somebody has cleared the folder and another service has begun there. */
-static void what_is_there_instead_stays(void **state) {
+/* As after the folder was emptied and another service was started there. */
+static void a_socket_that_replaced_the_own_one_stays(void **state) {
     struct listener first = LISTENER_NULL, second = LISTENER_NULL;
 
     (void)state;
@@ -442,12 +442,12 @@ static size_t n_names(void) {
     return n - 2;
 }
 
-/* While it is bound, a file keeps others waiting that bind at the same path. */
-static void nothing_else_stays_in_the_folder(void **state) {
+/* During the bind a lock file keeps other processes from binding at the same path. */
+static void no_other_file_stays_in_the_folder(void **state) {
     static const struct {
         const char *what, *set_up, *path;
         int result;
-        size_t n_names; /* afterwards */
+        size_t n_names; /* after the bind */
     } cases[] = {
         {"a free place", ":", "own", 0, 1},
         {"a lock that was left behind", ": > own.lock", "own", 0, 1},
@@ -475,7 +475,7 @@ static void nothing_else_stays_in_the_folder(void **state) {
     }
 }
 
-static void what_cannot_be_put_at_its_place_is_put_nowhere(void **state) {
+static void a_failed_bind_leaves_no_file(void **state) {
     struct listener listener = LISTENER_NULL;
 
     (void)state;
@@ -485,7 +485,7 @@ static void what_cannot_be_put_at_its_place_is_put_nowhere(void **state) {
     assert_int_equal(n_names(), 0);
 }
 
-/* What two processes begin at the same moment; each says here what it got. */
+/* Two processes that bind at the same time; each writes its result here. */
 struct together {
     _Atomic int n_ready, n_done;
     _Atomic bool may_begin;
@@ -507,7 +507,7 @@ static _Noreturn void play_together(struct together *together, int which) {
     _exit(0);
 }
 
-static void of_two_at_the_same_moment_one_listens(void **state) {
+static void of_two_at_the_same_time_one_listens(void **state) {
     struct together *together =
         mmap(NULL, sizeof(*together), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     int n_both = 0, n_none = 0, n_deaf = 0;
@@ -546,11 +546,11 @@ static void of_two_at_the_same_moment_one_listens(void **state) {
     }
     (void)munmap(together, sizeof(*together));
     if (n_both + n_none + n_deaf > 0)
-        fail_msg("of 300 times both listened %d times, none %d times; nobody answered %d times",
+        fail_msg("of 300 times both listened %d times, none %d times; no service answered %d times",
                  n_both, n_none, n_deaf);
 }
 
-/* The service manager's side of it: a datagram's socket at @length bytes of @path, NULs and all. */
+/* The service manager's socket, SOCK_DGRAM, at @length bytes of @path, NULs included. */
 static int manager_listen(const char *path, size_t length) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -584,7 +584,7 @@ static bool is_told(const char *notify_socket, int manager) {
     return manager_has_heard(manager);
 }
 
-/* An abstract name of @length bytes, @ and all, that no other run of this test has. */
+/* An abstract name of @length bytes, @ included, unique to this run of the test. */
 static void name_fill(char *name, size_t length) {
     const char *own = strrchr(root, '-') + 1;
 
@@ -603,7 +603,7 @@ static int manager_listen_abstract(char *name, size_t length) {
     return fd;
 }
 
-static void the_manager_is_told_at_a_path_or_in_the_abstract_namespace(void **state) {
+static void readiness_is_reported_at_a_path_or_an_abstract_name(void **state) {
     static const size_t lengths[] = {7, 20, 106, 107};
     char name[256], path[256];
     int fd;
@@ -623,8 +623,8 @@ static void the_manager_is_told_at_a_path_or_in_the_abstract_namespace(void **st
     }
 }
 
-/* And nothing else happens: no signal, no waiting. */
-static void where_nobody_can_be_told_nobody_is(void **state) {
+/* There is no signal and no wait either. */
+static void an_unusable_notify_socket_is_ignored(void **state) {
     static const char *const cases[] = {
         "", "/", "@", "x", "//", "/nonexistent/notify", "/dev/null", "@nobody-listens-here"};
     static const size_t lengths[] = {4095, 255, 109, 108};
@@ -642,7 +642,7 @@ static void where_nobody_can_be_told_nobody_is(void **state) {
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
         if (is_told(cases[i], at_path))
             fail_msg("%s", cases[i]);
-    /* What would be left of it, if it were cut. */
+    /* What a path that is cut off would be. */
     for (size_t i = 0; i < BASE_ARRAY_SIZE(lengths); i++) {
         too_long[lengths[i]] = '\0';
         assert_false(is_told(too_long, abstract));
@@ -653,8 +653,8 @@ static void where_nobody_can_be_told_nobody_is(void **state) {
     close(at_path);
 }
 
-/* sd_notify(3) knows but absolute paths and abstract names. */
-static void a_relative_path_is_none(void **state) {
+/* sd_notify(3) knows only absolute paths and abstract names. */
+static void a_relative_notify_path_is_ignored(void **state) {
     int fd;
 
     (void)state;
@@ -665,8 +665,9 @@ static void a_relative_path_is_none(void **state) {
     close(fd);
 }
 
-/* A service that is stopped takes no connections until its backlog is full, but it is there. */
-static void who_is_too_busy_to_answer_is_there_all_the_same(void **state) {
+/* A stopped service (SIGSTOP) accepts no connection and its backlog fills up, but it still exists.
+ */
+static void a_service_with_a_full_backlog_is_in_use(void **state) {
     int fd, status;
     pid_t pid;
 
@@ -687,26 +688,26 @@ static void who_is_too_busy_to_answer_is_there_all_the_same(void **state) {
     assert_true(exists("own"));
     close(fd);
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-        fail_msg("it waits for somebody who does not answer");
+        fail_msg("it waits for a service that does not answer");
     assert_int_equal(status, 0);
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(what_the_manager_passes_is_one_listening_socket),
-    cmocka_unit_test(without_a_manager_nobody_is_told),
-    cmocka_unit_test(what_is_bound_is_the_owners_alone_whatever_the_umask),
+    cmocka_unit_test(the_manager_must_pass_one_listening_socket),
+    cmocka_unit_test(without_a_manager_readiness_is_not_reported),
+    cmocka_unit_test(the_bound_socket_has_mode_0600_whatever_the_umask),
     cmocka_unit_test(a_path_must_fit),
-    cmocka_unit_test(what_is_in_the_way_stays),
-    cmocka_unit_test(the_socket_of_somebody_else_stays),
-    cmocka_unit_test(only_what_was_bound_is_removed),
-    cmocka_unit_test(what_is_there_instead_stays),
-    cmocka_unit_test(nothing_else_stays_in_the_folder),
-    cmocka_unit_test(what_cannot_be_put_at_its_place_is_put_nowhere),
-    cmocka_unit_test(of_two_at_the_same_moment_one_listens),
-    cmocka_unit_test(the_manager_is_told_at_a_path_or_in_the_abstract_namespace),
-    cmocka_unit_test(where_nobody_can_be_told_nobody_is),
-    cmocka_unit_test(a_relative_path_is_none),
-    cmocka_unit_test(who_is_too_busy_to_answer_is_there_all_the_same),
+    cmocka_unit_test(other_files_at_the_path_stay),
+    cmocka_unit_test(the_socket_of_another_user_stays),
+    cmocka_unit_test(only_the_own_socket_is_removed),
+    cmocka_unit_test(a_socket_that_replaced_the_own_one_stays),
+    cmocka_unit_test(no_other_file_stays_in_the_folder),
+    cmocka_unit_test(a_failed_bind_leaves_no_file),
+    cmocka_unit_test(of_two_at_the_same_time_one_listens),
+    cmocka_unit_test(readiness_is_reported_at_a_path_or_an_abstract_name),
+    cmocka_unit_test(an_unusable_notify_socket_is_ignored),
+    cmocka_unit_test(a_relative_notify_path_is_ignored),
+    cmocka_unit_test(a_service_with_a_full_backlog_is_in_use),
 };
 
 int main(void) {

@@ -17,7 +17,7 @@ static struct protocol_reply good_reply(void) {
                                    .rule_file = "/etc/x.conf"};
 }
 
-static void exactly_the_request_is_accepted(void **state) {
+static void only_a_request_of_exact_form_is_accepted(void **state) {
     enum { SIZE = sizeof(struct protocol_request) };
     const struct protocol_request good = good_request();
     unsigned char bytes[2 * SIZE] = {0};
@@ -36,7 +36,7 @@ static void exactly_the_request_is_accepted(void **state) {
     }
 }
 
-/* What one change to a good request makes of it. */
+/* Each case is one change to a valid request. */
 static void malformed_requests_are_refused(void **state) {
     static const struct {
         const char *what;
@@ -85,8 +85,9 @@ static void malformed_requests_are_refused(void **state) {
     }
 }
 
-/* Each descriptor of a request has its place: there are never fewer than the flags ask for. */
-static void the_service_gets_what_the_flags_say(void **state) {
+/* Each descriptor of a request has a fixed place: there must be at least as many as the flags need.
+ */
+static void the_number_of_descriptors_must_fit_the_flags(void **state) {
     static const struct {
         uint32_t flags;
         size_t min, max;
@@ -113,7 +114,7 @@ static void the_service_gets_what_the_flags_say(void **state) {
     }
 }
 
-static void exactly_a_notice_is_accepted(void **state) {
+static void only_a_notice_of_exact_form_is_accepted(void **state) {
     static const struct {
         int32_t wait_status;
         bool is_good;
@@ -136,7 +137,7 @@ static void exactly_a_notice_is_accepted(void **state) {
     }
 }
 
-static void names_need_their_nul(void **state) {
+static void names_must_end_with_nul(void **state) {
     struct protocol_request request = good_request(), out;
 
     (void)state;
@@ -150,8 +151,8 @@ static void names_need_their_nul(void **state) {
                      PROTOCOL_BAD_REQUEST);
 }
 
-/* The version is looked at before all else: a later protocol may have another size. */
-static void another_version_is_told_as_such(void **state) {
+/* The version is checked first: the records of a later protocol may have another size. */
+static void another_version_is_reported_as_such(void **state) {
     static const uint32_t versions[] = {0, 1, 2, 4, UINT32_MAX};
 
     (void)state;
@@ -186,7 +187,7 @@ static void random_records_are_refused_and_never_change_the_result(void **state)
             assert_memory_equal(&out, &untouched, sizeof(out));
             continue;
         }
-        /* What is accepted differs in what is wanted besides, or within a name, and is canonical.
+        /* An accepted record differs only in its flags or in the bytes of a name, and is canonical.
          */
         if (at >= offsetof(struct protocol_request, flags) &&
             at < offsetof(struct protocol_request, hostname)) {
@@ -220,7 +221,7 @@ static void malformed_replies_are_refused(void **state) {
     cases[6].error = -1;
     memset(cases[7].rule_file, 'x', sizeof(cases[7].rule_file));
     cases[8].groups_differ = 2;
-    cases[9].confinement = PROTOCOL_GONE; /* and granted */
+    cases[9].confinement = PROTOCOL_GONE; /* although granted */
     cases[10] =
         (struct protocol_reply){.version = PROTOCOL_VERSION, .status = PROTOCOL_CALLER_CONFINED};
     cases[11] = cases[10];
@@ -237,12 +238,12 @@ static void malformed_replies_are_refused(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(exactly_the_request_is_accepted),
+    cmocka_unit_test(only_a_request_of_exact_form_is_accepted),
     cmocka_unit_test(malformed_requests_are_refused),
-    cmocka_unit_test(the_service_gets_what_the_flags_say),
-    cmocka_unit_test(exactly_a_notice_is_accepted),
-    cmocka_unit_test(names_need_their_nul),
-    cmocka_unit_test(another_version_is_told_as_such),
+    cmocka_unit_test(the_number_of_descriptors_must_fit_the_flags),
+    cmocka_unit_test(only_a_notice_of_exact_form_is_accepted),
+    cmocka_unit_test(names_must_end_with_nul),
+    cmocka_unit_test(another_version_is_reported_as_such),
     cmocka_unit_test(random_records_are_refused_and_never_change_the_result),
     cmocka_unit_test(malformed_replies_are_refused),
 };
