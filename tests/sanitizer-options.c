@@ -1,7 +1,7 @@
 /*
- * Linked into the broker of sanitizer builds only. The sanitizer's runtime lives behind the session's
- * filter as everything else does, and may make no call there that the shipped broker does not make:
- * it does not look for leaks at the end of a process that frees nothing on purpose.
+ * Linked into the broker of sanitizer builds only. The sanitizer's runtime is subject to the
+ * session's filter and may make only the calls of the shipped broker: so the leak check at exit,
+ * which makes others, is off. The broker does not free its memory before it exits.
  */
 
 const char *__asan_default_options(void);

@@ -1,6 +1,6 @@
 #pragma once
 
-/* What every test program shares: cmocka, and an honest answer where privilege is missing. */
+/* What every test program shares: cmocka, and a skip with its reason where root is missing. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +18,7 @@
 
 enum { TEST_SKIPPED = 77 }; /* ctest's SKIP_RETURN_CODE */
 
-/* In CI nothing may be skipped. */
+/* In CI a skip is a failure. */
 static inline bool test_is_in_ci(void) {
     const char *ci = getenv("CI");
 
@@ -26,8 +26,8 @@ static inline bool test_is_in_ci(void) {
 }
 
 /*
- * True if this process can do what privileged tests need. If not, says how many tests are skipped
- * and why; *@statusp is what the program ends with: a skip, but a failure where CI=true.
+ * Returns true if this process is root. Otherwise prints how many tests are skipped and why, and
+ * sets *@statusp to the exit status: TEST_SKIPPED, or 1 (failure) with CI=true.
  */
 static inline bool test_has_root(size_t n_tests, int *statusp) {
     if (geteuid() == 0)

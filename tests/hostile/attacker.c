@@ -15,7 +15,10 @@
 
 #include "utsbroker/base.h"
 
-/* Where the attacker's own memory is, and so, after a fork, the one's that must be open to it. */
+/*
+ * An address in the attacker's own memory; after a fork it is valid in the child too, which must be
+ * open to the attacker.
+ */
 static char own_memory[16];
 
 static bool proc_opens(pid_t pid, const char *file, int flags) {
@@ -27,7 +30,7 @@ static bool proc_opens(pid_t pid, const char *file, int flags) {
     return fd >= 0;
 }
 
-/* An attempt is true if it succeeded; it leaves the process as it was. */
+/* An attempt returns true if it succeeded; it leaves the process unchanged. */
 static bool attach(pid_t pid) {
     if (ptrace(PTRACE_ATTACH, pid, NULL, NULL) < 0)
         return false;
@@ -81,7 +84,8 @@ static bool read_memory(pid_t pid) {
     char here[16];
     struct iovec local = {here, sizeof(here)}, remote = {own_memory, sizeof(here)};
 
-    /* Without the right it is EPERM whatever the address; a wrong address, EFAULT, is a right. */
+    /* Without permission the error is EPERM at any address; EFAULT, a wrong address, means that
+     * there is permission. */
     return process_vm_readv(pid, &local, 1, &remote, 1, 0) > 0 || errno == EFAULT;
 }
 
@@ -110,7 +114,10 @@ static bool compare_descriptors(pid_t pid) {
     return syscall(SYS_kcmp, getpid(), pid, KCMP_FILE, 0, 0) >= 0;
 }
 
-/* For these an unprivileged process has no right to any other: they prove that it is none. */
+/*
+ * An unprivileged process may do these to no other process: they show that the attacker is
+ * unprivileged.
+ */
 static bool join_namespace(pid_t pid) {
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     bool has_joined = pidfd >= 0 && setns(pidfd, CLONE_NEWUTS) == 0;
@@ -127,7 +134,7 @@ static bool take_capability(pid_t pid) {
 static const struct {
     const char *what;
     bool (*attempt)(pid_t pid);
-    bool works_elsewhere; /* on a process that is not protected */
+    bool works_elsewhere; /* it succeeds on a process that is not protected */
 } attempts[] = {
     {"ptrace(PTRACE_ATTACH)", attach, true},
     {"ptrace(PTRACE_SEIZE)", seize, true},
@@ -147,13 +154,13 @@ static const struct {
     {"sethostname", take_capability, false},
 };
 
-/* What the attacker is told to do: to attack, or, with a signal, to send that. */
+/* An order to the attacker: attack, or send the given signal. */
 struct order {
     pid_t pid;
     int signal_number;
 };
 
-/* Answers each order with a bit for each attempt that succeeded. */
+/* Replies to each order with one bit for each attempt that succeeded. */
 static _Noreturn void attacker_run(int channel) {
     struct order order;
 
@@ -207,13 +214,15 @@ static unsigned attack(struct attacker *attacker, pid_t pid) {
     return order(attacker, pid, 0);
 }
 
-/* Sends a signal as the user, which the kernel allows for each process of the user's. */
+/* Sends a signal as the user; the kernel permits it for each process of the user. */
 void attacker_signal(struct attacker *attacker, pid_t pid, int signal_number) {
     assert_int_equal(order(attacker, pid, signal_number), 1);
 }
 
-/* On an ordinary process of the same user each attempt that can succeed does: else it proves
- * nothing. */
+/*
+ * Checks the attacker: each attempt that can succeed does so on an ordinary process of the same
+ * user. Otherwise a failed attack proves nothing.
+ */
 void attacker_assert_is_able(struct attacker *attacker, const struct user *user) {
     pid_t victim = fork();
     unsigned succeeded, expected = 0;
@@ -221,7 +230,7 @@ void attacker_assert_is_able(struct attacker *attacker, const struct user *user)
     assert_true(victim >= 0);
     if (victim == 0) {
         harness_become(user);
-        (void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0); /* where Yama asks for it */
+        (void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0); /* where Yama requires it */
         (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
         for (;;)
             pause();
@@ -242,7 +251,7 @@ void attacker_assert_is_able(struct attacker *attacker, const struct user *user)
     assert_int_equal(waitpid(victim, NULL, 0), victim);
 }
 
-/* @what says who @pid is, and in which moment. */
+/* @what says in messages who @pid is, and at which moment. */
 void attacker_assert_fails(struct attacker *attacker, pid_t pid, const char *what) {
     unsigned succeeded = attack(attacker, pid);
 

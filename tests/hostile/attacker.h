@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * Somebody else who runs as the same user: tries by every way that the kernel has to look into,
- * write to or take from a process of the broker's.
+ * An attacker, another process of the same user: it tries every means of the kernel to look into a
+ * process of the broker, to write to it or to take something from it.
  */
 
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 #pragma once
 
-/* Chance that can be had again: the same numbers for the same seed, which is never 0. */
+/* Pseudo-random numbers that can be repeated: the same seed, never 0, gives the same numbers. */
 
 #include <stddef.h>
 #include <stdint.h>

@@ -24,9 +24,9 @@ static void map_all_ids(pid_t pid, const char *file) {
 }
 
 /*
- * A user namespace of its own in which every id is what it is outside, so that all that utsbroker
- * asks is answered as outside; but how many UTS namespaces there are is counted by itself, and may
- * be said without CAP_SYS_RESOURCE outside (user.max_uts_namespaces, namespaces(7)).
+ * Makes a user namespace in which every id is the same as outside, so that utsbroker gets the same
+ * replies as outside. The namespace has its own count of UTS namespaces, and its limit can be set
+ * without CAP_SYS_RESOURCE outside (user.max_uts_namespaces, namespaces(7)).
  */
 void confine_to_namespace(struct confine *confine) {
     int ends[2];
@@ -51,7 +51,7 @@ void confine_to_namespace(struct confine *confine) {
     map_all_ids(confine->keeper, "gid_map");
 }
 
-/* In a hierarchy of version 2: whether the children of @folder have @controller, as it is now. */
+/* Whether the children of @folder have @controller (cgroup version 2). */
 static bool children_have(const char *folder, const char *controller) {
     char path[160], word[64];
     bool is_there = false;
@@ -66,7 +66,7 @@ static bool children_have(const char *folder, const char *controller) {
     return is_there;
 }
 
-/* Where a cgroup with @controller can be made: of version 1, or of version 2. */
+/* Finds a folder in which a cgroup with @controller can be made, version 1 or version 2. */
 static bool hierarchy_find(const char *controller, char *folder, size_t size, bool *is_v2p) {
     FILE *mounts = setmntent("/proc/self/mounts", "re");
     const struct mntent *entry;
@@ -83,7 +83,7 @@ static bool hierarchy_find(const char *controller, char *folder, size_t size, bo
     return is_there;
 }
 
-/* A cgroup of its own with @controller, "pids" or "memory". False if this machine has none. */
+/* Makes a cgroup with @controller, "pids" or "memory". Returns false if this machine has none. */
 bool confine_to_cgroup(struct confine *confine, const char *controller) {
     char folder[64];
     bool is_v2;
@@ -103,7 +103,7 @@ bool confine_to_cgroup(struct confine *confine, const char *controller) {
     return true;
 }
 
-/* Puts this process there, for ever. It must be root. */
+/* Puts this process into the confinement, permanently. It must be root. */
 void confine_enter(void *context) {
     const struct confine *confine = context;
     char path[160];
@@ -121,14 +121,16 @@ void confine_enter(void *context) {
     base_close_fd(&fd);
 }
 
-/* For a run that has no user yet. */
+/* Enters the confinement and becomes the user. */
 void confine_become(void *context) {
     confine_enter(context);
     harness_become(USER_WITHOUT_NAME);
 }
 
-/* From now on there is @amount there. What is said of a user namespace is said from within. False
- * if the kernel does not do so, as more is in use that it cannot take away. */
+/*
+ * Sets the limit to @amount; a user namespace's limit is set from inside. Returns false if the
+ * kernel refuses because more is in use that it cannot take away.
+ */
 bool confine_allow(const struct confine *confine, unsigned long amount) {
     char text[32];
     pid_t pid = fork();
@@ -144,13 +146,13 @@ bool confine_allow(const struct confine *confine, unsigned long amount) {
     return status == 0;
 }
 
-/* Nobody may be there any more. */
+/* Removes the confinement, which must be empty. */
 void confine_end(struct confine *confine) {
     if (confine->keeper != 0) {
         kill(confine->keeper, SIGKILL);
         assert_int_equal(waitpid(confine->keeper, NULL, 0), confine->keeper);
     }
-    /* A process that has ended leaves its cgroup when it is reaped, whoever does that. */
+    /* A process that has ended leaves its cgroup when any parent reaps it. */
     for (int i = 0; confine->cgroup[0] != '\0' && rmdir(confine->cgroup) < 0; i++) {
         if (i == 1000)
             fail_msg("%s cannot be removed", confine->cgroup);

@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * Places in which there is too little of something, for who is put there and for nobody else: a
- * user namespace with few UTS namespaces, a cgroup with few processes or little memory.
+ * Confinements with too little of a resource, only for the processes in them: a user namespace with
+ * few UTS namespaces, a cgroup with few processes or little memory.
  */
 
 #include <stdbool.h>
@@ -10,11 +10,11 @@
 
 #include "tests/integration/harness.h"
 
-/* All zero: nowhere but where it is. */
+/* All zero: no confinement. */
 struct confine {
-    pid_t keeper;     /* who keeps the user namespace; 0: there is none */
-    char cgroup[128]; /* its folder; "": there is none */
-    char limit[160];  /* the file that says how much there is */
+    pid_t keeper;     /* the process that keeps the user namespace alive; 0: none */
+    char cgroup[128]; /* its folder; "": none */
+    char limit[160];  /* the file that sets the limit */
 };
 
 void confine_to_namespace(struct confine *confine);

@@ -18,15 +18,15 @@
 #include "tests/integration/harness.h"
 
 /*
- * The errors that a kind of call may fail with, of those that a machine in trouble brings about. A
- * call that is not listed is refused (EPERM, as by a security module) or finds no memory.
+ * The possible errors of a call, of those that occur on a machine in trouble. A call that is not
+ * listed fails with EPERM, as by a security module, or with ENOMEM.
  */
 enum { ERRORS_MAX = 3 };
 static const struct {
     long number;
     int errors[ERRORS_MAX];
 } kinds[] = {
-    /* Those cannot fail, by their manual pages, with what they are given here. */
+    /* By their manual pages these calls cannot fail with these arguments. */
     {SYS_exit, {0}},
     {SYS_exit_group, {0}},
     {SYS_rt_sigreturn, {0}},
@@ -44,7 +44,7 @@ static const struct {
     {SYS_getpgrp, {0}},
 #endif
 #ifdef SYS_arch_prctl
-    {SYS_arch_prctl, {0}}, /* a C library that has no thread pointer has no way to say so */
+    {SYS_arch_prctl, {0}}, /* a C library without a thread pointer cannot report it */
 #endif
 
     {SYS_brk, {ENOMEM}},
@@ -91,7 +91,7 @@ static const struct {
 };
 static const int other_errors[ERRORS_MAX] = {EPERM, ENOMEM};
 
-/* Who does not wait is not interrupted (wait4(2), poll(2)). */
+/* A call that does not wait is not interrupted (wait4(2), poll(2)). */
 static bool waits_for_nothing(const struct __ptrace_syscall_info *info) {
 #ifdef SYS_poll
     if (info->entry.nr == SYS_poll)
@@ -101,7 +101,7 @@ static bool waits_for_nothing(const struct __ptrace_syscall_info *info) {
            (info->entry.nr == SYS_waitid && (info->entry.args[3] & WNOHANG) != 0);
 }
 
-/* The broker reads back what these have done (CONTRIBUTING). */
+/* The broker reads back the effect of these calls (CONTRIBUTING). */
 static bool is_read_back(const struct __ptrace_syscall_info *info) {
     switch (info->entry.nr) {
     case SYS_capset:
@@ -116,7 +116,7 @@ static bool is_read_back(const struct __ptrace_syscall_info *info) {
     }
 }
 
-/* Fills @errors with those that fit the call; returns how many these are. */
+/* Fills @errors with the possible errors of the call; returns their number. */
 static unsigned errors_find(const struct __ptrace_syscall_info *info, int errors[ERRORS_MAX]) {
     const int *all = other_errors;
     unsigned n = 0;
@@ -133,9 +133,9 @@ static unsigned errors_find(const struct __ptrace_syscall_info *info, int errors
 }
 
 /*
- * A call is not left out but replaced by a close(2) of nothing: the session's filter lets that
- * through, and looks at what the tracer has made of the call. brk(2) says that it failed by
- * returning where the end is, as it does when it is asked for that.
+ * A call is not skipped but replaced by a close(2) of no descriptor: the session's filter permits
+ * that, and checks the call that the tracer put in. brk(2) reports failure by returning the current
+ * end, as it does for an argument of 0.
  */
 static long replacement_of(long number) {
     return number == SYS_brk ? SYS_brk : SYS_close;
@@ -177,7 +177,9 @@ static void call_replace(pid_t pid, struct faulter_registers *now, long number) 
     now->words[FIRST_ARGUMENT] = argument_of(number);
 }
 
-/* With PTRACE_GETREGSET or PTRACE_SETREGSET; one that was killed meanwhile has none. */
+/*
+ * With PTRACE_GETREGSET or PTRACE_SETREGSET; a process that was killed meanwhile has no registers.
+ */
 static bool registers_move(enum __ptrace_request request, pid_t pid,
                            struct faulter_registers *all) {
     struct iovec vector = {.iov_base = all, .iov_len = sizeof(*all)};
@@ -204,14 +206,14 @@ static void call_enter(struct faulter *faulter, struct tracee *tracee,
         return;
     tracee->is_failing = true;
     tracee->before = now;
-    /* It closes also when it fails (close(2)). */
+    /* close(2) closes the descriptor also when it fails. */
     if (tracee->number == SYS_close)
         return;
     call_replace(tracee->pid, &now, tracee->number);
     (void)registers_move(PTRACE_SETREGSET, tracee->pid, &now);
 }
 
-/* The program finds its registers as it left them, but for the result. */
+/* Restores the program's registers, except the result. */
 static void call_leave(const struct faulter *faulter, struct tracee *tracee) {
     const int error = faulter->fault->error;
     struct faulter_registers now;
@@ -243,7 +245,7 @@ static void tracee_remove(struct faulter *faulter, struct tracee *tracee) {
     *tracee = faulter->tracees[--faulter->n_tracees];
 }
 
-/* The first process of each role is the one whose call fails; of the launcher it is two. */
+/* The call fails in the first process of each role; the launcher has two processes. */
 static void role_set(struct faulter *faulter, struct tracee *tracee, enum faulter_role role) {
     tracee->role = role;
     tracee->is_undecided = false;
@@ -251,13 +253,13 @@ static void role_set(struct faulter *faulter, struct tracee *tracee, enum faulte
     faulter->has_victim |= tracee->is_victim;
 }
 
-/* Only a victim's calls are looked at, and those of who may become it. */
+/* Stops only at the calls of a victim, and of a process that may become one. */
 static bool is_watched(const struct faulter *faulter, const struct tracee *tracee) {
     return tracee->is_undecided || tracee->is_failing ||
            (tracee->is_victim && faulter->is_armed && !faulter->fault->is_injected);
 }
 
-/* Lets it go on. It may have been killed. */
+/* Continues the process, which may have been killed. */
 static void tracee_continue(const struct faulter *faulter, const struct tracee *tracee,
                             int signal_number) {
     (void)ptrace(is_watched(faulter, tracee) ? PTRACE_SYSCALL : PTRACE_CONT, tracee->pid, NULL,
@@ -274,8 +276,8 @@ static bool is_in_our_namespace(pid_t pid) {
 }
 
 /*
- * What a new process is, by what it is born with: whoever made it may have been killed before it
- * could tell (PTRACE_GETEVENTMSG).
+ * Finds the role of a new process by its properties: its parent may have been killed before it
+ * could report it (PTRACE_GETEVENTMSG).
  */
 static void process_begins(struct faulter *faulter, struct tracee *tracee) {
     char path[64], name[32] = "";
@@ -303,7 +305,7 @@ static void process_begins(struct faulter *faulter, struct tracee *tracee) {
     tracee_continue(faulter, tracee, 0);
 }
 
-/* The zygote begins with prctl(2), a session of the service's with its descriptors. */
+/* The zygote's first call is prctl(2); a session of the service starts with its descriptors. */
 static void child_is_decided(struct faulter *faulter, struct tracee *tracee) {
     if (tracee->number == SYS_prctl)
         role_set(faulter, tracee, FAULTER_ZYGOTE);
@@ -344,7 +346,7 @@ static void program_begins(struct faulter *faulter, struct tracee *tracee) {
     }
 }
 
-/* One that has been made and has not run yet is not to be overlooked by faulter_settle(). */
+/* faulter_settle() must not miss a child that was made and has not run yet. */
 static void child_expect(struct faulter *faulter, const struct tracee *parent) {
     unsigned long pid = 0;
 
@@ -375,8 +377,8 @@ static void tracee_has_stopped(struct faulter *faulter, struct tracee *tracee, i
 }
 
 /*
- * Handles one thing that happened to any child or tracee. False if nothing has happened and it is
- * not to wait, if nobody is left, or if the patience is at its end.
+ * Handles one event of a child or tracee. Returns false if there is none and it must not wait, if
+ * no process is left, or if the time is up.
  */
 bool faulter_next(struct faulter *faulter, bool waits) {
     struct tracee *tracee;
@@ -408,8 +410,7 @@ static bool all_sleep(const struct faulter *faulter) {
     return true;
 }
 
-/* Waits until all wait for somebody else, but for a command that is held. False if the patience is
- * at its end. */
+/* Waits until every process sleeps, except a held command. Returns false if the time is up. */
 bool faulter_settle(struct faulter *faulter) {
     const struct timespec pause = {.tv_nsec = 300 * 1000};
 
@@ -425,7 +426,7 @@ bool faulter_settle(struct faulter *faulter) {
     return true;
 }
 
-/* True if there is a command that has not begun. */
+/* Returns true if a command is held before its first step. */
 bool faulter_is_holding(const struct faulter *faulter) {
     for (size_t i = 0; i < faulter->n_tracees; i++)
         if (faulter->tracees[i].is_held)
@@ -433,7 +434,7 @@ bool faulter_is_holding(const struct faulter *faulter) {
     return false;
 }
 
-/* Lets the command begin, and lets go of it. */
+/* Lets the command start, and detaches from it. */
 void faulter_release(struct faulter *faulter) {
     for (size_t i = faulter->n_tracees; i-- > 0;) {
         struct tracee *tracee = &faulter->tracees[i];
@@ -449,7 +450,7 @@ static void interrupt(int number) {
     (void)number;
 }
 
-/* From now on; without end if it is 0. */
+/* Sets the time limit, from now on; 0: none. */
 void faulter_set_patience(struct faulter *faulter, unsigned seconds) {
     const struct itimerval timer = {.it_value.tv_sec = seconds, .it_interval.tv_usec = 100000};
     const struct sigaction action = {.sa_handler = interrupt}; /* waitpid(2) is not restarted */
@@ -466,8 +467,8 @@ void faulter_init(struct faulter *faulter, struct fault *fault) {
 }
 
 /*
- * Takes hold of @pid, a child of this process's that has stopped itself, and lets it go on. It has
- * @role when it has executed @executions programs.
+ * Seizes @pid, a child of this process that has stopped itself, and continues it. It gets @role
+ * after it has executed @executions programs.
  */
 void faulter_take(struct faulter *faulter, pid_t pid, enum faulter_role role, unsigned executions) {
     struct tracee *tracee = tracee_add(faulter, pid);
@@ -486,7 +487,7 @@ void faulter_take(struct faulter *faulter, pid_t pid, enum faulter_role role, un
     assert_int_equal(kill(pid, SIGCONT), 0);
 }
 
-/* Those that have their role already, too, are to have a call fail. */
+/* Makes a call fail also in processes that already have their role. */
 void faulter_arm(struct faulter *faulter) {
     faulter->is_armed = true;
     for (size_t i = 0; i < faulter->n_tracees; i++) {
@@ -503,7 +504,7 @@ bool faulter_has(const struct faulter *faulter, pid_t pid) {
     return tracee_find(faulter, pid) != NULL;
 }
 
-/* Ends all that it has hold of. */
+/* Kills all tracees. */
 void faulter_kill(struct faulter *faulter) {
     faulter_set_patience(faulter, 10);
     while (faulter->n_tracees > 0) {

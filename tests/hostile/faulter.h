@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * Has one system call fail that an installed program makes, as root, by ptrace(2): the programs are
- * those that are shipped, and a file capability counts, as the tracer has all of them. Processes
- * are told apart by what they are in a launch, wherever they come from.
+ * Makes one system call of an installed program fail, as root, by ptrace(2). The programs are the
+ * shipped ones, and a file capability counts, because the tracer has all capabilities. A process is
+ * identified by its role in a launch, not by its origin.
  */
 
 #include <stdbool.h>
@@ -21,30 +21,30 @@ struct faulter_registers {
 };
 
 enum faulter_role {
-    FAULTER_NOBODY,   /* what comes before the program, such as setpriv(1) */
+    FAULTER_NOBODY,   /* the process before it executes the program, such as setpriv(1) */
     FAULTER_LAUNCHER, /* utsrun, and its child until that has executed the broker */
     FAULTER_SERVICE,
     FAULTER_ZYGOTE,
     FAULTER_SESSION,
     FAULTER_GATE,
-    FAULTER_COMMAND, /* and all that it makes */
+    FAULTER_COMMAND, /* and its children */
     FAULTER_ROLES,
 };
 
-/* Instead of an errno: the call says that it succeeded, and has done nothing. */
+/* Instead of an errno: the call reports success and does nothing. */
 enum { FAULTER_LIE = -1 };
 
-/* The call that is to fail, the first time that somebody has the role. */
+/* The call to fail, in the first process that has the role. */
 struct fault {
     enum faulter_role role;
-    unsigned index;  /* of the role's calls; if that one cannot fail, the next that can */
-    unsigned choice; /* which of the errors that fit, modulo their number */
+    unsigned index;  /* of the role's calls; if that call cannot fail, the next one that can */
+    unsigned choice; /* which of the possible errors, modulo their number */
 
-    /* What came of it. */
+    /* The result. */
     bool is_injected;
     long number;       /* of the system call */
     int error;         /* an errno, or FAULTER_LIE */
-    unsigned n_errors; /* that fit this call */
+    unsigned n_errors; /* possible for this call */
 };
 
 enum { FAULTER_TRACEES_MAX = 64 };
@@ -52,31 +52,31 @@ enum { FAULTER_TRACEES_MAX = 64 };
 struct tracee {
     pid_t pid;
     enum faulter_role role;
-    enum faulter_role becomes; /* with the last of its @executions */
+    enum faulter_role becomes; /* after the last of its @executions */
     unsigned executions;
     bool has_begun;    /* it has stopped for the first time */
-    bool is_undecided; /* a child of the service's, that has not shown yet which one */
+    bool is_undecided; /* a child of the service whose role is not known yet */
     bool is_victim;    /* its calls are counted */
     bool is_failing;
     bool is_held; /* a command, until faulter_release() */
-    long number;  /* of the call that it is in */
+    long number;  /* the current call */
     struct faulter_registers before;
 };
 
 struct faulter {
     struct fault *fault;
-    void (*on_command)(pid_t pid,
-                       void *context); /* of a command, which is held before its first step */
+    void (*on_command)(
+        pid_t pid, void *context); /* called for a command, which is held before its first step */
     void *context;
-    bool is_armed; /* a call is to fail, once it comes to that */
+    bool is_armed; /* a call will fail */
     bool has_victim;
     unsigned n_calls;   /* the victim's */
-    bool is_unexpected; /* somebody has executed something who never does */
+    bool is_unexpected; /* a process has executed a program that it never executes */
     double deadline;
     struct tracee tracees[FAULTER_TRACEES_MAX];
     size_t n_tracees;
     void (*on_end)(pid_t pid, int status,
-                   void *context); /* of any process that can be waited for */
+                   void *context); /* called for any process that can be waited for */
 };
 
 void faulter_init(struct faulter *faulter, struct fault *fault);

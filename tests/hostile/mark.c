@@ -1,7 +1,6 @@
 /*
- * A library that a user would like to see in a program with a capability: wherever it is loaded, by
- * whichever name, it leaves a mark in the file that TEST_MARK names: the program, and what it
- * holds.
+ * A library that an attacker wants a program with a capability to load. When it is loaded, under
+ * any name, it writes the program's path and its capabilities to the file that TEST_MARK names.
  */
 
 #include <fcntl.h>

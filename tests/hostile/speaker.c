@@ -16,7 +16,9 @@
 #include "launcher/request.h"
 #include "utsbroker/channel.h"
 
-/* Becomes @user for ever, as a program that the user has executed, for so many seconds at the most.
+/*
+ * Becomes @user permanently, like a program that the user executed; SIGALRM ends it after so many
+ * seconds.
  */
 void speaker_become(const struct user *user, unsigned seconds) {
     harness_become(user);
@@ -25,8 +27,8 @@ void speaker_become(const struct user *user, unsigned seconds) {
 }
 
 /*
- * As broker_spawn(), for who wants to follow it from its beginning: it stands still before it is
- * executed, until it is continued.
+ * Like broker_spawn(), for a tracer that follows the broker from the start: it stops before
+ * execve(2), until it is continued.
  */
 static bool broker_fork_stopped(struct speaker *speaker) {
     char *argv[] = {"utsbroker", "--session-fd", "3", NULL}, *environment[] = {NULL};
@@ -72,21 +74,24 @@ static bool service_connect(struct speaker *speaker, const struct user *user) {
            connect(speaker->channel, (const struct sockaddr *)&address, sizeof(address)) == 0;
 }
 
-/* Opens a channel to a broker of this process's, which must be @user. False, with errno, on
- * failure. */
+/*
+ * Opens a channel to a broker; this process must be @user. Returns false, with errno, on failure.
+ */
 bool speaker_open(struct speaker *speaker, const struct user *user) {
     *speaker = (struct speaker){.channel = -1};
     return harness_is_service() ? service_connect(speaker, user) : broker_spawn(speaker);
 }
 
-/* The same, but a broker of this process's stands still before its program begins: a tracer has it
- * from its first moment on. */
+/*
+ * The same, but the broker of the direct mode stops before its program starts, so that a tracer
+ * follows it from its first instruction.
+ */
 bool speaker_open_stopped(struct speaker *speaker, const struct user *user) {
     *speaker = (struct speaker){.channel = -1};
     return harness_is_service() ? service_connect(speaker, user) : broker_fork_stopped(speaker);
 }
 
-/* The status of the reply; PROTOCOL_STATUS_COUNT if the connection ended without one. */
+/* Returns the status of the reply; PROTOCOL_STATUS_COUNT if the connection ended without one. */
 enum protocol_status speaker_hear(const struct speaker *speaker) {
     struct protocol_reply record, reply = {.status = PROTOCOL_STATUS_COUNT};
     struct channel_fds fds;
@@ -102,8 +107,8 @@ enum protocol_status speaker_hear(const struct speaker *speaker) {
 }
 
 /*
- * Closes the channel, and waits for what is this process's child: the broker, which must have ended
- * by itself, and its gate. False if the broker was killed by a signal.
+ * Closes the channel, and waits for the children of this process: the broker, which must end by
+ * itself, and its gate. Returns false if a signal killed the broker.
  */
 bool speaker_close(struct speaker *speaker) {
     bool is_good = true;
@@ -127,7 +132,9 @@ struct protocol_request speaker_request(const char *hostname) {
     return request;
 }
 
-/* How many descriptors speaker_request() comes with: the description; the service's, a folder too.
+/*
+ * The number of descriptors that belong to speaker_request(): the description; for the service also
+ * a folder.
  */
 size_t speaker_fds_needed(void) {
     return harness_is_service() ? 2 : 1;
@@ -149,7 +156,7 @@ int speaker_describe(char *const *command) {
     return fd;
 }
 
-/* Fills @fds with one of each kind; ends this process if one cannot be had. */
+/* Fills @fds with one descriptor of each kind; ends this process on failure. */
 void speaker_fds_init(struct speaker_fds *fds) {
     static char *const command[] = {"true", NULL};
     int pipe_ends[2] = {-1, -1}, sockets[2] = {-1, -1};

@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * Speaks the protocol by hand, as no launcher would, in a process of the user's own: to a broker
- * that it starts as utsrun does, or to the user's service, by the mode of the test program.
+ * Speaks the protocol by hand, as no launcher does, in a process of the user: to a broker that it
+ * starts as utsrun does, or to the user's service, by the mode of the test program.
  */
 
 #include "tests/integration/harness.h"
@@ -15,7 +15,7 @@ struct speaker {
     pid_t broker; /* direct mode: this process's child, as the gate is */
 };
 
-/* What may be passed instead of a launch description; the first is a good one. */
+/* What can be passed in place of a launch description; the first one is valid. */
 struct speaker_fds {
     struct {
         const char *what;

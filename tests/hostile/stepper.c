@@ -11,7 +11,7 @@
 static const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACECLONE |
                             PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK;
 
-/* How often it must be seen asleep until it is taken to wait for somebody. */
+/* How often it must be seen asleep before it counts as waiting. */
 enum { ASLEEP_MIN = 5, SOON = 100 };
 
 /* Waits until it stops or ends; false if it only sleeps. */
@@ -41,7 +41,7 @@ static bool hear(struct stepper *stepper, enum stepper_state *statep) {
     return true;
 }
 
-/* Waits for the stop of one that was just seized or cloned, which comes. */
+/* Waits for the stop of a process that was just seized or cloned; the stop always comes. */
 static bool has_stopped(struct stepper *stepper) {
     if (waitpid(stepper->pid, &stepper->status, __WALL) == stepper->pid &&
         WIFSTOPPED(stepper->status))
@@ -50,7 +50,7 @@ static bool has_stopped(struct stepper *stepper) {
     return false;
 }
 
-/* Takes hold of @pid and stops it where it is. False, with errno, if it cannot be had. */
+/* Seizes and stops @pid. Returns false, with errno, on failure. */
 bool stepper_attach(struct stepper *stepper, pid_t pid) {
     *stepper = (struct stepper){.pid = pid};
     if (ptrace(PTRACE_SEIZE, pid, NULL, options) < 0)
@@ -60,13 +60,15 @@ bool stepper_attach(struct stepper *stepper, pid_t pid) {
     return has_stopped(stepper);
 }
 
-/* Takes what a stepped process has made, in its first moment. False if it is gone. */
+/*
+ * Takes the new child of a stepped process at its first instruction. Returns false if it has ended.
+ */
 bool stepper_take(struct stepper *stepper, pid_t clone) {
     *stepper = (struct stepper){.pid = clone, .is_attached = true};
     return has_stopped(stepper);
 }
 
-/* A signal of the process's own is handed on; those that step it are not. */
+/* Passes on a signal to the process, but not the signals of the stepping. */
 static int signal_of(int status) {
     int number = WSTOPSIG(status), event = status >> 16;
 
@@ -75,7 +77,7 @@ static int signal_of(int status) {
                : number;
 }
 
-static bool is_behind_a_call(const struct stepper *stepper) {
+static bool is_after_a_call(const struct stepper *stepper) {
     struct __ptrace_syscall_info info = {.op = PTRACE_SYSCALL_INFO_NONE};
 
     return WSTOPSIG(stepper->status) == (SIGTRAP | 0x80) &&
@@ -95,7 +97,7 @@ static bool has_cloned(struct stepper *stepper) {
     return true;
 }
 
-/* Lets it run until there is something to say of it. */
+/* Continues the process until its next event. */
 enum stepper_state stepper_next(struct stepper *stepper) {
     enum stepper_state state;
 
@@ -113,14 +115,17 @@ enum stepper_state stepper_next(struct stepper *stepper) {
             return STEPPER_EXECUTED;
         if (has_cloned(stepper))
             return STEPPER_CLONED;
-        if (is_behind_a_call(stepper)) {
+        if (is_after_a_call(stepper)) {
             stepper->n_steps++;
             return STEPPER_STOPPED;
         }
     }
 }
 
-/* Lets go of it where it is, stopped, so that it can be attacked. False if it did not stop. */
+/*
+ * Detaches from it and leaves it stopped, so that it can be attacked. Returns false if it did not
+ * stop.
+ */
 bool stepper_park(struct stepper *stepper) {
     (void)kill(stepper->pid, SIGSTOP);
     stepper_detach(stepper);
@@ -129,7 +134,7 @@ bool stepper_park(struct stepper *stepper) {
     return harness_wait_for_state(stepper->pid, "T");
 }
 
-/* Takes hold of it again. False if it is gone. */
+/* Seizes it again. Returns false if it has ended. */
 bool stepper_unpark(struct stepper *stepper) {
     const struct stepper before = *stepper;
     bool is_there = stepper_attach(stepper, before.pid);
@@ -139,7 +144,7 @@ bool stepper_unpark(struct stepper *stepper) {
     return is_there;
 }
 
-/* Lets it go on by itself. */
+/* Detaches from it and continues it. */
 void stepper_detach(struct stepper *stepper) {
     if (stepper->is_attached && stepper->is_running) {
         (void)ptrace(PTRACE_INTERRUPT, stepper->pid, NULL, NULL);
@@ -151,7 +156,7 @@ void stepper_detach(struct stepper *stepper) {
     stepper->is_attached = false;
 }
 
-/* Kills it where it is, and sees its end, without which its own parent would not. */
+/* Kills it and waits for its end; until the tracer does that, its own parent cannot. */
 void stepper_kill(struct stepper *stepper) {
     (void)kill(stepper->pid, SIGKILL);
     while (has_stopped(stepper))

@@ -1,17 +1,17 @@
 #pragma once
 
 /*
- * Takes a process of the broker's from one system call to the next, as root, and leaves
- * it there, stopped and untraced: every moment between two of its calls is as wide as a test likes.
- * What is stepped is what is shipped; nothing in it knows of this.
+ * Steps a process of the broker from one system call to the next, as root, and leaves it there,
+ * stopped and untraced. So each moment between two calls lasts as long as a test needs. The
+ * programs are the shipped ones, without any hook for tests.
  */
 
 #include <stdbool.h>
 #include <sys/types.h>
 
 enum stepper_state {
-    STEPPER_STOPPED,  /* right behind a system call */
-    STEPPER_WAITS,    /* it sleeps within a system call, and goes on when that ends */
+    STEPPER_STOPPED,  /* right after a system call */
+    STEPPER_WAITS,    /* it sleeps in a system call, and goes on when that ends */
     STEPPER_CLONED,   /* it has made stepper->clone, which stands still until stepper_take() */
     STEPPER_EXECUTED, /* it has become a program that it executed */
     STEPPER_ENDED,    /* it is gone; if it is this process's child, it is reaped */

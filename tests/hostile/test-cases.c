@@ -1,6 +1,6 @@
 /*
- * What went wrong in programs that give others a privilege, and cannot here. Each test bears the
- * name of its case, also where more is shown elsewhere. What a case was about:
+ * Known faults of programs that give privileges to others; these faults cannot happen here. Each
+ * test bears the name of its case. Another test may show more of it. The cases:
  *
  * CVE-2016-8659 (bubblewrap): a helper was traced, and set the host's own name (all its moments:
  *     test-moments)
@@ -8,7 +8,7 @@
  * CVE-2026-87766 (Flatcar): links of the caller's were followed with privilege
  * CVE-2017-5226 (bubblewrap): TIOCSTI to a terminal that was shared
  * CVE-2020-5291 (bubblewrap): an effective uid decided whether there was a privilege to drop
- * CVE-2020-17367, CVE-2020-17368 (firejail): options behind "--", and a shell
+ * CVE-2020-17367, CVE-2020-17368 (firejail): options after "--", and a shell
  * CVE-2021-4034 (polkit): argc 0
  * CVE-2025-32462 (sudo): another host's rules held for this one
  * CVE-2018-7169 (shadow): a group that denies could be dropped
@@ -18,16 +18,16 @@
  * CVE-2024-21626 (runc): a descriptor led out
  * CVE-2021-44730 (snapd): a helper was looked for beside a hard link (test-surroundings)
  * seatd 907b75d: a helper was looked for in the caller's PATH
- * seatd 32d0648: a path was removed that could be anything's (integration/test-listen:
- *     what_is_not_its_own_stays_where_it_is)
+ * seatd 32d0648: a path was removed that could be anybody's (integration/test-listen:
+ *     the_service_removes_no_file_of_others)
  * CVE-2019-7304 (snapd): a uid was parsed out of a text in which the peer's own was
  * CVE-2013-4288, CVE-2019-6133 (polkit): a pid was another process's by then
  * CVE-2014-3215 (seunshare), libcap-ng#21: no_new_privs was left out, sets were not applied
  * CVE-2022-27650 (crun): inheritable capabilities leaked
  *
- * Nothing to test, as there is nothing of the kind: CVE-2022-31214 (firejail: a forged sandbox was
- * joined; nothing can be joined), CVE-2021-26910 (firejail: overlayfs) and CVE-2021-44731 (snapd: a
- * race while mounting; nothing is mounted).
+ * Not tested, because utsbroker has no such operation: CVE-2022-31214 (firejail: a forged sandbox
+ * was joined; nothing can be joined), CVE-2021-26910 (firejail: overlayfs) and CVE-2021-44731
+ * (snapd: a race while mounting; nothing is mounted).
  */
 
 #include <errno.h>
@@ -54,7 +54,7 @@ static void run_shell(const char *command) {
         fail_msg("failed: %s", command);
 }
 
-/* The user's folder; and in it one of root's, which the user can neither list nor enter. */
+/* Makes the user's folder, and in it a folder of root that the user can neither list nor enter. */
 static int set_up(void **state) {
     run_shell("rm -rf " FOLDER "; umask 022; mkdir -m 1777 " FOLDER "; mkdir " FOLDER "/shut;"
               "install -m 755 /bin/true " FOLDER "/shut/prog; chmod 700 " FOLDER "/shut;"
@@ -67,7 +67,7 @@ static int tear_down(void **state) {
     return harness_tear_down(state);
 }
 
-/* What a script of the user's says, whose folder is FOLDER. */
+/* Runs a script as the user, in FOLDER, and returns its output. */
 static const struct result *script(const char *text) {
     static char *environment[] = {"PATH=" UTSRUN_FOLDER ":/usr/bin:/bin", "BROKER=" BROKER_PATH,
                                   NULL};
@@ -89,7 +89,7 @@ static void assert_says(const char *text, const char *output) {
         fail_msg("%s: not '%s' but '%s' %s", text, output, result->output, result->errors);
 }
 
-/* In a process of the user's that does @act; fails the test unless that ends with 0. */
+/* Runs @act in a new process of the user; fails the test unless the process ends with 0. */
 static void as_user(void (*act)(void)) {
     pid_t pid = fork();
     int status;
@@ -118,7 +118,7 @@ static void speaker_ask(const struct speaker *speaker, const char *hostname, cha
             10);
 }
 
-/* A client that has connected and asks for nothing: its session and gate wait. */
+/* A client that has connected and requests nothing: its session and gate wait. */
 static pid_t waiting_client(int *endp) {
     int ends[2];
     pid_t pid;
@@ -139,7 +139,7 @@ static pid_t waiting_client(int *endp) {
     return pid;
 }
 
-/* Directly the broker and its gate are the client's children. */
+/* In direct mode the broker and its gate are the client's children. */
 static bool has_two_children(void *context) {
     pid_t *pids = context;
 
@@ -191,8 +191,8 @@ static void ask_twice(void) {
     (void)speaker_close(&speaker);
 }
 
-/* Whatever is said behind the one request, nobody is there who could set a name. */
-static void cve_2026_41163_nothing_is_done_behind_the_one_request(void **state) {
+/* After the one request has been served, no process is left that could set a name. */
+static void cve_2026_41163_nothing_is_done_after_the_one_request(void **state) {
     (void)state;
     as_user(ask_twice);
     harness_assert_nothing_left(USER_WITHOUT_NAME);
@@ -207,7 +207,9 @@ static void cve_2026_87766_what_a_caller_names_is_opened_as_the_caller(void **st
     assert_says("cd folder || utsrun -n x.test -- ls shut folder/.; echo $?", "2\n");
 }
 
-/* From the service a command has a terminal of its own: what it types into it, it types to itself.
+/*
+ * In service mode a command has a terminal of its own: what it types with TIOCSTI, it types to
+ * itself.
  */
 static void cve_2017_5226_the_callers_terminal_is_not_the_commands(void **state) {
     char text[4096] = "";
@@ -314,7 +316,7 @@ static void cve_2021_4034_no_argument_at_all_is_refused(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-/* A policy knows the name that is asked for, and of no host on which it holds. */
+/* A rule names the requested host name; it never depends on the host on which it is evaluated. */
 static void cve_2025_32462_under_no_name_is_there_another_policy(void **state) {
     (void)state;
     policy_write("10-test.conf",
@@ -390,7 +392,9 @@ static void cve_2017_5985_nobody_asks_for_another_user(void **state) {
     assert_int_equal(status, 0);
 }
 
-/* What is there, and what is not, where the caller may not look; and a policy with a secret name.
+/*
+ * A file that exists and one that does not, where the caller may not look; and a policy with a
+ * secret name.
  */
 static void cve_2022_47952_a_refusal_tells_of_no_file(void **state) {
     static const char both[] = "utsrun: './shut/prog' could not be executed: Permission denied\n"
@@ -409,7 +413,7 @@ static void cve_2022_47952_a_refusal_tells_of_no_file(void **state) {
     policy_clear();
 }
 
-/* In the gate /proc/self/exe is the broker: it can be executed, and holds nothing then. */
+/* In the gate /proc/self/exe is the broker: it can be executed, and then has no capability. */
 static void cve_2019_5736_the_broker_cannot_be_overwritten_through_proc(void **state) {
     (void)state;
     run_shell("cksum < " BROKER_PATH " > " FOLDER "/before");
@@ -424,16 +428,16 @@ static void cve_2019_5736_the_broker_cannot_be_overwritten_through_proc(void **s
 
 static void cve_2024_21626_no_descriptor_leads_out(void **state) {
     (void)state;
-    assert_says("ls /proc/self/fd | tr '\\n' ' '", "0 1 2 3 "); /* 3 is the listing's own */
+    assert_says("ls /proc/self/fd | tr '\\n' ' '", "0 1 2 3 "); /* 3 is the one of ls */
     assert_says("utsrun -n x.test -- ls /proc/self/fd | tr '\\n' ' '", "0 1 2 3 ");
-    /* In the gate's own hands, before they are closed. */
+    /* In the gate, before they are closed. */
     assert_says("for fd in $(seq 3 40); do for behind in '' /. /../bin/true /usr/bin/true; do "
                 "utsrun -n x.test -- /proc/self/fd/$fd$behind && echo fd $fd$behind; "
                 "done; done 2>/dev/null",
                 "");
 }
 
-/* The first of them is found by a PATH: that shows that a search would have found it. */
+/* The first helper is found by PATH: it shows that a search would find it. */
 static void seatd_907b75d_no_helper_is_searched_for_in_path(void **state) {
     (void)state;
     assert_says(
@@ -523,7 +527,7 @@ static void cve_2022_27650_inheritable_capabilities_end_here(void **state) {
     (void)state;
     harness_run(&run, &result);
     harness_assert_exit(&result, 0);
-    assert_null(strstr(result.output, NO_CAPABILITY)); /* without utsrun it has them */
+    assert_null(strstr(result.output, NO_CAPABILITY)); /* without utsrun the command has them */
     run = (struct run){.argv = {UTSRUN_PATH, "-n", "x.test", WITNESS_PATH},
                        .set_up = inherit_everything};
     harness_run(&run, &result);
@@ -533,7 +537,7 @@ static void cve_2022_27650_inheritable_capabilities_end_here(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(cve_2016_8659_the_hosts_name_cannot_be_set_through_a_traced_child),
-    cmocka_unit_test(cve_2026_41163_nothing_is_done_behind_the_one_request),
+    cmocka_unit_test(cve_2026_41163_nothing_is_done_after_the_one_request),
     cmocka_unit_test(cve_2026_87766_what_a_caller_names_is_opened_as_the_caller),
     cmocka_unit_test(cve_2020_5291_who_is_two_users_is_refused),
     cmocka_unit_test(cve_2020_17367_nothing_of_the_command_is_an_option_or_a_shells),

@@ -1,7 +1,7 @@
 /*
- * Too little of something, for utsrun, its broker or the service: each is told in one line that
- * says what there is too little of and what to do, and as soon as there is more, the next request
- * is served. Both ways in one program, as each case has a service of its own.
+ * Too little of a resource, for utsrun, its broker or the service: each reports it in one line that
+ * says which resource is short and what to do. As soon as there is more, the next request is
+ * served. One program tests both modes, because each case has a service of its own.
  */
 
 #include <errno.h>
@@ -21,38 +21,38 @@
 #include "tests/integration/harness.h"
 #include "utsbroker/channel.h"
 
-enum { NAMED = 42 /* the probe's status where all is as it should be */, REPEATS = 12 };
+enum { NAMED = 42 /* the probe's status if everything is right */, REPEATS = 12 };
 
-static char *const ways[] = {"direct", "service"};
+static char *const modes[] = {"direct", "service"};
 #define USER USER_WITHOUT_NAME
 
 static const char too_many_namespaces[] =
     "too many UTS namespaces live: end some commands, or raise user.max_uts_namespaces";
 static const char too_many_processes[] =
     "too many processes: end some, or raise the limit (ulimit -u";
-/* Also where too many are on their way between processes. */
+/* The message also for too many descriptors in transit between processes. */
 static const char too_many_files[] = "raise the limit (ulimit -n)";
 
 static struct { unsigned tried, ran, refused, killed; } tally;
 
 static struct test_service service;
 static double policy_written;
-static struct confine confine; /* what the case is tried in, if in anything */
+static struct confine confine; /* the confinement of the case, if it has one */
 
-/* Asks for a command by way of @way; @set_up makes utsrun the user. */
-static const struct result *ask(char *way, void (*set_up)(void *context), void *context) {
+/* Requests a command in the mode @mode; @set_up makes utsrun the user. */
+static const struct result *ask(char *mode, void (*set_up)(void *context), void *context) {
     static struct result result;
-    const struct run run = {
-        .argv = {UTSRUN_PATH, "--via", way, "-n", "x.test", "--", PROBE_PATH, "be-named", "x.test"},
-        .set_up = set_up,
-        .context = context};
+    const struct run run = {.argv = {UTSRUN_PATH, "--via", mode, "-n", "x.test", "--", PROBE_PATH,
+                                     "be-named", "x.test"},
+                            .set_up = set_up,
+                            .context = context};
 
     harness_run(&run, &result);
     tally.tried++;
     return &result;
 }
 
-/* Where the service may be confined, but utsrun is not. */
+/* The service may be confined, but utsrun is not. */
 static void become(void *context) {
     (void)context;
     harness_become(USER);
@@ -63,8 +63,8 @@ static bool has_run(const struct result *result) {
            result->errors[0] == '\0';
 }
 
-/* One line of utsrun's, and its own exit status. */
-static bool is_told(const struct result *result) {
+/* One line by utsrun, and utsrun's own exit status. */
+static bool is_message(const struct result *result) {
     const char *end = strchr(result->errors, '\n');
 
     return WIFEXITED(result->status) && WEXITSTATUS(result->status) == 125 &&
@@ -77,21 +77,21 @@ static void assert_ran(const struct result *result) {
     tally.ran++;
 }
 
-/* @cure NULL: it ran. */
-static void assert_outcome(const struct result *result, const char *cure) {
-    if (cure == NULL) {
+/* @fix NULL: the command must have run. */
+static void assert_outcome(const struct result *result, const char *fix) {
+    if (fix == NULL) {
         assert_ran(result);
         return;
     }
-    if (!is_told(result) || strstr(result->errors, cure) == NULL)
-        fail_msg("not '%s', but wait status 0x%x, errors: %s", cure, (unsigned)result->status,
+    if (!is_message(result) || strstr(result->errors, fix) == NULL)
+        fail_msg("not '%s', but wait status 0x%x, errors: %s", fix, (unsigned)result->status,
                  result->errors);
     tally.refused++;
 }
 
 static void tally_print(const char *what) {
     print_message(
-        "tried: %s: %u requests: %u ran, %u were refused with a cure, %u killed by the kernel; "
+        "tried: %s: %u requests: %u ran, %u were refused with a fix, %u killed by the kernel; "
         "wrong outcomes 0\n",
         what, tally.tried, tally.ran, tally.refused, tally.killed);
     memset(&tally, 0, sizeof(tally));
@@ -102,7 +102,7 @@ struct pids {
     size_t n;
 };
 
-static bool are_gone(void *context) {
+static bool have_ended(void *context) {
     const struct pids *pids = context;
 
     for (size_t i = 0; i < pids->n; i++)
@@ -111,23 +111,23 @@ static bool are_gone(void *context) {
     return true;
 }
 
-/* What the service would hand to the next client. It is not made again in a hurry. */
-static void drop_what_waits(void) {
+/* Kills the ready session. The service does not make a new one at once. */
+static void drop_ready_session(void) {
     struct pids pids;
 
     pids.n = service_children(service.pid, pids.pids, BASE_ARRAY_SIZE(pids.pids));
-    /* One that could not have what it needs may have ended by itself meanwhile. */
+    /* A session that lacked a resource may have ended by itself. */
     for (size_t i = 0; i < pids.n; i++)
         assert_true(kill(pids.pids[i], SIGKILL) == 0 || errno == ESRCH);
-    assert_true(harness_wait_for(are_gone, &pids));
+    assert_true(harness_wait_for(have_ended, &pids));
 }
 
-static bool all_is_there(void *context) {
+static bool has_ready_session(void *context) {
     (void)context;
     return harness_count_processes(USER->uid) == SERVICE_PROCESSES;
 }
 
-/* What the service says for its manager's log is not looked at. */
+/* The service's messages to its manager are not checked. */
 static void enter(void *context) {
     int nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
@@ -136,7 +136,7 @@ static void enter(void *context) {
         _exit(203);
 }
 
-/* At the place where utsrun looks for it; returns when it has a session that waits. */
+/* Starts the service where utsrun looks for it; returns when it has a ready session. */
 static void start_service(void) {
     char *const options[] = {"--idle-exit", "0", NULL};
     char path[108];
@@ -144,7 +144,7 @@ static void start_service(void) {
     harness_assert_nothing_left(USER);
     snprintf(path, sizeof(path), "%s/%u.sock", RUN_FOLDER, (unsigned)USER->uid);
     service_start_in(&service, USER, path, options, enter, &confine);
-    if (!harness_wait_for(all_is_there, NULL)) {
+    if (!harness_wait_for(has_ready_session, NULL)) {
         harness_print_processes(USER->uid);
         fail_msg("the service has no session that waits");
     }
@@ -155,34 +155,34 @@ static void end_service(void) {
     harness_assert_nothing_left(USER);
 }
 
-/* So much as there is, and what comes of it; with the service, of which nothing waits. */
+/* The amount of the resource, and the outcome; in service mode, when there is no ready session. */
 struct amount {
     unsigned long amount;
-    const char *cure;
-    bool may_run; /* all the same: without a zygote, which may just be made anew */
+    const char *fix;
+    bool may_run; /* it may also run: without a zygote, which may have just been made again */
 };
 
 static void try_directly(const struct amount *amounts, size_t n) {
     for (size_t i = 0; i < n; i++) {
         assert_true(confine_allow(&confine, amounts[i].amount));
-        assert_outcome(ask("direct", confine_become, &confine), amounts[i].cure);
+        assert_outcome(ask("direct", confine_become, &confine), amounts[i].fix);
         assert_true(confine_allow(&confine, 1000));
         assert_ran(ask("direct", confine_become, &confine));
         harness_assert_nothing_left(USER);
     }
 }
 
-/* Often: a client may come while the service tries to have a session before one is asked for. */
+/* Many times: a client may connect while the service tries to make its ready session. */
 static void try_service(void (*set_up)(void *context), const struct amount *amounts, size_t n) {
     assert_true(confine_allow(&confine, 1000));
     start_service();
     for (size_t i = 0; i < n; i++) {
         assert_true(confine_allow(&confine, amounts[i].amount));
-        drop_what_waits();
+        drop_ready_session();
         for (unsigned j = 0; j < REPEATS; j++) {
             const struct result *result = ask("service", set_up, &confine);
 
-            assert_outcome(result, amounts[i].may_run && has_run(result) ? NULL : amounts[i].cure);
+            assert_outcome(result, amounts[i].may_run && has_run(result) ? NULL : amounts[i].fix);
         }
         assert_true(confine_allow(&confine, 1000));
         assert_ran(ask("service", set_up, &confine));
@@ -191,7 +191,7 @@ static void try_service(void (*set_up)(void *context), const struct amount *amou
     end_service();
 }
 
-/* One lives, with the only namespace that there may be. */
+/* A command lives, with the only permitted namespace. */
 static void try_while_one_lives(void) {
     const struct run run = {.argv = {UTSRUN_PATH, "--via", "direct", "-n", "x.test", "--", "sh",
                                      "-c", "echo ready; exec sleep 50"},
@@ -227,7 +227,10 @@ static void not_tried(const char *controller) {
     assert_false(test_is_in_ci());
 }
 
-/* utsrun, its broker, the command; the service, its zygote, a session, the command. */
+/*
+ * Direct: utsrun, its broker, the command. Service: the service, its zygote, a session, the
+ * command.
+ */
 static void too_few_processes_in_a_cgroup(void **state) {
     static const struct amount directly[] = {{1, too_many_processes, false},
                                              {2, too_many_processes, false},
@@ -247,7 +250,7 @@ static void too_few_processes_in_a_cgroup(void **state) {
     tally_print("processes in a cgroup");
 }
 
-/* What utsrun begins with. */
+/* The limits that utsrun starts with. */
 struct caller {
     __rlimit_resource_t resource;
     rlim_t limit;
@@ -265,7 +268,7 @@ static void be_caller(void *context) {
         _exit(203);
 }
 
-/* As the user, whose process it is: to do it as root takes more (prlimit(2)). */
+/* As the user, who owns the process: root would need another capability (prlimit(2)). */
 static void limit_service(__rlimit_resource_t resource, rlim_t soft) {
     pid_t pid = fork();
     int status;
@@ -283,7 +286,7 @@ static void limit_service(__rlimit_resource_t resource, rlim_t soft) {
     assert_int_equal(status, 0);
 }
 
-/* In a user namespace nobody else's processes of the same user count (Linux 5.14). */
+/* In a user namespace the user's processes outside do not count (Linux 5.14). */
 static void too_few_processes_of_a_user(void **state) {
     static const struct amount directly[] = {
         {1, too_many_processes, false}, {2, too_many_processes, false}, {3, NULL, false}};
@@ -293,7 +296,7 @@ static void too_few_processes_of_a_user(void **state) {
     confine_to_namespace(&confine);
     for (size_t i = 0; i < BASE_ARRAY_SIZE(directly); i++) {
         caller.limit = directly[i].amount;
-        assert_outcome(ask("direct", be_caller, &caller), directly[i].cure);
+        assert_outcome(ask("direct", be_caller, &caller), directly[i].fix);
         harness_assert_nothing_left(USER);
     }
     confine_end(&confine);
@@ -303,7 +306,7 @@ static void too_few_processes_of_a_user(void **state) {
     assert_outcome(ask("service", be_caller, &caller), too_many_processes);
     assert_ran(ask("service", become, NULL));
     limit_service(RLIMIT_NPROC, 1);
-    drop_what_waits();
+    drop_ready_session();
     for (unsigned i = 0; i < REPEATS; i++)
         assert_outcome(ask("service", become, NULL), too_many_processes);
     limit_service(RLIMIT_NPROC, RLIM_INFINITY);
@@ -312,20 +315,20 @@ static void too_few_processes_of_a_user(void **state) {
     tally_print("processes of a user");
 }
 
-/* The kernel kills where memory is short, and then nothing can be said by who was killed. */
+/* Without memory the kernel kills a process, which then can print nothing. */
 static void assert_memory_outcome(const struct result *result) {
     if (WIFSIGNALED(result->status) && WTERMSIG(result->status) == SIGKILL &&
         result->errors[0] == '\0')
         tally.killed++;
-    else if (is_told(result) && (strstr(result->errors, "with more memory") != NULL ||
-                                 strstr(result->errors, "not enough memory") != NULL ||
-                                 strstr(result->errors, "use --via direct") != NULL))
+    else if (is_message(result) && (strstr(result->errors, "with more memory") != NULL ||
+                                    strstr(result->errors, "not enough memory") != NULL ||
+                                    strstr(result->errors, "use --via direct") != NULL))
         tally.refused++;
     else
         assert_ran(result);
 }
 
-/* A cgroup of its own each time: one that has been used keeps some memory for itself. */
+/* A new cgroup each time: a used one keeps some memory for itself. */
 static bool try_memory_directly(void) {
     for (unsigned long kilobytes = 16; kilobytes <= 4096; kilobytes += kilobytes / 4) {
         if (!confine_to_cgroup(&confine, "memory"))
@@ -340,8 +343,10 @@ static bool try_memory_directly(void) {
     return true;
 }
 
-/* The service may be what is killed: then the service manager, here this test, starts it again. Its
- * socket is nobody else's, so that nobody waits for a service that is gone. */
+/*
+ * The kernel may kill the service: then the service manager, here this test, starts it again. Only
+ * this test has the socket open, so no client waits for a service that is gone.
+ */
 static void start_killable_service(void) {
     start_service();
     base_close_fd(&service.listen_fd);
@@ -355,15 +360,15 @@ static bool is_served_again(void *context) {
 }
 
 static void try_memory_of_service(void) {
-    /* What a service that was killed leaves, somebody reaps who does nothing else: utsrun waits for
-     * that to know how its command has ended. */
+    /* An idle process must reap the orphans of a killed service: utsrun waits for that to learn how
+     * its command ended. */
     assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0), 0);
     for (unsigned long kilobytes = 128; kilobytes <= 2048; kilobytes += kilobytes / 4) {
         assert_true(confine_to_cgroup(&confine, "memory"));
         start_killable_service();
-        /* Less than is in use cannot be had. */
+        /* The limit cannot be less than what is in use. */
         if (confine_allow(&confine, kilobytes << 10)) {
-            drop_what_waits();
+            drop_ready_session();
             for (unsigned i = 0; i < 2; i++)
                 assert_memory_outcome(ask("service", become, NULL));
             assert_true(confine_allow(&confine, 64 << 20));
@@ -386,7 +391,10 @@ static void too_little_memory_in_a_cgroup(void **state) {
     tally_print("memory in a cgroup");
 }
 
-/* utsrun needs some to say anything at all: a loader of its own, if it has one, says it instead. */
+/*
+ * utsrun needs some descriptors to print anything: with a dynamic loader, the loader prints the
+ * error.
+ */
 static bool has_no_loader(const struct result *result) {
     return WIFEXITED(result->status) && WEXITSTATUS(result->status) == 127 &&
            strstr(result->errors, "error while loading shared libraries") != NULL;
@@ -395,31 +403,33 @@ static bool has_no_loader(const struct result *result) {
 static void too_few_descriptors_of_utsrun(void **state) {
     (void)state;
     start_service();
-    for (size_t way = 0; way < BASE_ARRAY_SIZE(ways); way++) {
+    for (size_t mode = 0; mode < BASE_ARRAY_SIZE(modes); mode++) {
         unsigned n_ran = 0;
 
         for (rlim_t limit = 3; limit <= 16; limit++) {
             struct caller caller = {.resource = RLIMIT_NOFILE, .limit = limit};
-            const struct result *result = ask(ways[way], be_caller, &caller);
+            const struct result *result = ask(modes[mode], be_caller, &caller);
 
             if (!has_no_loader(result))
                 assert_outcome(result, has_run(result) ? NULL : too_many_files);
             n_ran += has_run(result);
         }
         assert_true(n_ran < 14);
-        assert_ran(ask(ways[way], become, NULL));
+        assert_ran(ask(modes[mode], become, NULL));
     }
     end_service();
     tally_print("descriptors of utsrun");
 }
 
-/* A policy that is newer is read again for each client, with sessions of its own. */
+/* A newer policy is read again for each client, with a new session each time. */
 static void policy_settle(void) {
     while (harness_now() < policy_written + 3.1)
         usleep(10000);
 }
 
-/* With none for a connection clients wait, as in any queue; with fewer than it takes they are told.
+/*
+ * Without a descriptor for a connection, clients wait as in any queue; with too few for a request,
+ * they get a message.
  */
 static void too_few_descriptors_of_the_service(void **state) {
     bool has_refused = false;
@@ -432,13 +442,13 @@ static void too_few_descriptors_of_the_service(void **state) {
         for (unsigned i = 0; i < 3; i++) {
             const struct result *result;
 
-            drop_what_waits();
+            drop_ready_session();
             result = ask("service", become, NULL);
             assert_outcome(result, has_run(result) ? NULL : too_many_files);
             has_refused |= !has_run(result);
         }
         limit_service(RLIMIT_NOFILE, RLIM_INFINITY);
-        drop_what_waits(); /* made with the limit, which it has for ever */
+        drop_ready_session(); /* it was made under the limit, which it keeps */
         assert_ran(ask("service", become, NULL));
         end_service();
     }
@@ -446,7 +456,7 @@ static void too_few_descriptors_of_the_service(void **state) {
     tally_print("descriptors of the service");
 }
 
-/* Neither a byte nor a file more can be had in the folder of the sockets. */
+/* The folder of the sockets has no room for a byte or a file more. */
 static void run_folder_fill(void) {
     static const char zeros[4096];
     char path[256];
@@ -469,7 +479,7 @@ static bool socket_is_there(void *path) {
     return access(path, F_OK) == 0;
 }
 
-/* A service that binds its own socket, as another service manager than systemd starts it. */
+/* A service that binds its own socket, as a service manager other than systemd starts it. */
 static void a_full_run_folder(void **state) {
     static char path[128], folder[108];
     static struct result result;
@@ -489,10 +499,10 @@ static void a_full_run_folder(void **state) {
     start_service();
     run_folder_fill();
     for (unsigned i = 0; i < REPEATS; i++)
-        for (size_t way = 0; way < BASE_ARRAY_SIZE(ways); way++)
-            assert_ran(ask(ways[way], become, NULL)); /* neither needs it */
+        for (size_t mode = 0; mode < BASE_ARRAY_SIZE(modes); mode++)
+            assert_ran(ask(modes[mode], become, NULL)); /* neither mode needs the folder */
     end_service();
-    run_folder_fill(); /* also where that socket was */
+    run_folder_fill(); /* also the room that the socket had */
 
     harness_run(&listen, &result);
     tally.tried++;
@@ -516,7 +526,7 @@ static void a_full_run_folder(void **state) {
     tally_print("a full folder of the sockets");
 }
 
-/* Who looks for the group "held" waits until somebody writes to the fifo. */
+/* A lookup of the group "held" waits until a process writes to the fifo. */
 static void groups_hold(void) {
     assert_int_equal(mkfifo(HELD_PATH, 0644), 0);
 }
@@ -525,7 +535,7 @@ static void groups_are_there_again(void) {
     assert_int_equal(unlink(HELD_PATH), 0);
 }
 
-/* Whoever waits finds no group, until @ended can be read. */
+/* All waiting lookups find no group, until @ended is readable. */
 static void groups_let_go(int ended) {
     struct pollfd ready = {.fd = ended, .events = POLLIN};
 
@@ -544,8 +554,8 @@ static bool one_is_made(void *context) {
 }
 
 /*
- * A client comes while a session is made that nobody has asked for, which looks for a group then,
- * and will have no gate: it is told so, as any other.
+ * A client connects while the service makes its ready session, which looks up a group at that
+ * moment and will get no gate: this client gets the message as any other.
  */
 static void a_client_while_a_session_is_made(void **state) {
     const struct run run = {.argv = {UTSRUN_PATH, "--via", "service", "-n", "x.test", "true"},
@@ -564,11 +574,11 @@ static void a_client_while_a_session_is_made(void **state) {
         pid_t pid;
 
         groups_hold();
-        drop_what_waits();
+        drop_ready_session();
         assert_true(harness_wait_for(one_is_made, NULL));
-        usleep(20000); /* until it looks */
+        usleep(20000); /* until the session looks up the group */
         pid = harness_start(&run, &output, &errors);
-        usleep(100000); /* until it is the client of that session */
+        usleep(100000); /* until the session has this client */
         groups_let_go(errors);
         line = harness_read_line(errors);
         if (strstr(line, too_many_namespaces) == NULL)
@@ -585,9 +595,9 @@ static void a_client_while_a_session_is_made(void **state) {
     tally_print("a client while a session is made");
 }
 
-static pid_t sender; /* 0: there is none */
+static pid_t sender; /* 0: none */
 
-/* As many descriptors are on their way as one record carries, and nobody takes them. */
+/* As many descriptors as one record carries are in transit, and no process receives them. */
 static void send_many(void) {
     int fds[CHANNEL_FDS_MAX], ends[2], ready[2];
     char byte;
@@ -621,7 +631,7 @@ static void send_no_more(void) {
     sender = 0;
 }
 
-/* The session that works for @utsrun, or is going to; 0: none is seen. */
+/* The session that serves @utsrun or will serve it; 0: none is visible. */
 static pid_t session_of(pid_t utsrun, bool is_direct) {
     pid_t pids[16];
     size_t n = 0;
@@ -632,7 +642,9 @@ static pid_t session_of(pid_t utsrun, bool is_direct) {
     return n > 0 ? pids[0] : 0;
 }
 
-/* So much later the session may have no more on their way than there are. It may be gone by then.
+/*
+ * After that time, limits the descriptors that the session may have in transit to the present
+ * number. The session may have ended by then.
  */
 static void limit_later(pid_t session, long nanoseconds) {
     const struct timespec pause = {.tv_nsec = nanoseconds};
@@ -649,15 +661,15 @@ static void limit_later(pid_t session, long nanoseconds) {
     assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
-static void ask_and_limit(char *way, uint64_t *chance) {
+static void ask_and_limit(char *mode, uint64_t *chance) {
     static struct result result;
-    const struct run run = {
-        .argv = {UTSRUN_PATH, "--via", way, "-n", "x.test", "--", PROBE_PATH, "be-named", "x.test"},
-        .set_up = become};
+    const struct run run = {.argv = {UTSRUN_PATH, "--via", mode, "-n", "x.test", "--", PROBE_PATH,
+                                     "be-named", "x.test"},
+                            .set_up = become};
     int output, errors;
     pid_t pid = harness_start(&run, &output, &errors);
 
-    limit_later(session_of(pid, strcmp(way, "direct") == 0), (long)chance_below(chance, 2000000));
+    limit_later(session_of(pid, strcmp(mode, "direct") == 0), (long)chance_below(chance, 2000000));
     memset(&result, 0, sizeof(result));
     assert_int_equal(waitpid(pid, &result.status, 0), pid);
     assert_true(read(errors, result.errors, sizeof(result.errors) - 1) >= 0);
@@ -667,24 +679,24 @@ static void ask_and_limit(char *way, uint64_t *chance) {
     assert_outcome(&result, has_run(&result) ? NULL : too_many_files);
 }
 
-/* A broker can be short of them when it has let the command go, and has yet to say so. */
+/* The broker may lack descriptors when it has released the command and not yet replied. */
 static void too_many_descriptors_on_their_way(void **state) {
     uint64_t chance = 0x9e3779b97f4a7c15U;
 
     (void)state;
     start_service();
     send_many();
-    for (size_t way = 0; way < BASE_ARRAY_SIZE(ways); way++)
+    for (size_t mode = 0; mode < BASE_ARRAY_SIZE(modes); mode++)
         for (unsigned i = 0; i < 100; i++)
-            ask_and_limit(ways[way], &chance);
+            ask_and_limit(modes[mode], &chance);
     assert_true(tally.refused > 0 && tally.ran > 0);
     send_no_more();
     assert_ran(ask("service", become, NULL));
     end_service();
-    tally_print("descriptors on their way");
+    tally_print("descriptors on their mode");
 }
 
-/* A case that failed does not make the next one fail. */
+/* A failed case must not make the next one fail. */
 static int tear_down_case(void **state) {
     (void)state;
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
@@ -703,7 +715,7 @@ static int tear_down_case(void **state) {
     return 0;
 }
 
-/* What is mounted here is seen by this program alone. */
+/* Only this program sees these mounts. */
 static int set_up(void **state) {
     if (harness_mount_dev() < 0 || system("mkdir -p -m 755 " RUN_FOLDER) != 0 ||
         mount("tmpfs", RUN_FOLDER, "tmpfs", 0, "mode=0755,size=64k,nr_inodes=32") < 0)

@@ -1,10 +1,11 @@
 /*
- * A command that says what it is by system calls alone, in as little memory as can be: it runs
- * where there is no /proc, no loader, hardly a stack. To descriptor 60, or else to its output, it
- * writes one line of what a name may change, and then what must be as it is without utsrun. Linked
- * statically, so that no variable of the loader's reaches it.
+ * A command that reports its state by system calls alone, with as little memory as possible: it
+ * also runs without /proc, without a loader, with a very small stack. It writes to descriptor 60,
+ * or else to its output: first one line of what a host name may change, then the values that must
+ * be the same without utsrun. It is linked statically, so that no variable of the loader affects
+ * it.
  *
- * "witness pending N" waits until signal N is pending, and exits 0.
+ * "witness pending N" waits until signal N is pending, and exits with 0.
  */
 
 #include <fcntl.h>
@@ -64,7 +65,7 @@ static void say_capabilities(void) {
         data[1].effective, data[0].effective, (unsigned long long)set_of(PR_CAP_AMBIENT));
 }
 
-/* Not the C library's calls, which hide the signals that it keeps for itself. */
+/* Not the C library's calls: they hide the signals that the library uses itself. */
 static void say_signals(void) {
     uint64_t blocked = 0, ignored = 0;
 

@@ -1,6 +1,6 @@
 /*
- * A broker that misbehaves as the first label of the host name says, so that every word of utsrun
- * can be heard: "status-N-ERRNO.test" refuses with that status; see main() for the rest.
+ * A broker that misbehaves as the first label of the host name says, so that a test can cause every
+ * message of utsrun: "status-N-ERRNO.test" refuses with that status; see main() for the others.
  */
 
 #include <errno.h>
@@ -19,11 +19,13 @@
 
 static void die(int number) {
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    (void)signal(number, SIG_DFL); /* a sanitizer's runtime may have its own */
+    (void)signal(number, SIG_DFL); /* the runtime of a sanitizer may have set a handler */
     (void)kill(getpid(), number);
 }
 
-/* A child of utsrun's that was not there before, as a gate is: it says later whether it lives. */
+/*
+ * Makes a new child of utsrun, as the gate is. After 0.5 s it prints "lives", unless it was killed.
+ */
 static void make_sibling(int channel) {
     struct clone_args arguments = {.flags = CLONE_PARENT};
 
@@ -43,7 +45,7 @@ int main(int argc, char **argv) {
     int channel = argc == 3 ? atoi(argv[2]) : -1;
     int number, error = 0;
 
-    if (signal(SIGCHLD, SIG_DFL) == SIG_IGN) /* as its caller's caller has it */
+    if (signal(SIGCHLD, SIG_DFL) == SIG_IGN) /* utsrun must not pass on an ignored SIGCHLD */
         return 3;
     if (channel_receive(channel, &request, sizeof(request), &size, &fds) < 0 || size == 0)
         return 9;

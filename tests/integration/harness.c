@@ -42,7 +42,9 @@ bool harness_is_service(void) {
     return strcmp(harness_mode(), "service") == 0;
 }
 
-/* How often a test tries that tries moments of chance: less where it waits for a service each time.
+/*
+ * The number of attempts of a test that tries random moments: fewer in service mode, where each
+ * attempt waits for a service.
  */
 int harness_repeats(int n) {
     return harness_is_service() ? n / 4 : n;
@@ -68,8 +70,8 @@ static void services_start(void) {
 }
 
 /*
- * Gives this process a /dev of its own, for ever, without a log daemon: a test that has much
- * refused floods nobody's log. Before harness_set_up(). Returns 0, or -1 with errno.
+ * Gives this process a private /dev without a log daemon, until it ends: a test with many refusals
+ * does not flood the real log. Call it before harness_set_up(). Returns 0, or -1 with errno.
  */
 int harness_mount_dev(void) {
     static const struct {
@@ -90,8 +92,8 @@ int harness_mount_dev(void) {
 }
 
 /*
- * Puts nsswitch.conf and a group database of the tests' (nss-module.c) over this mount namespace's,
- * which must be this program's own. Returns 0 or -1.
+ * Mounts an nsswitch.conf and a group database of the tests (nss-module.c) over the real ones. The
+ * caller must be in a mount namespace of its own. Returns 0 or -1.
  */
 int harness_mount_groups(void) {
     char nsswitch[] = "/tmp/test-nss-XXXXXX";
@@ -113,13 +115,13 @@ int harness_mount_groups(void) {
     return n_mounted > 0 ? 0 : -1;
 }
 
-/* The names outside are the same after the last test as before the first. */
+/* harness_tear_down() checks that the host's own names have not changed since harness_set_up(). */
 int harness_set_up(void **state) {
     const struct passwd *nobody = getpwnam("nobody");
 
     (void)state;
     (void)signal(SIGPIPE, SIG_DFL);
-    /* Not every machine's first process reaps at once what has lost its parent. */
+    /* In some containers the first process does not reap orphans at once: this process does. */
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
         return -1;
     if (nobody != NULL) {
@@ -148,7 +150,7 @@ int harness_tear_down(void **state) {
     return 0;
 }
 
-/* For ever: everything this process may lose, it loses. */
+/* Makes this process the user @user, permanently: it loses all privilege. */
 void harness_become(const struct user *user) {
     if (setgroups(user->n_groups, user->groups) < 0 ||
         setresgid(user->gid, user->gid, user->gid) < 0 ||
@@ -186,7 +188,7 @@ static int input_open(const char *text) {
     return ends[0];
 }
 
-/* Starts @run and returns its pid; the reading ends of its output and errors are the caller's. */
+/* Starts @run and returns its pid. The caller owns the read ends of its output and errors. */
 pid_t harness_start(const struct run *run, int *output_fdp, int *error_fdp) {
     int output[2], errors[2], input = input_open(run->input);
     pid_t pid;
@@ -214,7 +216,7 @@ static bool drain(int fd, char *text) {
     return n > 0;
 }
 
-/* Runs @run to its end; fails the test if that takes a minute. */
+/* Runs @run and waits until it ends; fails the test after a minute. */
 void harness_run(const struct run *run, struct result *result) {
     int output, errors;
     pid_t pid = harness_start(run, &output, &errors);
@@ -250,7 +252,7 @@ double harness_now(void) {
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* True as soon as @is_true is; false if it is not within ten seconds. */
+/* Returns true as soon as @is_true does; false after ten seconds. */
 bool harness_wait_for(bool (*is_true)(void *context), void *context) {
     for (int i = 0; i < 1000; i++) {
         const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
@@ -262,7 +264,9 @@ bool harness_wait_for(bool (*is_true)(void *context), void *context) {
     return false;
 }
 
-/* The letter of proc(5) for what @pid does: "T" for stopped, "Z" for a zombie; "-" for none there.
+/*
+ * The state letter of @pid (proc(5)): "T" is stopped, "Z" a zombie; '-' if there is no such
+ * process.
  */
 char harness_process_state(pid_t pid) {
     char path[64], text[512] = "";
@@ -295,14 +299,14 @@ bool harness_wait_for_state(pid_t pid, const char *states) {
     return harness_wait_for(has_state, &wanted);
 }
 
-/* The number in an environment variable; if it has none above 0, @otherwise. */
+/* The number in the environment variable @variable; @otherwise if it is not above 0. */
 unsigned harness_number(const char *variable, unsigned otherwise) {
     const char *text = getenv(variable);
 
     return text != NULL && atoi(text) > 0 ? (unsigned)atoi(text) : otherwise;
 }
 
-/* What /proc/PID/status says of @key (proc(5)), in a static buffer; "" for nothing. */
+/* The value of @key in /proc/PID/status (proc(5)), in a static buffer; "" if there is none. */
 const char *harness_status_line(pid_t pid, const char *key) {
     static char line[256];
     char path[64];
@@ -322,7 +326,7 @@ const char *harness_status_line(pid_t pid, const char *key) {
     return "";
 }
 
-/* How many processes of @uid there are, zombies included. */
+/* Counts the processes of @uid, zombies included. */
 size_t harness_count_processes(uid_t uid) {
     DIR *proc = opendir("/proc");
     const struct dirent *entry;
@@ -335,7 +339,8 @@ size_t harness_count_processes(uid_t uid) {
 
         if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
             continue;
-        /* Not the owner of /proc/PID: of a process that is not dumpable that is root. */
+        /* The owner of /proc/PID does not say it: root owns that of a process that is not
+         * dumpable. */
         snprintf(path, sizeof(path), "/proc/%s/status", entry->d_name);
         if (stat(path, &status) == 0) {
             FILE *file = fopen(path, "re");
@@ -353,7 +358,7 @@ size_t harness_count_processes(uid_t uid) {
     return n;
 }
 
-/* How many descriptors @pid has open; 0 if they cannot be seen. */
+/* Counts the open descriptors of @pid; 0 if they cannot be read. */
 size_t harness_count_descriptors(pid_t pid) {
     char path[64];
     DIR *folder;
@@ -368,7 +373,9 @@ size_t harness_count_descriptors(pid_t pid) {
     return n;
 }
 
-/* The pids of the children of @pid, as the kernel lists them: in the order in which they were made.
+/*
+ * Writes the pids of the children of @pid to @pids, in the order of their creation; returns their
+ * number.
  */
 size_t children_of(pid_t pid, pid_t *pids, size_t max) {
     char path[64];
@@ -397,7 +404,10 @@ static bool is_zygote(pid_t pid) {
     return strcmp(name, "utsb-zygote\n") == 0;
 }
 
-/* 0: it has none at the moment. The first: a session bears its name for a moment. */
+/*
+ * Returns the pid of the zygote, 0 if there is none. A new session has the zygote's process name
+ * for a moment; it comes later in the list, so the first match is the zygote.
+ */
 pid_t service_zygote(pid_t service) {
     pid_t all[16];
     size_t n = children_of(service, all, BASE_ARRAY_SIZE(all));
@@ -408,7 +418,7 @@ pid_t service_zygote(pid_t service) {
     return 0;
 }
 
-/* The children of the service @service but for its zygote, which does not change. */
+/* The children of the service except its zygote, which stays the same. */
 size_t service_children(pid_t service, pid_t *pids, size_t max) {
     const pid_t zygote = service_zygote(service);
     pid_t all[16];
@@ -420,7 +430,10 @@ size_t service_children(pid_t service, pid_t *pids, size_t max) {
     return n;
 }
 
-/* What the service of @uid is; a zygote that was killed is made again when it is needed. */
+/*
+ * The number of processes of the service of @uid. A zygote that was killed is replaced when the
+ * service next needs it.
+ */
 static size_t service_processes(uid_t uid) {
     if (services[0].pid == 0 || services[0].user->uid != uid)
         return 0;
@@ -435,20 +448,20 @@ static bool nothing_is_left(void *context) {
     return harness_count_processes(uid) == service_processes(uid);
 }
 
-/* Prints what there is of @uid: for a test that found too much or too little of it. */
+/* Prints the processes of @uid, for a test that found too many or too few. */
 void harness_print_processes(uid_t uid) {
     char command[128];
 
     snprintf(command, sizeof(command), "ps -o pid,ppid,stat,wchan,etimes,comm,args -u %u >&2",
              (unsigned)uid);
     if (system(command) != 0)
-        print_error("ps cannot be had\n");
+        print_error("ps could not be run\n");
 }
 
 /*
- * Only for USER_WITHOUT_NAME: nothing but these tests ever runs as that uid; but its service stays,
- * with the session that it has made ahead.
- * Reaps what lost its parent, so nothing that the caller still waits for may have ended.
+ * Fails the test if a process of @user is left, except the service and its ready session. Only for
+ * USER_WITHOUT_NAME: only these tests run processes of that uid. Reaps orphans, so the caller must
+ * not wait for a child that may have ended already.
  */
 void harness_assert_nothing_left(const struct user *user) {
     uid_t uid = user->uid;
@@ -459,7 +472,7 @@ void harness_assert_nothing_left(const struct user *user) {
     fail_msg("%zu processes of uid %u are left", harness_count_processes(uid), uid);
 }
 
-/* Reads one line, without its end, to a static buffer; fails the test after ten seconds. */
+/* Reads one line, without the newline, into a static buffer; fails the test after ten seconds. */
 char *harness_read_line(int fd) {
     static char line[4096];
     size_t length = 0;
@@ -479,7 +492,7 @@ char *harness_read_line(int fd) {
     return line;
 }
 
-/* The socket that a service manager makes for the service of @user. */
+/* Makes the socket that a service manager makes for the service of @user. */
 int service_listen(const char *path, const struct user *user) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -498,8 +511,9 @@ int service_listen(const char *path, const struct user *user) {
 }
 
 /*
- * Where the service says that it is ready: an abstract address, which needs no right to a folder.
- * The kernel chooses it (unix(7)): pids are the same in other tests' pid namespaces.
+ * Makes the socket on which the service reports that it is ready: an abstract address, which needs
+ * no access to a folder. The kernel chooses it (unix(7)), because pids are not unique: tests run in
+ * pid namespaces.
  */
 static int notify_listen(char *name, size_t size) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -513,7 +527,10 @@ static int notify_listen(char *name, size_t size) {
     return fd;
 }
 
-/* As the service manager does by the unit: the one capability in every set, and the socket as 3. */
+/*
+ * Executes the service as systemd does by the unit: the one capability in every set, and the socket
+ * as descriptor 3.
+ */
 _Noreturn void service_execute(const struct user *user, int listen_fd, const char *notify,
                                char *const options[]) {
     char uid[16], gid[16], groups[64] = "--clear-groups", number[16];
@@ -557,8 +574,8 @@ _Noreturn void service_execute(const struct user *user, int listen_fd, const cha
 
 /*
  * Starts a service for @user at @path, as systemd does by the units in packaging/, and waits until
- * it says that it is ready. @options, ended by NULL, are added; NULL: none. Its process calls
- * @enter, unless that is NULL, as root and before anything else.
+ * it reports that it is ready. @options, ended by NULL, are added; NULL: none. The new process
+ * calls @enter first, as root, unless @enter is NULL.
  */
 void service_start_in(struct test_service *service, const struct user *user, const char *path,
                       char *const options[], void (*enter)(void *context), void *context) {
@@ -583,7 +600,7 @@ void service_start(struct test_service *service, const struct user *user, const 
     service_start_in(service, user, path, options, NULL, NULL);
 }
 
-/* Tells the service to stop, and sees that it does, with status 0. */
+/* Stops the service, and checks that it ends with status 0. */
 void service_stop(struct test_service *service) {
     int status;
 
@@ -603,7 +620,7 @@ struct test_service *harness_service_of(const struct user *user) {
     return NULL;
 }
 
-/* Puts a file into the administrator's folder of the stage. */
+/* Writes a file in the administrator's policy folder of the stage. */
 void policy_write(const char *name, const char *text) {
     char path[4096];
     FILE *file;

@@ -1,12 +1,12 @@
 #pragma once
 
 /*
- * Runs the installed utsrun, with the real broker, as an unprivileged user. The stage that it is
- * installed to, with the file capability, is the fixture "stage" of CMakeLists.txt.
+ * Runs the installed utsrun, with the real broker, as an unprivileged user. The fixture "stage" of
+ * CMakeLists.txt installs it and sets the file capability.
  *
- * A test program runs in one of two modes, by UTSBROKER_TEST_MODE: "direct", or "service", where
- * each user has a service that the harness starts as a service manager would; utsrun finds it by
- * itself.
+ * A test program runs in one of two modes, by UTSBROKER_TEST_MODE: "direct", or "service". In
+ * service mode the harness starts a service for each user, as a service manager does; utsrun finds
+ * it without an option.
  */
 
 #include <signal.h>
@@ -16,7 +16,7 @@
 
 enum { HARNESS_OUTPUT_MAX = 1 << 16, HARNESS_WORDS_MAX = 24 };
 
-/* A user of the tests: one that no database knows, and one that every database knows. */
+/* The users of the tests: one without an entry in any user database, and nobody. */
 struct user {
     const char *what;
     uid_t uid;
@@ -33,7 +33,7 @@ struct run {
     const struct user *user;
     char *argv[HARNESS_WORDS_MAX];
     char **environment;            /* NULL: PATH only */
-    void (*set_up)(void *context); /* in the child, as the user, right before it executes argv */
+    void (*set_up)(void *context); /* in the child, as the user, before execve(2) of argv */
     void *context;
     const char *input; /* NULL: /dev/null */
 };
@@ -65,11 +65,12 @@ size_t service_children(pid_t service, pid_t *pids, size_t max);
 void harness_assert_nothing_left(const struct user *user);
 char *harness_read_line(int fd);
 
-/* A service that does nothing: itself, and a session that waits for a client, with its gate; and
- * the zygote that made it. */
+/*
+ * The processes of a service at rest: the service, its zygote, and the ready session with its gate.
+ */
 enum { SERVICE_PROCESSES = 4 };
 
-/* A service of the harness's, as a service manager has it. */
+/* A service that the harness started, as a service manager does. */
 struct test_service {
     const struct user *user;
     pid_t pid;
@@ -99,8 +100,8 @@ int harness_tear_down(void **state);
 #define HARNESS_MAIN(tests) TEST_MAIN_AS_ROOT(tests, harness_set_up, harness_tear_down)
 
 /*
- * For a program that runs in both modes: @tests in both, and in each what is of it alone. A list
- * that has nothing consists of HARNESS_NO_TEST.
+ * For a program that runs in both modes: @tests run in both, @direct_tests and @service_tests in
+ * one of them. An empty list is HARNESS_NO_TEST.
  */
 #define HARNESS_MAIN_OF_BOTH(tests, direct_tests, service_tests, set_up, tear_down)                \
     int main(void) {                                                                               \

@@ -1,8 +1,10 @@
 /*
- * A group database of the tests', as a directory service brings one: it knows "labstudents", unless
- * a variable tells it to stay away, as some real ones have it (_SSS_LOOPS, _NO_WINBINDD). Put in
- * the place of the C library's own "compat" module. Of "hanging" it never says anything, and of
- * "held" as long as there is a fifo HELD_PATH to which nobody writes; then it knows no such group.
+ * A group database for the tests, like that of a directory service: it knows the group
+ * "labstudents", unless the variable TEST_NSS_AWAY is set. Some real modules have such variables
+ * (_SSS_LOOPS, _NO_WINBINDD). It replaces the C library's own "compat" module.
+ *
+ * A lookup of "hanging" never returns. A lookup of "held" waits as long as there is a fifo
+ * HELD_PATH to which nobody writes, and then finds no such group.
  */
 
 #include <errno.h>

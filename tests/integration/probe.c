@@ -1,6 +1,6 @@
 /*
- * A command that says everything about itself that utsrun could have changed: "key=value" lines to
- * the file that its first argument names, or to standard output for "-". Run it with and without
+ * A command that reports everything about itself that utsrun could have changed: "key=value" lines
+ * to the file that its first argument names, or to standard output for "-". Run it with and without
  * utsrun and compare.
  */
 
@@ -90,9 +90,10 @@ static void count_signal(int number) {
     n_signals++;
 }
 
-/* Makes its parent its tracer, and is stopped at each signal until that lets it go on (ptrace(2)).
+/*
+ * Makes its parent its tracer, and stops at each signal until the parent continues it (ptrace(2)).
  */
-static int have_me_traced(void) {
+static int run_traced_by_parent(void) {
     (void)signal(SIGUSR1, count_signal);
     (void)alarm(10);
     if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
@@ -102,8 +103,8 @@ static int have_me_traced(void) {
     return n_signals == 3 ? 0 : 2;
 }
 
-/* At SIGUSR1: a child has a child, and ends before it. Ends at the next. */
-static int leave_an_orphan(void) {
+/* At SIGUSR1 it makes a child that makes a child and ends first. Ends at the next SIGUSR1. */
+static int make_orphan(void) {
     sigset_t set;
     int number;
 
@@ -123,9 +124,11 @@ static int leave_an_orphan(void) {
     return 0;
 }
 
-/* 42: it has that host name, and no right to another, nor to any more than that. Says nothing, and
- * has soon said it. */
-static int be_named(const char *name) {
+/*
+ * Returns 42 if it has that host name, has no_new_privs, and cannot set another host name. Prints
+ * nothing and ends at once.
+ */
+static int check_name(const char *name) {
     struct utsname names;
 
     if (uname(&names) < 0 || strcmp(names.nodename, name) != 0)
@@ -147,11 +150,11 @@ int main(int argc, char **argv, char **environment) {
     if (strcmp(argv[1], "setdomainname") == 0)
         return setdomainname("other", 5) == 0 ? 0 : 1;
     if (argc == 3 && strcmp(argv[1], "be-named") == 0)
-        return be_named(argv[2]);
+        return check_name(argv[2]);
     if (strcmp(argv[1], "have-me-traced") == 0)
-        return have_me_traced();
+        return run_traced_by_parent();
     if (strcmp(argv[1], "leave-an-orphan") == 0)
-        return leave_an_orphan();
+        return make_orphan();
     out = strcmp(argv[1], "-") == 0 ? stdout : fopen(argv[1], "we");
     if (out == NULL)
         return 98;

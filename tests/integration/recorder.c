@@ -1,6 +1,6 @@
 /*
- * A command that says which signals it gets: "ready PID", then a line "signal N" for each, in the
- * order in which they come; it ends with 0 at SIGRTMIN.
+ * A command that reports the signals that it gets: it prints "ready PID", then a line "signal N"
+ * for each signal, in the order of arrival. It ends with 0 at SIGRTMIN.
  */
 
 #include <signal.h>

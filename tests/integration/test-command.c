@@ -1,4 +1,4 @@
-/* What the command is: the caller's own process in every respect but the name and no_new_privs. */
+/* The command is like a process that the caller started, except for the name and no_new_privs. */
 
 #include <elf.h>
 #include <errno.h>
@@ -28,7 +28,7 @@ static int tear_down(void **state) {
     return system(command) == 0 ? harness_tear_down(state) : -1;
 }
 
-/* The report of one run, as lines; @linesp points into @text. */
+/* The report of one run, as lines; @lines points into @text. */
 struct report {
     char text[1 << 16];
     char *lines[1024];
@@ -64,8 +64,8 @@ static bool report_has(const struct report *result, const char *line) {
 }
 
 /*
- * What may differ: the name, its namespace, no_new_privs, and the process group of the test. From
- * the service also the session, the bounding set, which is the service's, and the login uid, which
+ * What may differ: the name, its namespace, no_new_privs, and the process group of the test. In
+ * service mode also the session; the bounding set, which is the service's; and the login uid, which
  * a real login has set already.
  */
 static void compare_reports(const char *what, const struct report *plain,
@@ -115,7 +115,7 @@ static void open_more(void *context) {
     (void)context;
     dup2(fd, 57);
     dup2(fd, 1000);
-    dup3(fd, 58, O_CLOEXEC); /* this one does not reach even utsrun */
+    dup3(fd, 58, O_CLOEXEC); /* closed when utsrun is executed */
 }
 
 static void ignore_signals(void *context) {
@@ -174,8 +174,9 @@ static void set_limits(void *context) {
     (void)context;
     setrlimit(RLIMIT_NOFILE, &files);
     setrlimit(RLIMIT_CORE, &core);
-    setrlimit(RLIMIT_STACK,
-              &stack); /* the kernel lowers it for a broker; the command has it back */
+    setrlimit(
+        RLIMIT_STACK,
+        &stack); /* the kernel lowers it for a broker; utsrun's value is restored for the command */
 }
 
 static void set_stack_64m(void *context) {
@@ -207,7 +208,10 @@ static void lead_a_session(void *context) {
     setsid();
 }
 
-/* The same files at 0, 1 and 2 both times, so that they can be compared; then the case's own. */
+/*
+ * The same files as 0, 1 and 2 in both runs, so that they can be compared; then the case's own
+ * set-up.
+ */
 static void prepare(void *context) {
     void (*const *set_up_case)(void *) = context;
     int fd = open("/dev/full", O_RDWR);
@@ -295,8 +299,10 @@ static void the_command_differs_in_nothing_but_the_name(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-/* The session's filter is inherited by who the session makes: the command was made before it.
- * Inside of a container with a filter it has that, and no more. */
+/*
+ * The children of a session inherit its filter; the command's process was made before the filter
+ * was. In a container with a filter the command has that filter and no more.
+ */
 static void the_command_has_no_filter(void **state) {
     static struct result outside, inside;
     const struct run plain = {.user = USER_WITHOUT_NAME,
@@ -339,7 +345,7 @@ static void session_and_process_group_are_the_callers(void **state) {
     assert_true(atoi(session) > 1);
 }
 
-static void host_variables_are_brought_up_to_date_if_set(void **state) {
+static void host_variables_are_updated_if_set(void **state) {
     static char *with[] = {"HOSTNAME=old", "HOST=old", "HOSTTYPE=keep", NULL};
     static char *without[] = {"HOSTTYPE=keep", NULL};
     static const struct {
@@ -369,7 +375,7 @@ static void host_variables_are_brought_up_to_date_if_set(void **state) {
     }
 }
 
-static void names_are_set_and_only_those_asked_for(void **state) {
+static void only_the_requested_names_are_set(void **state) {
     static const struct {
         char *argv[5];
         const char *hostname, *domainname; /* NULL: the host's own */
@@ -408,7 +414,7 @@ static void names_are_set_and_only_those_asked_for(void **state) {
     }
 }
 
-/* Two at once, each held until both run. */
+/* Two commands run at the same time: each waits until both run. */
 static void two_at_once_do_not_see_each_other(void **state) {
     static char *const names[] = {"one.test", "two.test"};
     static char script[] = "echo ready; read x < fifo; uname -n";
@@ -441,7 +447,7 @@ static void two_at_once_do_not_see_each_other(void **state) {
     close(fifo);
 }
 
-static void inside_the_name_cannot_be_changed(void **state) {
+static void the_command_cannot_change_its_name(void **state) {
     static char *const calls[] = {"sethostname", "setdomainname"};
 
     (void)state;
@@ -502,7 +508,10 @@ static uint64_t status_set(const struct report *report_of, const char *key) {
     return 0;
 }
 
-/* The service's bounding set, and nothing of it in any other; its login uid, for audit. */
+/*
+ * The bounding set is the service's, all other sets are empty; the login uid is the service's, for
+ * audit.
+ */
 static void the_command_has_the_services_bounding_set_and_login_uid(void **state) {
     static struct report inside;
     static struct result result;
@@ -514,13 +523,16 @@ static void the_command_has_the_services_bounding_set_and_login_uid(void **state
     harness_assert_exit(&result, 0);
     report_read(&inside);
     assert_int_equal(status_set(&inside, "status.CapBnd:"), 1 << 21); /* CAP_SYS_ADMIN */
-    /* Where there is an audit subsystem at all. */
+    /* Only on a kernel with an audit subsystem. */
     if (access("/proc/self/loginuid", F_OK) == 0)
         assert_true(report_has(&inside, "loginuid=54321"));
 }
 
-/* What sits in the terminal's place of the command: nothing of the service's. */
-static void without_0_1_and_2_the_command_has_none_of_the_services(void **state) {
+/*
+ * The descriptors 0, 1 and 2 that utsrun does not have stay closed: the service's are not
+ * inherited.
+ */
+static void closed_standard_descriptors_stay_closed(void **state) {
     static struct report inside;
     static struct result result;
     const struct run run = {.user = USER_WITHOUT_NAME,
@@ -545,7 +557,7 @@ static void open_many(void *context) {
             dup2(fd, i);
 }
 
-static void as_many_descriptors_as_a_record_carries(void **state) {
+static void the_most_descriptors_of_one_record_arrive(void **state) {
     static struct result result;
     static int n;
     struct run run = {
@@ -607,7 +619,7 @@ static void redirections_reach_the_command(void **state) {
     }
 }
 
-/* The address, from the program's beginning, of what is read-only once it is relocated. */
+/* The address, relative to the program's start, of the data that is read-only after relocation. */
 static unsigned long relro_offset(const char *path) {
     FILE *file = fopen(path, "re");
     Elf64_Ehdr header;
@@ -629,8 +641,8 @@ static unsigned long relro_offset(const char *path) {
     return offset;
 }
 
-/* The loader's work, or that of the C library that it is linked with. */
-static void what_is_relocated_is_read_only_while_it_runs(void **state) {
+/* The loader or the C library makes it read-only. */
+static void relocated_data_is_read_only_at_run_time(void **state) {
     const struct run run = {
         .user = USER_WITHOUT_NAME,
         .argv = {UTSRUN_PATH, "-n", "node1.test", "sh", "-c", "echo ready; exec sleep 60"}};
@@ -667,11 +679,11 @@ static void what_is_relocated_is_read_only_while_it_runs(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_command_differs_in_nothing_but_the_name),
-    cmocka_unit_test(host_variables_are_brought_up_to_date_if_set),
-    cmocka_unit_test(names_are_set_and_only_those_asked_for),
+    cmocka_unit_test(host_variables_are_updated_if_set),
+    cmocka_unit_test(only_the_requested_names_are_set),
     cmocka_unit_test(two_at_once_do_not_see_each_other),
-    cmocka_unit_test(what_is_relocated_is_read_only_while_it_runs),
-    cmocka_unit_test(inside_the_name_cannot_be_changed),
+    cmocka_unit_test(relocated_data_is_read_only_at_run_time),
+    cmocka_unit_test(the_command_cannot_change_its_name),
     cmocka_unit_test(a_megabyte_of_arguments_arrives),
     cmocka_unit_test(input_and_output_are_the_callers),
     cmocka_unit_test(redirections_reach_the_command),
@@ -684,8 +696,8 @@ static const struct CMUnitTest direct_tests[] = {
 
 static const struct CMUnitTest service_tests[] = {
     cmocka_unit_test(the_command_has_the_services_bounding_set_and_login_uid),
-    cmocka_unit_test(without_0_1_and_2_the_command_has_none_of_the_services),
-    cmocka_unit_test(as_many_descriptors_as_a_record_carries),
+    cmocka_unit_test(closed_standard_descriptors_stay_closed),
+    cmocka_unit_test(the_most_descriptors_of_one_record_arrive),
 };
 
 HARNESS_MAIN_OF_BOTH(tests, direct_tests, service_tests, set_up, tear_down)

@@ -1,4 +1,4 @@
-/* utsrun ends as the command ended, stops as it stopped, and passes on what is sent to it. */
+/* utsrun ends as the command ended, stops as it stopped, and passes on the signals that it gets. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,8 +33,8 @@ static void allow_cores(void *context) {
         _exit(203);
 }
 
-static void it_dies_by_the_signal_that_killed_the_command_without_a_core(void **state) {
-    /* 32 to 34 are those that C libraries keep for themselves. */
+static void utsrun_dies_by_the_commands_signal_without_a_core(void **state) {
+    /* The C libraries use 32 to 34 themselves. */
     static const int signals[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGILL,  SIGABRT, SIGFPE,
                                   SIGKILL, SIGSEGV, SIGPIPE, SIGALRM, SIGTERM, SIGUSR1,
                                   SIGUSR2, SIGSYS,  32,      33,      34,      64};
@@ -104,7 +104,7 @@ static struct running start_recorder(void (*set_up)(void *context)) {
 static void end_recorder(struct running *running) {
     int status;
 
-    /* A signal that musl keeps for itself, and glibc does not. */
+    /* A signal that musl uses itself, and glibc does not. */
     assert_int_equal(kill(running->utsrun, SIGRTMIN), 0);
     assert_int_equal(waitpid(running->utsrun, &status, 0), running->utsrun);
     assert_int_equal(status, 0);
@@ -123,7 +123,7 @@ static void signals_sent_to_utsrun_reach_the_command_once(void **state) {
 
         assert_int_equal(kill(running.utsrun, signals[i]), 0);
         snprintf(expected, sizeof(expected), "signal %d", signals[i]);
-        /* One that came twice would stand where the next one should. */
+        /* A signal that came twice would stand in the place of the next one. */
         assert_string_equal(harness_read_line(running.output), expected);
     }
     end_recorder(&running);
@@ -153,7 +153,10 @@ static void ignored_signals_stay_ignored(void **state) {
     close(errors);
 }
 
-/* Not SIGTSTP and its like: the test's process group is orphaned, where they stop nobody. */
+/*
+ * Not SIGTSTP, SIGTTIN or SIGTTOU: the test's process group is orphaned, where they stop no
+ * process.
+ */
 static void a_stopped_command_stops_utsrun_and_both_continue(void **state) {
     struct running running = start_recorder(NULL);
     int status;
@@ -174,9 +177,10 @@ static void a_stopped_command_stops_utsrun_and_both_continue(void **state) {
     end_recorder(&running);
 }
 
-/* While utsrun stands still, its command stops, goes on, and ends: utsrun does not stop for that.
+/*
+ * While utsrun is stopped, its command stops, continues, and ends: utsrun does not stop for that.
  */
-static void of_what_happened_meanwhile_the_last_counts(void **state) {
+static void after_a_pause_utsrun_follows_the_commands_last_state(void **state) {
     struct running running = start_recorder(NULL);
     int status;
 
@@ -192,7 +196,7 @@ static void of_what_happened_meanwhile_the_last_counts(void **state) {
     }
     assert_int_equal(kill(running.command, SIGKILL), 0);
     assert_true(harness_wait_for_state(running.command, "Z-"));
-    usleep(50000); /* for a service to tell of it */
+    usleep(50000); /* until the service has sent its notice */
     assert_int_equal(kill(running.utsrun, SIGCONT), 0);
     assert_int_equal(waitpid(running.utsrun, &status, WUNTRACED), running.utsrun);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
@@ -200,7 +204,7 @@ static void of_what_happened_meanwhile_the_last_counts(void **state) {
     close(running.errors);
 }
 
-/* On one processor, where the broker may well be the last to run. */
+/* On one processor, where the broker often runs last. */
 static void lead_a_group(void *context) {
     cpu_set_t one;
 
@@ -211,8 +215,8 @@ static void lead_a_group(void *context) {
     (void)setpgid(0, 0);
 }
 
-/* As Ctrl-C in the moment in which the command runs and the broker has not ended yet. */
-static void an_interrupt_of_the_group_is_the_commands_to_handle(void **state) {
+/* Like Ctrl-C at the moment when the command runs and the broker has not ended yet. */
+static void the_command_may_handle_an_interrupt_of_the_group(void **state) {
     static const int signals[] = {SIGINT, SIGQUIT, SIGHUP};
 
     (void)state;
@@ -225,7 +229,10 @@ static void an_interrupt_of_the_group_is_the_commands_to_handle(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-/* Earlier, it ends what there is of it; and utsrun dies as the command would have. */
+/*
+ * Before the command runs, an interrupt ends all processes of the launch; utsrun dies by the signal
+ * as the command would have.
+ */
 static void an_interrupt_of_the_group_at_any_moment_ends_all(void **state) {
     unsigned seed = 17;
 
@@ -269,7 +276,7 @@ static void timeout_leaves_nothing_behind(void **state) {
     }
 }
 
-/* kill(2) to utsrun alone, at any moment of its start: what timeout(1) does to a group as well. */
+/* kill(2) to utsrun alone, at any moment of its start; timeout(1) also signals the group. */
 static void a_signal_at_any_moment_ends_all(void **state) {
     unsigned seed = 5;
 
@@ -308,7 +315,7 @@ static bool command_is_the_only_child(void *context) {
     return strcmp(text, expected) == 0;
 }
 
-static void the_broker_is_gone_once_the_command_runs(void **state) {
+static void the_broker_ends_before_the_command_runs(void **state) {
     struct running running = start_recorder(NULL);
 
     (void)state;
@@ -321,7 +328,7 @@ static void the_broker_is_gone_once_the_command_runs(void **state) {
 static void a_broker_that_is_killed_at_any_moment_leaves_no_command(void **state) {
 #ifdef NDEBUG
     const long start_ns = 3000000;
-#else /* a sanitizer's runtime takes its time to start */
+#else /* a sanitizer's runtime starts slowly */
     const long start_ns = 60000000;
 #endif
     unsigned seed = 23, n_killed = 0;
@@ -337,7 +344,7 @@ static void a_broker_that_is_killed_at_any_moment_leaves_no_command(void **state
 
         nanosleep(&pause, NULL);
         if (children_of(pid, children, 2) > 0) {
-            if (i % 3 == 0 && children[1] != 0) /* and the gate cannot even notice */
+            if (i % 3 == 0 && children[1] != 0) /* and the gate is stopped, so it cannot react */
                 (void)kill(children[1], SIGSTOP);
             (void)kill(children[0], SIGKILL);
         } else {
@@ -345,7 +352,7 @@ static void a_broker_that_is_killed_at_any_moment_leaves_no_command(void **state
         }
         close(output);
         close(errors);
-        /* Where it was too late for that, a command runs, or is stopped and utsrun with it. */
+        /* If the kill came too late, a command runs, or it is stopped and utsrun too. */
         for (int j = 0; j < 1000 && waitpid(pid, &status, WNOHANG) == 0; j++) {
             usleep(10000);
             if (j != 30)
@@ -362,7 +369,7 @@ static void a_broker_that_is_killed_at_any_moment_leaves_no_command(void **state
     assert_true(n_killed > 5);
 }
 
-/* An alarm survives execve(2): without utsrun in between it would have ended the command. */
+/* An alarm survives execve(2): without utsrun it would have ended the command. */
 static void set_alarm(void *context) {
     (void)context;
     alarm(1);
@@ -381,7 +388,7 @@ static void a_pending_alarm_ends_the_command(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-/* A caller's own child is not utsrun's to wait for. */
+/* utsrun must not wait for a child that its process had before execve(2). */
 static void leave_a_child(void *context) {
     (void)context;
     if (fork() == 0) {
@@ -394,7 +401,7 @@ static void leave_a_child(void *context) {
     }
 }
 
-static void children_that_were_there_before_change_nothing(void **state) {
+static void earlier_children_of_utsrun_change_nothing(void **state) {
     static struct result result;
     const struct run run = {.user = USER_WITHOUT_NAME,
                             .argv = {UTSRUN_PATH, "-n", "x.test", "sh", "-c", "exit 3"},
@@ -406,7 +413,7 @@ static void children_that_were_there_before_change_nothing(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-/* And the session that was made ahead, with its gate. */
+/* The children of the service that are allowed here: the ready session and its gate. */
 static bool command_is_the_services_child(void *context) {
     const struct running *running = context;
     pid_t children[4];
@@ -417,7 +424,7 @@ static bool command_is_the_services_child(void *context) {
             children[2] == running->command);
 }
 
-static void the_session_is_gone_once_the_command_runs(void **state) {
+static void the_session_ends_before_the_command_runs(void **state) {
     struct running running = start_recorder(NULL);
 
     (void)state;
@@ -429,7 +436,7 @@ static void the_session_is_gone_once_the_command_runs(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-/* Ends utsrun's command, if there is one, by a signal to utsrun; it must end then. */
+/* Sends utsrun a signal, which ends its command, if there is one; utsrun must end then. */
 static int end_gently(pid_t pid) {
     int status = -1;
 
@@ -448,7 +455,7 @@ static int end_gently(pid_t pid) {
 static void a_session_or_gate_that_is_killed_at_any_moment_leaves_nothing(void **state) {
 #ifdef NDEBUG
     const unsigned start_us = 3000;
-#else /* a sanitizer's runtime takes its time to start */
+#else /* a sanitizer's runtime starts slowly */
     const unsigned start_us = 60000;
 #endif
     const struct test_service *service = harness_service_of(USER_WITHOUT_NAME);
@@ -466,7 +473,7 @@ static void a_session_or_gate_that_is_killed_at_any_moment_leaves_nothing(void *
         usleep((unsigned)rand_r(&seed) % start_us);
         n = children_of(service->pid, children, 8);
         victim = n > 0 ? (size_t)rand_r(&seed) % n : 0;
-        if (i % 3 == 0 && n > 1) /* a gate that cannot even notice */
+        if (i % 3 == 0 && n > 1) /* a stopped gate, which cannot react */
             (void)kill(children[(victim + 1) % n], SIGSTOP);
         if (n > 0)
             (void)kill(children[victim], SIGKILL);
@@ -484,8 +491,11 @@ static void a_session_or_gate_that_is_killed_at_any_moment_leaves_nothing(void *
     assert_true(n_refused + n_killed > 2);
 }
 
-/* utsrun itself, with -9: before it knows of its command there is none; later the command lives. */
-static void a_launcher_that_is_killed_at_any_moment_hurts_nobody_else(void **state) {
+/*
+ * utsrun gets SIGKILL: before it knows of its command, no command is left; later the command lives
+ * on.
+ */
+static void a_launcher_that_is_killed_at_any_moment_affects_nobody_else(void **state) {
     unsigned seed = 31, n_lived = 0;
 
     (void)state;
@@ -502,7 +512,7 @@ static void a_launcher_that_is_killed_at_any_moment_hurts_nobody_else(void **sta
         close(output);
         close(errors);
         usleep(5000);
-        /* The command, if there is one; the next session is made again. */
+        /* The command, if there is one, is killed; the service makes the next session again. */
         n = service_children(harness_service_of(USER_WITHOUT_NAME)->pid, children, 3);
         n_lived += n == 3;
         while (n > 0)
@@ -536,7 +546,7 @@ static void a_service_that_dies_leaves_the_command_and_its_status(void **state) 
         service = *harness_service_of(USER_WITHOUT_NAME);
         assert_int_equal(kill(service.pid, SIGKILL), 0);
         assert_int_equal(waitpid(service.pid, &status, 0), service.pid);
-        /* As the first process of a machine does: who has lost its parent is reaped by this one. */
+        /* This process reaps orphans, as the first process of a machine does. */
         for (;;) {
             pid_t reaped = waitpid(-1, &status, 0);
 
@@ -560,7 +570,7 @@ static void a_service_that_dies_leaves_the_command_and_its_status(void **state) 
 
 enum { N_AT_ONCE = 200 };
 
-static void two_hundred_commands_at_once_end_each_as_they_should(void **state) {
+static void two_hundred_commands_at_once_end_with_their_own_status(void **state) {
     static pid_t pids[N_AT_ONCE];
     static int outputs[N_AT_ONCE], errors[N_AT_ONCE];
 
@@ -587,30 +597,30 @@ static void two_hundred_commands_at_once_end_each_as_they_should(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_exit_code_passes),
-    cmocka_unit_test(it_dies_by_the_signal_that_killed_the_command_without_a_core),
+    cmocka_unit_test(utsrun_dies_by_the_commands_signal_without_a_core),
     cmocka_unit_test(commands_that_cannot_be_executed_have_the_usual_codes),
     cmocka_unit_test(signals_sent_to_utsrun_reach_the_command_once),
     cmocka_unit_test(ignored_signals_stay_ignored),
     cmocka_unit_test(a_stopped_command_stops_utsrun_and_both_continue),
-    cmocka_unit_test(of_what_happened_meanwhile_the_last_counts),
-    cmocka_unit_test(an_interrupt_of_the_group_is_the_commands_to_handle),
+    cmocka_unit_test(after_a_pause_utsrun_follows_the_commands_last_state),
+    cmocka_unit_test(the_command_may_handle_an_interrupt_of_the_group),
     cmocka_unit_test(an_interrupt_of_the_group_at_any_moment_ends_all),
     cmocka_unit_test(timeout_leaves_nothing_behind),
     cmocka_unit_test(a_signal_at_any_moment_ends_all),
     cmocka_unit_test(a_pending_alarm_ends_the_command),
-    cmocka_unit_test(children_that_were_there_before_change_nothing),
-    cmocka_unit_test(two_hundred_commands_at_once_end_each_as_they_should),
+    cmocka_unit_test(earlier_children_of_utsrun_change_nothing),
+    cmocka_unit_test(two_hundred_commands_at_once_end_with_their_own_status),
 };
 
 static const struct CMUnitTest direct_tests[] = {
-    cmocka_unit_test(the_broker_is_gone_once_the_command_runs),
+    cmocka_unit_test(the_broker_ends_before_the_command_runs),
     cmocka_unit_test(a_broker_that_is_killed_at_any_moment_leaves_no_command),
 };
 
 static const struct CMUnitTest service_tests[] = {
-    cmocka_unit_test(the_session_is_gone_once_the_command_runs),
+    cmocka_unit_test(the_session_ends_before_the_command_runs),
     cmocka_unit_test(a_session_or_gate_that_is_killed_at_any_moment_leaves_nothing),
-    cmocka_unit_test(a_launcher_that_is_killed_at_any_moment_hurts_nobody_else),
+    cmocka_unit_test(a_launcher_that_is_killed_at_any_moment_affects_nobody_else),
     cmocka_unit_test(a_service_that_dies_leaves_the_command_and_its_status),
 };
 

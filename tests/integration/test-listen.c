@@ -1,4 +1,6 @@
-/* The service as such: how it starts and where, when it ends, and who holds what while it lives. */
+/*
+ * The service itself: how and where it starts, when it ends, and what each of its processes holds.
+ */
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,11 +21,11 @@
 #define FOLDER "/tmp/test-listen"
 #define OWN_PATH FOLDER "/own.sock"
 
-/* What a service manager would have passed; @make NULL: nothing is open as 3. */
+/* What a service manager passes; @make NULL: descriptor 3 is closed. */
 struct passed {
     int (*make)(void);
     const char *n;  /* LISTEN_FDS */
-    int pid_offset; /* of LISTEN_PID, from the service's own */
+    int pid_offset; /* LISTEN_PID minus the service's own pid */
     bool has_no_new_privs;
 };
 
@@ -68,7 +70,7 @@ static int no_socket(void) {
     return open("/etc/passwd", O_RDONLY);
 }
 
-/* In the child, which holds nothing above 2; its copy of the environment is its own. */
+/* In the child, which has no descriptor above 2 and its own copy of the environment. */
 static void pass_socket(void *context) {
     const struct passed *passed = context;
     int fd = passed->make != NULL ? passed->make() : 3;
@@ -79,7 +81,7 @@ static void pass_socket(void *context) {
     snprintf(listen_fds, sizeof(listen_fds), "LISTEN_FDS=%s", passed->n);
 }
 
-/* As a service manager starts it, with @options, ended by NULL, behind "utsbroker". */
+/* As a service manager starts it, with @options, ended by NULL, after "utsbroker". */
 static struct run managed_run(struct passed *passed, char *const options[]) {
     static char ids[2][16], groups[64];
     struct run run = {.argv = {"/usr/bin/setpriv", "--reuid", ids[0], "--regid", ids[1], groups,
@@ -99,7 +101,7 @@ static struct run managed_run(struct passed *passed, char *const options[]) {
     return run;
 }
 
-/* As the user starts it, who holds nothing. */
+/* As the user starts it, without a capability. */
 static struct run unprivileged_run(struct passed *passed, char *const options[]) {
     struct run run = {.user = USER_WITHOUT_NAME,
                       .argv = {BROKER_PATH},
@@ -124,7 +126,7 @@ static void assert_refused(const char *what, const struct run *run, int code, co
 #define NONE "takes its socket from the service manager (LISTEN_FDS), which has passed none"
 #define WRONG "passed a socket that is not a listening SOCK_SEQPACKET socket of AF_UNIX"
 
-static void what_no_service_manager_passes_is_refused(void **state) {
+static void descriptors_that_no_service_manager_passes_are_refused(void **state) {
     static struct {
         const char *what;
         struct passed passed;
@@ -156,7 +158,7 @@ static void what_no_service_manager_passes_is_refused(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-static void a_wrong_word_is_refused(void **state) {
+static void a_wrong_option_is_refused(void **state) {
     static const struct {
         char *options[6];
         const char *message;
@@ -180,7 +182,7 @@ static void a_wrong_word_is_refused(void **state) {
     }
 }
 
-/* And leaves no socket behind. */
+/* And it leaves no socket. */
 static void without_the_capability_it_says_what_it_needs(void **state) {
     static const char needs[] = "the service needs CAP_SYS_ADMIN, as an ambient capability",
                       disobeys[] = "only a caller that holds CAP_SYS_ADMIN may give this option";
@@ -192,7 +194,7 @@ static void without_the_capability_it_says_what_it_needs(void **state) {
     } cases[] = {
         {true, {"--listen"}, 1, needs},
         {true, {"--listen", OWN_PATH}, 1, needs},
-        /* It gets the capability by its file, so it obeys nobody who has it not. */
+        /* It got the capability from its file, so it obeys no option of its caller. */
         {false, {"--listen"}, 125, disobeys},
         {false, {"--listen", OWN_PATH}, 125, disobeys},
         {false, {"--idle-exit", "1"}, 125, disobeys},
@@ -209,7 +211,7 @@ static void without_the_capability_it_says_what_it_needs(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-/* Binds a socket at @path as root; it stays as a stale one when @fd is closed. */
+/* Binds a socket at @path as root; after @fd is closed the file stays, a stale socket. */
 static int bind_at(const char *path, int type) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
@@ -227,7 +229,7 @@ static ino_t inode_of(const char *path) {
     return lstat(path, &status) == 0 ? status.st_ino : 0;
 }
 
-static void what_is_not_its_own_stays_where_it_is(void **state) {
+static void the_service_removes_no_file_of_others(void **state) {
     static char in_use[] = FOLDER "/in-use", other_type[] = FOLDER "/other-type",
                 stale[] = FOLDER "/stale-of-root", file[] = FOLDER "/file", link[] = FOLDER "/link",
                 folder[] = FOLDER "/folder", missing[] = FOLDER "/no/x",
@@ -267,7 +269,9 @@ static void what_is_not_its_own_stays_where_it_is(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-/* Starts a service, and waits until it says that it is ready at @address: a path, or '@' and more.
+/*
+ * Starts a service, and waits until it reports at @address, a path or '@' and a name, that it is
+ * ready.
  */
 static pid_t start_ready(char *const options[], const char *address, int *errorsp) {
     static struct passed nothing = {NULL, "0", 0, false};
@@ -294,7 +298,7 @@ static pid_t start_ready(char *const options[], const char *address, int *errors
     notify[0] = '\0';
     close(output);
     if (poll(&ready, 1, 10000) != 1 || recv(fd, text, sizeof(text) - 1, 0) <= 0)
-        fail_msg("nobody says at %s that it is ready", address);
+        fail_msg("no service reported at %s that it is ready", address);
     assert_string_equal(text, "READY=1");
     return pid;
 }
@@ -317,7 +321,7 @@ static void assert_serves(char *path) {
     assert_string_equal(result.output, "status 0 errno 0\nnotice 1280\nend\n");
 }
 
-static void a_socket_of_its_own_is_the_users_alone_and_goes_with_it(void **state) {
+static void its_own_socket_is_only_for_the_user_and_ends_with_it(void **state) {
     char *const options[] = {"--listen", OWN_PATH, NULL};
     static const char *const addresses[] = {FOLDER "/notify", "@utsbroker-test-listen"};
     static const int signals[] = {SIGTERM, SIGINT};
@@ -332,7 +336,7 @@ static void a_socket_of_its_own_is_the_users_alone_and_goes_with_it(void **state
         assert_int_equal(status.st_mode, S_IFSOCK | 0600);
         assert_int_equal(status.st_uid, USER_WITHOUT_NAME->uid);
         assert_serves(OWN_PATH);
-        /* Killed, it leaves its socket; the next service takes that place. */
+        /* A service that is killed leaves its socket; the next service replaces it. */
         assert_int_equal(end_of(pid, SIGKILL), SIGKILL);
         close(errors);
         assert_int_equal(access(OWN_PATH, F_OK), 0);
@@ -345,21 +349,23 @@ static void a_socket_of_its_own_is_the_users_alone_and_goes_with_it(void **state
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-/* A client of the service at @path that has a command of @script and waits for its end. */
+/* Starts a client of the service at @path: it has a command of @script and waits for its end. */
 static pid_t client_start(char *path, char *script) {
     const struct run run = {.user = USER_WITHOUT_NAME, .argv = {CLIENT_PATH, path, "run", script}};
     int output, errors;
     pid_t pid = harness_start(&run, &output, &errors);
 
     assert_string_equal(harness_read_line(output), "status 0 errno 0");
-    close(output); /* what it says to nobody is an error of write(2), which it does not look at */
+    close(output); /* what utsrun prints then is a failed write(2), which utsrun ignores */
     close(errors);
     return pid;
 }
 
-/* All at the same time, as each takes its seconds. */
-/* As its user may: no more of them for the service, and what it has made ahead ends. */
-static void forbid_processes(pid_t service) {
+/*
+ * Limits the service, as its user may, so that it can make no new process; and kills its children,
+ * so that it has no ready session.
+ */
+static void limit_processes(pid_t service) {
     const struct rlimit none = {0, 0};
     pid_t children[8], user = fork();
     size_t n;
@@ -376,18 +382,19 @@ static void forbid_processes(pid_t service) {
         (void)kill(children[i], SIGKILL);
 }
 
-static void without_anybody_and_anything_it_ends_by_itself(void **state) {
+/* All cases run at the same time, because each takes seconds. */
+static void without_clients_and_commands_it_ends_by_itself(void **state) {
     static const struct {
-        char *script; /* NULL: nobody asks */
-        double every; /* it is asked for again, until two and a half seconds are over */
+        char *script; /* NULL: no client connects */
+        double every; /* seconds between clients, for two and a half seconds */
         double earliest, latest;
     } cases[] = {
         {NULL, 9, 0.9, 2.2},
         {"exec sleep 2.5", 9, 3.3, 5},
         {"exec true", 0.5, 2.9, 5},
-        /* It ends at once, and what it leaves in the background does not. */
+        /* The command ends at once, its background process does not. */
         {"sleep 2.5 & exit 0", 9, 2.4, 5},
-        /* It can make no session ahead, and goes on trying. */
+        /* It can make no ready session, and tries again. */
         {NULL, 9, 0.9, 2.2},
     };
     enum { N = BASE_ARRAY_SIZE(cases) };
@@ -404,7 +411,7 @@ static void without_anybody_and_anything_it_ends_by_itself(void **state) {
         service_start(&services[i], USER_WITHOUT_NAME, path, options);
         begins[i] = asks[i] = harness_now();
         if (i == N - 1)
-            forbid_processes(services[i].pid);
+            limit_processes(services[i].pid);
     }
     for (double begin = harness_now(); n_left > 0 && harness_now() < begin + 8; usleep(20000)) {
         for (size_t i = 0; i < N; i++) {
@@ -422,7 +429,7 @@ static void without_anybody_and_anything_it_ends_by_itself(void **state) {
             } else if (cases[i].script != NULL && asks[i] <= harness_now() && age < 2.5) {
                 client = client_start(services[i].path, cases[i].script);
                 asks[i] = harness_now() + cases[i].every;
-                if (i != 1) /* its command lives on */
+                if (i != 1) /* its command is still alive */
                     assert_int_equal(waitpid(client, &status, 0), client);
             }
         }
@@ -445,7 +452,7 @@ static void service_begin(void) {
     service_start(&service, USER_WITHOUT_NAME, path, options);
 }
 
-/* A command by the service, which has said "ready" and its pid. */
+/* Starts a command by the service; returns after the command has printed "ready" and its pid. */
 static pid_t start_ready_command(char *script, void (*set_up)(void *context), pid_t *commandp) {
     const struct run run = {
         .user = USER_WITHOUT_NAME,
@@ -460,8 +467,8 @@ static pid_t start_ready_command(char *script, void (*set_up)(void *context), pi
     return pid;
 }
 
-/* SIGTERM first; who does not obey that within ten seconds is killed. */
-static void told_to_stop_it_ends_every_command_first(void **state) {
+/* It sends SIGTERM first; after ten seconds it kills the commands that are still alive. */
+static void a_stopping_service_ends_every_command_first(void **state) {
     static const struct {
         char *script;
         int status; /* utsrun's */
@@ -482,11 +489,11 @@ static void told_to_stop_it_ends_every_command_first(void **state) {
     service_begin();
     for (size_t i = 0; i < N; i++)
         pids[i] = start_ready_command(cases[i].script, NULL, &command);
-    usleep(200000); /* for the one that stops itself */
+    usleep(200000); /* until the command that stops itself has done so */
     begin = harness_now();
     assert_int_equal(kill(service.pid, SIGTERM), 0);
     for (size_t i = 0; i < N; i++) {
-        (void)kill(pids[i], SIGCONT); /* it stopped with its command */
+        (void)kill(pids[i], SIGCONT); /* utsrun stopped when its command did */
         assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
         if (status != cases[i].status)
             fail_msg("%s: wait status 0x%x, not 0x%x", cases[i].script, status, cases[i].status);
@@ -502,12 +509,15 @@ static void told_to_stop_it_ends_every_command_first(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-/* A command lives, and a session waits for the next client, behind its filter, with its gate. */
+/*
+ * A command is running, and the ready session, with its filter and its gate, waits for the next
+ * client.
+ */
 struct processes {
     pid_t service, zygote, session, gate, command;
 };
 
-static bool all_are_there(void *context) {
+static bool all_processes_exist(void *context) {
     struct processes *all = context;
     pid_t children[4];
     size_t n = service_children(all->service, children, 4);
@@ -523,8 +533,11 @@ static bool all_are_there(void *context) {
     return n == 3 && all->zygote != 0 && all->session != 0 && all->gate != 0;
 }
 
-/* As an unprivileged process of the same user: may it look into @pid? Bit 0: memory, 1: files. */
-static int can_be_looked_into(pid_t pid) {
+/*
+ * Whether an unprivileged process of the same user can look into @pid. Bit 0: its memory, bit 1:
+ * its files.
+ */
+static int can_look_into(pid_t pid) {
     pid_t attacker = fork();
     int status;
 
@@ -541,7 +554,7 @@ static int can_be_looked_into(pid_t pid) {
     return WEXITSTATUS(status);
 }
 
-/* The descriptors of @pid as lines "N target"; returns how many. */
+/* Writes the descriptors of @pid as lines "N target"; returns their number. */
 static size_t descriptors_of(pid_t pid, char *text, size_t size) {
     char folder[64];
     DIR *open_folder;
@@ -619,23 +632,25 @@ static void each_process_holds_what_the_design_says(void **state) {
     (void)state;
     service_begin();
     all.service = service.pid;
-    /* Somebody is connected, so that there is more that a child could have got by mistake. */
+    /* A client is connected, so that the service has a descriptor more that a child could inherit
+     * by mistake. */
     memcpy(address.sun_path, service.path, strlen(service.path));
     assert_int_equal(connect(silent, (const struct sockaddr *)&address, sizeof(address)), 0);
     utsrun = start_ready_command("echo ready $$; exec sleep 60", open_seven, &all.command);
-    /* One that is about to end, and one that has just begun, look like those. */
+    /* A session that ends or starts looks the same for a moment: try again until all five are
+     * found. */
     do {
         before = all;
         usleep(100000);
-        assert_true(harness_wait_for(all_are_there, &all));
+        assert_true(harness_wait_for(all_processes_exist, &all));
     } while (all.session != before.session || all.gate != before.gate);
     assert_table_holds(&all);
 
-    assert_int_equal(can_be_looked_into(all.service), 0);
-    assert_int_equal(can_be_looked_into(all.zygote), 0);
-    assert_int_equal(can_be_looked_into(all.session), 0);
-    assert_int_equal(can_be_looked_into(all.gate), 0);
-    assert_int_equal(can_be_looked_into(all.command), 3);
+    assert_int_equal(can_look_into(all.service), 0);
+    assert_int_equal(can_look_into(all.zygote), 0);
+    assert_int_equal(can_look_into(all.session), 0);
+    assert_int_equal(can_look_into(all.gate), 0);
+    assert_int_equal(can_look_into(all.command), 3);
 
     assert_true(descriptors_of(all.service, of_service, sizeof(of_service)) > 8);
     assert_shares_no_socket("zygote", all.zygote, of_service);
@@ -643,7 +658,7 @@ static void each_process_holds_what_the_design_says(void **state) {
     assert_shares_no_socket("gate", all.gate, of_service);
     assert_shares_no_socket("command", all.command, of_service);
     assert_int_equal(descriptors_of(all.zygote, text, sizeof(text)), 4);
-    /* The gate: 0, 1, 2, and its channel. The command: what utsrun was given, and no more. */
+    /* The gate has 0, 1, 2 and its channel. The command has what utsrun was given, and no more. */
     assert_int_equal(descriptors_of(all.gate, text, sizeof(text)), 4);
     assert_int_equal(descriptors_of(all.command, text, sizeof(text)), 4);
     assert_non_null(strstr(text, "0 /dev/null\n"));
@@ -654,7 +669,7 @@ static void each_process_holds_what_the_design_says(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-/* What a test that failed has left would make all that follow fail. */
+/* Ends the processes that a failed test left, so that the next tests do not fail too. */
 static int forget(void **state) {
     (void)state;
     if (service.pid != 0) {
@@ -673,14 +688,15 @@ static int begin(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test_setup_teardown(what_no_service_manager_passes_is_refused, begin, forget),
-    cmocka_unit_test_setup_teardown(a_wrong_word_is_refused, begin, forget),
-    cmocka_unit_test_setup_teardown(without_the_capability_it_says_what_it_needs, begin, forget),
-    cmocka_unit_test_setup_teardown(what_is_not_its_own_stays_where_it_is, begin, forget),
-    cmocka_unit_test_setup_teardown(a_socket_of_its_own_is_the_users_alone_and_goes_with_it, begin,
+    cmocka_unit_test_setup_teardown(descriptors_that_no_service_manager_passes_are_refused, begin,
                                     forget),
-    cmocka_unit_test_setup_teardown(without_anybody_and_anything_it_ends_by_itself, begin, forget),
-    cmocka_unit_test_setup_teardown(told_to_stop_it_ends_every_command_first, begin, forget),
+    cmocka_unit_test_setup_teardown(a_wrong_option_is_refused, begin, forget),
+    cmocka_unit_test_setup_teardown(without_the_capability_it_says_what_it_needs, begin, forget),
+    cmocka_unit_test_setup_teardown(the_service_removes_no_file_of_others, begin, forget),
+    cmocka_unit_test_setup_teardown(its_own_socket_is_only_for_the_user_and_ends_with_it, begin,
+                                    forget),
+    cmocka_unit_test_setup_teardown(without_clients_and_commands_it_ends_by_itself, begin, forget),
+    cmocka_unit_test_setup_teardown(a_stopping_service_ends_every_command_first, begin, forget),
     cmocka_unit_test_setup_teardown(each_process_holds_what_the_design_says, begin, forget),
 };
 

@@ -1,4 +1,4 @@
-/* The service and clients that mean no good, or have bad luck: nobody else is hurt by them. */
+/* The service and hostile or faulty clients: they affect nobody else. */
 
 #include <dirent.h>
 #include <errno.h>
@@ -28,7 +28,9 @@
 
 static struct test_service service;
 
-/* What a client does in a process of its own, as the user; ends it with 0 if all was as it should.
+/*
+ * Runs @act in a new process as the user; returns 0 if the process ended with 0, which means
+ * success.
  */
 static int as_client(void (*act)(void *context), void *context) {
     pid_t pid = fork();
@@ -36,7 +38,7 @@ static int as_client(void (*act)(void *context), void *context) {
 
     if (pid == 0) {
         harness_become(USER_WITHOUT_NAME);
-        (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* as a program is that the user has executed */
+        (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* as a program that the user executed is */
         alarm(50);
         act(context);
         _exit(0);
@@ -45,7 +47,7 @@ static int as_client(void (*act)(void *context), void *context) {
     return status;
 }
 
-/* In a client: what is not so ends it with this line's number, as far as a status can hold it. */
+/* In a client: a false condition ends it with this line's number, cut to an exit status. */
 static void check(bool is_so, int line) {
     if (is_so)
         return;
@@ -68,7 +70,9 @@ static const struct protocol_request good_request = {.version = PROTOCOL_VERSION
                                                      .flags = PROTOCOL_TO_SERVICE,
                                                      .hostname = "x.test"};
 
-/* A description of "sh -c SCRIPT" that inherits the numbers @first and the @n - 1 behind. */
+/*
+ * A launch description of "sh -c SCRIPT" that inherits descriptor @first and the @n - 1 after it.
+ */
 static int describe(char *script, int first, size_t n) {
     char *command[] = {"sh", "-c", script, NULL}, *environment[] = {"PATH=/usr/bin:/bin", NULL};
     const struct options options = {.hostname = "x.test", .command = command};
@@ -111,7 +115,7 @@ static struct protocol_reply reply_of(int channel) {
     return reply;
 }
 
-/* True if a line of this file of the process is @wanted. */
+/* True if a line of this file of /proc/PID is @wanted. */
 static bool process_says(pid_t pid, const char *file, const char *wanted) {
     char path[64], line[256];
     FILE *open_file;
@@ -126,12 +130,12 @@ static bool process_says(pid_t pid, const char *file, const char *wanted) {
     return is_there;
 }
 
-/* Who serves next. */
+/* The session that serves the next client, and its gate. */
 struct waiting {
     pid_t session, gate;
 };
 
-static bool next_session_waits(void *context) {
+static bool has_ready_session(void *context) {
     struct waiting *waiting = context;
     pid_t children[3];
 
@@ -147,14 +151,14 @@ static bool next_session_waits(void *context) {
     return false;
 }
 
-static struct waiting next_session(void) {
+static struct waiting ready_session(void) {
     struct waiting waiting = {0}, before;
 
-    /* One that is about to end looks like one that waits. */
+    /* A session that is about to end looks like the ready session. */
     do {
         before = waiting;
         usleep(30000);
-        if (!harness_wait_for(next_session_waits, &waiting))
+        if (!harness_wait_for(has_ready_session, &waiting))
             fail_msg("no session waits for the next client");
     } while (waiting.session != before.session);
     return waiting;
@@ -174,12 +178,12 @@ static void assert_others_are_served(void) {
 static size_t n_descriptors_before;
 
 static bool is_as_before(void *context) {
-    return next_session_waits(context) &&
+    return has_ready_session(context) &&
            harness_count_descriptors(service.pid) == n_descriptors_before &&
            harness_count_processes(USER_WITHOUT_NAME->uid) == SERVICE_PROCESSES;
 }
 
-/* Nothing is left of what was done to it. */
+/* The service has no process and no descriptor left of the test. */
 static void assert_as_before(void) {
     struct waiting waiting;
 
@@ -190,7 +194,7 @@ static void assert_as_before(void) {
     assert_others_are_served();
 }
 
-/* A record whose descriptors come in @n control messages, with the sender's ids in one more. */
+/* Sends a record with its descriptors in @n control messages, and the sender's ids in one more. */
 static void send_in_parts(int channel, const int *fds, size_t n, bool has_ids) {
     union {
         char bytes[512];
@@ -231,7 +235,10 @@ static void send_descriptors_in_parts(void *context) {
     }
 }
 
-/* The connection itself is what it carries: nobody but the kernel can see that it has ended. */
+/*
+ * The client sends the connection over itself: then only the kernel can see that the client has
+ * closed it.
+ */
 static void send_the_connection_itself(void *context) {
     (void)context;
     for (int i = 0; i < 60; i++) {
@@ -250,7 +257,7 @@ static void send_the_connection_itself(void *context) {
     }
 }
 
-/* As many as one record carries. */
+/* As many descriptors as one record can carry. */
 static void inherit_as_many_as_possible(void *context) {
     enum { N = CHANNEL_FDS_MAX - 2 };
     int channel = connected(), fds[CHANNEL_FDS_MAX];
@@ -270,7 +277,7 @@ static void inherit_as_many_as_possible(void *context) {
     CHECK(kill(reply.pid, SIGKILL) == 0);
 }
 
-static void descriptors_come_as_they_may(void **state) {
+static void descriptors_may_come_in_any_number_of_control_messages(void **state) {
     (void)state;
     assert_int_equal(as_client(send_descriptors_in_parts, NULL), 0);
     assert_int_equal(as_client(send_the_connection_itself, NULL), 0);
@@ -286,7 +293,7 @@ static int sealed(const char *bytes, size_t size) {
     return fd;
 }
 
-/* Where a description goes wrong is its author's gate; no status but these can come of it. */
+/* A malformed launch description ends its own gate only; the replies have only these statuses. */
 static void send_random_descriptions(void *context) {
     static const uint32_t edges[] = {0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 253, 254, 1 << 20};
     unsigned seed = 47;
@@ -304,7 +311,7 @@ static void send_random_descriptions(void *context) {
         memcpy(bytes, good, sizeof(bytes));
         for (int j = rand_r(&seed) % 3; j >= 0 && i % 2 == 0; j--)
             bytes[rand_r(&seed) % size] = (char)rand_r(&seed);
-        if (i % 2 == 1) /* one of the header's fields, or a descriptor's number */
+        if (i % 2 == 1) /* change a field of the header, or a descriptor's number */
             memcpy(bytes + 4 * (rand_r(&seed) % 47),
                    &edges[(size_t)rand_r(&seed) % BASE_ARRAY_SIZE(edges)], 4);
         fds[0] = sealed(bytes, length);
@@ -319,7 +326,7 @@ static void send_random_descriptions(void *context) {
     }
 }
 
-static void descriptions_of_any_content_hurt_only_their_gate(void **state) {
+static void descriptions_of_any_content_affect_only_their_gate(void **state) {
     unsigned *n = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     (void)state;
@@ -332,7 +339,7 @@ static void descriptions_of_any_content_hurt_only_their_gate(void **state) {
     assert_as_before();
 }
 
-/* What a description says of the stack is the caller's to say only within their own limit. */
+/* A launch description may set the stack limit only up to the caller's own hard limit. */
 static void ask_for_more_stack(void *context) {
     const struct rlimit small = {4 << 20, 8 << 20};
     rlim_t wanted = *(const rlim_t *)context;
@@ -352,7 +359,7 @@ static void ask_for_more_stack(void *context) {
         CHECK(reply.status == PROTOCOL_KERNEL_REFUSED && reply.error == EINVAL);
 }
 
-static void a_description_gives_nobody_a_higher_limit(void **state) {
+static void a_description_raises_no_limit(void **state) {
     rlim_t wanted[] = {4 << 20, 8 << 20, (8 << 20) + 1, 1UL << 40, RLIM_INFINITY};
 
     (void)state;
@@ -392,7 +399,7 @@ static void offer_terminals(void *context) {
     }
     for (int i = 0; i < 500 && tcgetsid(master) != owner; i++)
         usleep(10000);
-    /* Of another session, which keeps it; hung up; the wrong end. */
+    /* A terminal of another session, which keeps it; one that has hung up; the wrong end of one. */
     reply = ask_with(PROTOCOL_HAS_TERMINAL, root_folder(), slave);
     CHECK(reply.status == PROTOCOL_KERNEL_REFUSED && reply.error == EPERM);
     CHECK(tcgetsid(master) == owner);
@@ -410,7 +417,7 @@ static void offer_folders(void *context) {
     CHECK(chdir(folder) == 0 && mkdir("gone", 0700) == 0 && mkdir("closed", 0700) == 0);
     fd = open("gone", O_PATH | O_CLOEXEC);
     CHECK(rmdir("gone") == 0);
-    CHECK(ask_with(0, fd, -1).status == PROTOCOL_GRANTED); /* as fchdir(2) has it */
+    CHECK(ask_with(0, fd, -1).status == PROTOCOL_GRANTED); /* fchdir(2) permits it too */
     fd = open("closed", O_PATH | O_CLOEXEC);
     CHECK(chmod("closed", 0) == 0);
     reply = ask_with(0, fd, -1);
@@ -419,7 +426,7 @@ static void offer_folders(void *context) {
     CHECK(rmdir(path) == 0);
 }
 
-static void places_that_cannot_be_taken_are_refused(void **state) {
+static void invalid_terminals_and_folders_are_refused(void **state) {
     char folder[] = "/tmp/test-misuse-XXXXXX";
 
     (void)state;
@@ -431,7 +438,7 @@ static void places_that_cannot_be_taken_are_refused(void **state) {
     assert_as_before();
 }
 
-/* A socket that whoever closes it last waits for, twenty seconds long: nobody reads what it has. */
+/* A socket whose last close(2) blocks for twenty seconds (SO_LINGER): its peer reads nothing. */
 static int slow_to_close(int listener) {
     const struct linger linger = {.l_onoff = 1, .l_linger = 20};
     static const char bytes[65536];
@@ -448,7 +455,7 @@ static int slow_to_close(int listener) {
     return fd;
 }
 
-/* Where the descriptor is that is slow to close. */
+/* Where in the request the slow descriptor is. */
 enum slow {
     BEHIND_A_REQUEST,
     BEHIND_ONE_THAT_IS_DENIED,
@@ -481,13 +488,12 @@ static void send_slow(int channel, enum slow slow, int slow_fd) {
     CHECK(channel_send(channel, &record,
                        slow == IN_ONE_THAT_IS_TOO_LONG ? sizeof(record) : sizeof(record.request),
                        fds, is_behind ? 2 : 3) == 0);
-    if (is_behind) /* the answer may have been quicker */
+    if (is_behind) /* the reply may have come earlier */
         (void)channel_send(channel, "x", 1, &slow_fd, 1);
 }
 
-/* What is on its way is the last that there is of the descriptor, when this one has closed its own.
- */
-static void send_what_is_slow_to_close(void *context) {
+/* The descriptor in the socket's queue is the last one, after this process has closed its own. */
+static void send_slow_descriptors(void *context) {
     const struct slow_client *client = context;
     int channel = connected(), slow_fd = slow_to_close(client->listener);
     unsigned status;
@@ -508,22 +514,22 @@ static int loopback_listen(void) {
     return fd;
 }
 
-static void what_is_slow_to_close_hinders_nobody(void **state) {
+static void a_descriptor_that_is_slow_to_close_delays_nobody(void **state) {
     CLEANUP_FD int listener = loopback_listen();
 
     (void)state;
     for (int i = 0; i < 3 * SLOW_COUNT; i++) {
         struct slow_client client = {(enum slow)(i % SLOW_COUNT), listener};
 
-        if (as_client(send_what_is_slow_to_close, &client) != 0)
+        if (as_client(send_slow_descriptors, &client) != 0)
             fail_msg("case %d", i % SLOW_COUNT);
         assert_others_are_served();
     }
     assert_as_before();
 }
 
-/* The other way round: what is meant for the service is nothing for a broker of utsrun's. */
-static void speak_as_to_the_service(void *context) {
+/* The reverse: a request for the service is invalid for a broker of the direct mode. */
+static void ask_broker_as_a_service(void *context) {
     int ends[2], fds[2] = {describe("true", 0, 0), root_folder()};
     pid_t pid;
 
@@ -540,20 +546,20 @@ static void speak_as_to_the_service(void *context) {
     close(ends[1]);
     CHECK(channel_send(ends[0], &good_request, sizeof(good_request), fds, 2) == 0);
     CHECK(reply_of(ends[0]).status == PROTOCOL_BAD_REQUEST);
-    while (wait(NULL) > 0) /* the gate as well */
+    while (wait(NULL) > 0) /* the broker and the gate */
         ;
 }
 
-static void a_request_of_the_one_way_is_none_of_the_other(void **state) {
+static void a_request_for_one_mode_is_invalid_in_the_other(void **state) {
     (void)state;
-    assert_int_equal(as_client(speak_as_to_the_service, NULL), 0);
+    assert_int_equal(as_client(ask_broker_as_a_service, NULL), 0);
     assert_as_before();
 }
 
-/* Connects, asks for a command that stays, and goes away; by @context, when. */
+/* Connects, asks for a command that stays alive, and disconnects; @context says when. */
 enum hangup { BEFORE_ITS_SESSION_LOOKS, WITH_THE_REPLY_UNREAD };
 
-static void ask_and_go_away(void *context) {
+static void ask_and_disconnect(void *context) {
     int channel = connected();
     struct pollfd ready = {.fd = channel, .events = POLLIN};
 
@@ -561,8 +567,8 @@ static void ask_and_go_away(void *context) {
     if (*(const enum hangup *)context == WITH_THE_REPLY_UNREAD)
         CHECK(poll(&ready, 1, 10000) == 1);
     else
-        usleep(
-            20000); /* for the service to give it to the session; without, there is less to see */
+        usleep(20000); /* until the service has passed the connection to the session; without this
+                          pause the test shows less */
 }
 
 static bool one_command_lives(void *context) {
@@ -576,17 +582,17 @@ static bool one_command_lives(void *context) {
     return n == 3 && *(pid_t *)context != 0;
 }
 
-static void who_hangs_up_has_a_command_only_if_they_could_know_of_it(void **state) {
+static void a_disconnected_client_has_a_command_only_if_the_reply_was_sent(void **state) {
     enum hangup when;
 
     (void)state;
-    sleep(3); /* a policy that has just changed is read each time, and each session made anew */
+    sleep(3); /* while a policy is new, each request reads it again and gets a new session */
     for (int i = 0; i < 20; i++) {
-        struct waiting waiting = next_session();
+        struct waiting waiting = ready_session();
 
         when = BEFORE_ITS_SESSION_LOOKS;
         assert_int_equal(kill(waiting.session, SIGSTOP), 0);
-        assert_int_equal(as_client(ask_and_go_away, &when), 0);
+        assert_int_equal(as_client(ask_and_disconnect, &when), 0);
         assert_int_equal(kill(waiting.session, SIGCONT), 0);
         assert_as_before();
     }
@@ -594,7 +600,7 @@ static void who_hangs_up_has_a_command_only_if_they_could_know_of_it(void **stat
         pid_t command;
 
         when = WITH_THE_REPLY_UNREAD;
-        assert_int_equal(as_client(ask_and_go_away, &when), 0);
+        assert_int_equal(as_client(ask_and_disconnect, &when), 0);
         assert_true(harness_wait_for(one_command_lives, &command));
         if (i == 0)
             assert_others_are_served();
@@ -617,7 +623,7 @@ static long memory_of_service(void) {
     return kib;
 }
 
-/* Reads nothing until its command has ended; then all there is, the reply first. */
+/* Reads nothing until its command has ended; then everything, the reply first. */
 static void read_nothing_for_long(void *context) {
     int channel = connected();
     unsigned *n_stops = context;
@@ -627,7 +633,8 @@ static void read_nothing_for_long(void *context) {
     size_t size;
 
     send_good(channel, "exec sleep 60");
-    CHECK(poll(&hangup, 1, 40000) == 1); /* the service has told all and closed it */
+    CHECK(poll(&hangup, 1, 40000) ==
+          1); /* the service has sent everything and closed the connection */
     CHECK(reply_of(channel).status == PROTOCOL_GRANTED);
     while (channel_receive(channel, &record, sizeof(record), &size, &fds) == 0 && size > 0) {
         CHECK(protocol_decode_notice(&record, size, fds.n_fds, &notice) == 0);
@@ -648,7 +655,7 @@ static void a_client_that_reads_no_notices_costs_nothing(void **state) {
     assert_true(harness_wait_for(one_command_lives, &command));
     for (int i = 0; i < 600; i++) {
         assert_int_equal(kill(command, SIGSTOP), 0);
-        usleep(15000); /* the service looks at stops every ten milliseconds */
+        usleep(15000); /* the service checks for stops every ten milliseconds */
         assert_int_equal(kill(command, SIGCONT), 0);
         if (i % 100 == 99)
             assert_others_are_served();
@@ -688,8 +695,8 @@ static void have_a_command(void *context) {
     CHECK(WIFSIGNALED(notice.wait_status) && WTERMSIG(notice.wait_status) == SIGKILL);
 }
 
-/* A tracer has what it traces until it lets go, also when it is dead: nobody else can reap it. */
-static void a_dead_command_that_somebody_traces_costs_nothing(void **state) {
+/* Only the tracer can reap a dead process that it traces, until it detaches. */
+static void a_dead_command_with_a_tracer_costs_nothing(void **state) {
     char script[] = "exec sleep 60";
     pid_t client = fork(), command;
     unsigned long ticks;
@@ -707,7 +714,7 @@ static void a_dead_command_that_somebody_traces_costs_nothing(void **state) {
         assert_others_are_served();
         usleep(100000);
     }
-    assert_true(cpu_ticks(service.pid) - ticks < 20); /* a fifth of a second, of more than one */
+    assert_true(cpu_ticks(service.pid) - ticks < 20); /* 0.2 s of more than a second */
     assert_int_equal(waitpid(client, &status, WNOHANG), 0);
     assert_int_equal(waitpid(command, &status, __WALL), command);
     assert_int_equal(waitpid(client, &status, 0), client);
@@ -715,8 +722,11 @@ static void a_dead_command_that_somebody_traces_costs_nothing(void **state) {
     assert_as_before();
 }
 
-/* Its parent is the service, which traces nobody, and shall not be kept from what it does. */
-static void a_command_that_has_its_parent_trace_it_runs_on(void **state) {
+/*
+ * The command asks its parent, the service, to trace it (PTRACE_TRACEME). The service traces no
+ * process and must not be delayed.
+ */
+static void a_command_that_makes_its_parent_its_tracer_runs_on(void **state) {
     static struct result result;
     const struct run run = {
         .user = USER_WITHOUT_NAME,
@@ -730,7 +740,7 @@ static void a_command_that_has_its_parent_trace_it_runs_on(void **state) {
     assert_as_before();
 }
 
-/* The next process will be number @pid, or one above if that is taken (pid_namespaces(7)). */
+/* Sets the next pid to @pid, or to a higher one if that is in use (pid_namespaces(7)). */
 static void set_next_pid(pid_t pid) {
     FILE *file = fopen("/proc/sys/kernel/ns_last_pid", "we");
 
@@ -739,25 +749,25 @@ static void set_next_pid(pid_t pid) {
     assert_int_equal(fclose(file), 0);
 }
 
-/* The session of a command that lives has ended long since, and an orphan gets its number. */
-static void an_orphan_with_the_number_of_a_session_is_reaped(void **state) {
+/* The session of a live command has ended, and an orphan gets the session's pid. */
+static void an_orphan_with_the_pid_of_a_session_is_reaped(void **state) {
     const struct run run = {
         .user = USER_WITHOUT_NAME,
         .argv = {UTSRUN_PATH, "--via", "service", "-n", "x.test", PROBE_PATH, "leave-an-orphan"}};
-    pid_t session = next_session().session, pid, command;
+    pid_t session = ready_session().session, pid, command;
     unsigned long ticks;
     int output, errors, status;
 
     (void)state;
     pid = harness_start(&run, &output, &errors);
     assert_int_equal(sscanf(harness_read_line(output), "ready %d", &command), 1);
-    (void)usleep(200000); /* until the next session is there */
+    (void)usleep(200000); /* until there is a ready session */
     assert_int_equal(harness_process_state(session), '-');
     set_next_pid(session - 1);
     assert_int_equal(kill(command, SIGUSR1), 0);
     (void)usleep(50000);
     if (harness_process_state(session) == '-')
-        print_message("the orphan has another number: the one before was taken\n");
+        print_message("the orphan has another pid: the wanted one was in use\n");
     (void)usleep(200000);
     ticks = cpu_ticks(service.pid);
     assert_true(harness_wait_for_state(session, "-"));
@@ -774,10 +784,10 @@ static void an_orphan_with_the_number_of_a_session_is_reaped(void **state) {
 struct wanted_limit {
     pid_t pid;
     __rlimit_resource_t resource;
-    rlim_t soft; /* RLIM_INFINITY: as the hard one */
+    rlim_t soft; /* RLIM_INFINITY: the hard limit */
 };
 
-/* As the user, who may do that to their own service. */
+/* As the user, who may limit their own service. */
 static void set_limit(void *context) {
     const struct wanted_limit *wanted = context;
     struct rlimit limit;
@@ -793,8 +803,11 @@ static void limit_process(pid_t pid, __rlimit_resource_t resource, rlim_t soft) 
     assert_int_equal(as_client(set_limit, &wanted), 0);
 }
 
-/* A service that may have no process more says so, does not spin, and serves when it may again. */
-static void without_processes_it_says_so_and_does_not_spin(void **state) {
+/*
+ * A service that cannot make a process says so, does not use the processor, and serves again when
+ * it can.
+ */
+static void without_processes_it_says_so_and_stays_idle(void **state) {
     static struct result result;
     const struct run run = {.user = USER_WITHOUT_NAME,
                             .argv = {UTSRUN_PATH, "--via", "service", "-n", "x.test", "true"}};
@@ -802,7 +815,7 @@ static void without_processes_it_says_so_and_does_not_spin(void **state) {
 
     (void)state;
     limit_process(service.pid, RLIMIT_NPROC, 1);
-    assert_int_equal(kill(next_session().session, SIGKILL), 0);
+    assert_int_equal(kill(ready_session().session, SIGKILL), 0);
     ticks = cpu_ticks(service.pid);
     for (int i = 0; i < 4; i++) {
         usleep(500000);
@@ -811,12 +824,15 @@ static void without_processes_it_says_so_and_does_not_spin(void **state) {
         if (strstr(result.errors, "too many processes") == NULL)
             fail_msg("%s", result.errors);
     }
-    assert_true(cpu_ticks(service.pid) - ticks < 10); /* a tenth of a second, of two */
+    assert_true(cpu_ticks(service.pid) - ticks < 10); /* 0.1 s of two seconds */
     limit_process(service.pid, RLIMIT_NPROC, RLIM_INFINITY);
     assert_as_before();
 }
 
-/* Many at once; none waits for ever, and all are granted if nobody could even be accepted. */
+/*
+ * Many requests at once; none waits without end, and all are granted if the service could not even
+ * accept them.
+ */
 static void ask_sixteen_times(void *context) {
     int channels[16];
 
@@ -831,7 +847,7 @@ static void ask_sixteen_times(void *context) {
     }
 }
 
-static void without_descriptors_it_does_not_spin_and_serves_again(void **state) {
+static void without_descriptors_it_stays_idle_and_serves_again(void **state) {
     static const rlim_t limits[] = {3, 6, 8, 9, 10, 11, 12, 14};
 
     (void)state;
@@ -841,7 +857,7 @@ static void without_descriptors_it_does_not_spin_and_serves_again(void **state) 
         int status;
         pid_t client, session;
 
-        (void)next_session();
+        (void)ready_session();
         limit_process(service.pid, RLIMIT_NOFILE, limit);
         ticks = cpu_ticks(service.pid);
         client = fork();
@@ -853,24 +869,24 @@ static void without_descriptors_it_does_not_spin_and_serves_again(void **state) 
         assert_int_equal(waitpid(client, &status, 0), client);
         if (status != 0)
             fail_msg("at most %d descriptors: wait status 0x%x", (int)limit, status);
-        /* It was made when the limit held, which it has for ever. */
-        session = next_session().session;
+        /* The ready session was made under the limit, which it keeps. */
+        session = ready_session().session;
         assert_int_equal(kill(session, SIGKILL), 0);
         assert_true(harness_wait_for_state(session, "-"));
         assert_as_before();
     }
 }
 
-static bool somebody_is_served(void *context) {
+static bool is_request_served(void *context) {
     (void)context;
     return harness_count_descriptors(service.pid) >= n_descriptors_before + 3;
 }
 
-/* A session that stands still hinders nobody, and is ended after fifteen seconds. */
-static void a_session_that_stands_still_is_ended(void **state) {
+/* A stopped session delays nobody, and is killed after fifteen seconds. */
+static void a_stopped_session_is_killed(void **state) {
     const struct run run = {.user = USER_WITHOUT_NAME,
                             .argv = {UTSRUN_PATH, "--via", "service", "-n", "x.test", "true"}};
-    struct waiting waiting = next_session();
+    struct waiting waiting = ready_session();
     double begin = harness_now();
     int output, errors, status;
     pid_t pid;
@@ -878,7 +894,7 @@ static void a_session_that_stands_still_is_ended(void **state) {
     (void)state;
     assert_int_equal(kill(waiting.session, SIGSTOP), 0);
     pid = harness_start(&run, &output, &errors);
-    assert_true(harness_wait_for(somebody_is_served, NULL));
+    assert_true(harness_wait_for(is_request_served, NULL));
     for (int i = 0; i < 12 || harness_now() < begin + 13; i++) {
         assert_others_are_served();
         assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
@@ -895,13 +911,13 @@ static void a_session_that_stands_still_is_ended(void **state) {
     assert_as_before();
 }
 
-static bool zygote_is_another(void *context) {
+static bool has_new_zygote(void *context) {
     pid_t zygote = service_zygote(service.pid);
 
     return zygote != 0 && zygote != *(const pid_t *)context;
 }
 
-static void a_zygote_that_is_killed_or_stands_still_is_replaced(void **state) {
+static void a_killed_or_stopped_zygote_is_replaced(void **state) {
     static const int signals[] = {SIGKILL, SIGSTOP, SIGTERM, SIGSTOP};
 
     (void)state;
@@ -909,25 +925,25 @@ static void a_zygote_that_is_killed_or_stands_still_is_replaced(void **state) {
         unsigned long ticks;
         pid_t before = 0;
 
-        assert_true(harness_wait_for(zygote_is_another, &before));
+        assert_true(harness_wait_for(has_new_zygote, &before));
         before = service_zygote(service.pid);
         ticks = cpu_ticks(service.pid);
         assert_int_equal(kill(before, signals[i]), 0);
         usleep(300000);
-        assert_true(cpu_ticks(service.pid) - ticks < 10); /* a third of the time */
+        assert_true(cpu_ticks(service.pid) - ticks < 10); /* 0.1 s of 0.3 seconds */
         for (int j = 0; j < 5; j++)
             assert_others_are_served();
-        /* What ends it for good is behind SIGTERM blocked: the service is who ends it. */
+        /* The zygote blocks SIGTERM: it lives on, and is not replaced. */
         if (signals[i] == SIGTERM)
             continue;
-        assert_true(harness_wait_for(zygote_is_another, &before));
+        assert_true(harness_wait_for(has_new_zygote, &before));
         assert_as_before();
     }
 }
 
 /*
- * As long as a policy has just changed, as by its installation, it is read again for each client,
- * and the session that waits with the old one is another for the next.
+ * While a policy is new, as after its installation, each client makes the service read it again and
+ * replace the ready session.
  */
 static int set_up(void **state) {
     struct stat status;
@@ -944,14 +960,14 @@ static int begin(void **state) {
     (void)state;
     snprintf(path, sizeof(path), "%s/%u.sock", RUN_FOLDER, (unsigned)USER_WITHOUT_NAME->uid);
     service_start(&service, USER_WITHOUT_NAME, path, options);
-    assert_others_are_served(); /* the first one has more to do */
-    (void)next_session();
+    assert_others_are_served(); /* the first request takes longer */
+    (void)ready_session();
     usleep(100000);
     n_descriptors_before = harness_count_descriptors(service.pid);
     return 0;
 }
 
-/* Told to stop, it does at once: nothing lives by now. */
+/* A service without commands stops at once. */
 static int forget(void **state) {
     int status = 0;
     pid_t ended = 0;
@@ -964,13 +980,14 @@ static int forget(void **state) {
     }
     if (ended == 0) {
         (void)kill(service.pid, SIGKILL);
-        while (waitpid(-1, NULL, 0) > 0) /* and what it leaves, by the subreaper's right */
+        while (waitpid(-1, NULL, 0) >
+               0) /* and the orphans that it leaves: this process is a subreaper */
             ;
     }
     close(service.listen_fd);
     (void)unlink(service.path);
     if (ended != service.pid || status != 0)
-        fail_msg("told to stop, the service did not within five seconds; wait status 0x%x", status);
+        fail_msg("the service did not stop within five seconds; wait status 0x%x", status);
     harness_assert_nothing_left(USER_WITHOUT_NAME);
     return 0;
 }
@@ -978,21 +995,21 @@ static int forget(void **state) {
 #define OF_A_SERVICE(test) cmocka_unit_test_setup_teardown(test, begin, forget)
 
 static const struct CMUnitTest tests[] = {
-    OF_A_SERVICE(descriptors_come_as_they_may),
-    OF_A_SERVICE(descriptions_of_any_content_hurt_only_their_gate),
-    OF_A_SERVICE(a_description_gives_nobody_a_higher_limit),
-    OF_A_SERVICE(places_that_cannot_be_taken_are_refused),
-    OF_A_SERVICE(a_request_of_the_one_way_is_none_of_the_other),
-    OF_A_SERVICE(what_is_slow_to_close_hinders_nobody),
-    OF_A_SERVICE(who_hangs_up_has_a_command_only_if_they_could_know_of_it),
+    OF_A_SERVICE(descriptors_may_come_in_any_number_of_control_messages),
+    OF_A_SERVICE(descriptions_of_any_content_affect_only_their_gate),
+    OF_A_SERVICE(a_description_raises_no_limit),
+    OF_A_SERVICE(invalid_terminals_and_folders_are_refused),
+    OF_A_SERVICE(a_request_for_one_mode_is_invalid_in_the_other),
+    OF_A_SERVICE(a_descriptor_that_is_slow_to_close_delays_nobody),
+    OF_A_SERVICE(a_disconnected_client_has_a_command_only_if_the_reply_was_sent),
     OF_A_SERVICE(a_client_that_reads_no_notices_costs_nothing),
-    OF_A_SERVICE(a_dead_command_that_somebody_traces_costs_nothing),
-    OF_A_SERVICE(a_command_that_has_its_parent_trace_it_runs_on),
-    OF_A_SERVICE(an_orphan_with_the_number_of_a_session_is_reaped),
-    OF_A_SERVICE(without_processes_it_says_so_and_does_not_spin),
-    OF_A_SERVICE(without_descriptors_it_does_not_spin_and_serves_again),
-    OF_A_SERVICE(a_session_that_stands_still_is_ended),
-    OF_A_SERVICE(a_zygote_that_is_killed_or_stands_still_is_replaced),
+    OF_A_SERVICE(a_dead_command_with_a_tracer_costs_nothing),
+    OF_A_SERVICE(a_command_that_makes_its_parent_its_tracer_runs_on),
+    OF_A_SERVICE(an_orphan_with_the_pid_of_a_session_is_reaped),
+    OF_A_SERVICE(without_processes_it_says_so_and_stays_idle),
+    OF_A_SERVICE(without_descriptors_it_stays_idle_and_serves_again),
+    OF_A_SERVICE(a_stopped_session_is_killed),
+    OF_A_SERVICE(a_killed_or_stopped_zygote_is_replaced),
 };
 
 TEST_MAIN_AS_ROOT(tests, set_up, harness_tear_down)

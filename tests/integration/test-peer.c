@@ -1,4 +1,7 @@
-/* Who the service starts a command for: each way to be confined, one by one, and what is none. */
+/*
+ * Which callers the service serves: each kind of confinement, one by one, and the callers that are
+ * not confined.
+ */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -60,59 +63,62 @@ struct client {
     void (*as_root)(void);
     const struct user *user;
     void (*as_user)(void);
-    enum protocol_confinement confinement; /* PROTOCOL_UNCONFINED: it is served */
+    enum protocol_confinement confinement; /* PROTOCOL_UNCONFINED: the client is served */
     bool groups_differ;
 };
 
-static void or_exit(int r) {
+static void exit_on_error(int r) {
     if (r < 0)
         _exit(200);
 }
 
 static void set_no_new_privs(void) {
-    or_exit(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    exit_on_error(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 }
 
 static void set_filter(void) {
     struct sock_filter allow = {.code = BPF_RET | BPF_K, .k = SECCOMP_RET_ALLOW};
     const struct sock_fprog program = {.len = 1, .filter = &allow};
 
-    or_exit((int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
+    exit_on_error((int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
 }
 
 static void new_mount(void) {
-    or_exit(unshare(CLONE_NEWNS));
+    exit_on_error(unshare(CLONE_NEWNS));
 }
 
 static void new_net(void) {
-    or_exit(unshare(CLONE_NEWNET));
+    exit_on_error(unshare(CLONE_NEWNET));
 }
 
 static void new_ipc(void) {
-    or_exit(unshare(CLONE_NEWIPC));
+    exit_on_error(unshare(CLONE_NEWIPC));
 }
 
 static void new_cgroup(void) {
-    or_exit(unshare(CLONE_NEWCGROUP));
+    exit_on_error(unshare(CLONE_NEWCGROUP));
 }
 
 static void new_uts(void) {
-    or_exit(unshare(CLONE_NEWUTS));
+    exit_on_error(unshare(CLONE_NEWUTS));
 }
 
 static void new_time(void) {
-    or_exit(unshare(CLONE_NEWTIME)); /* for children only: but for what it executes, too */
+    exit_on_error(unshare(CLONE_NEWTIME)); /* for children and for the program that it executes */
 }
 
 static void new_user(void) {
-    or_exit(unshare(CLONE_NEWUSER));
+    exit_on_error(unshare(CLONE_NEWUSER));
 }
 
-/* The children would be in it, and so would the command of one that asked for it. */
+/*
+ * Children of the client would be in the new namespace, and so would a command started by one of
+ * them.
+ */
 static void new_pid_for_children(void) {
-    or_exit(unshare(CLONE_NEWPID));
-    if (fork() == 0) { /* so that the link is there */
-        or_exit(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+    exit_on_error(unshare(CLONE_NEWPID));
+    if (fork() == 0) { /* so that /proc/PID/ns/pid_for_children can be read */
+        exit_on_error(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
         pause();
         _exit(0);
     }
@@ -122,23 +128,23 @@ static void new_pid(void) {
     int status;
     pid_t pid;
 
-    or_exit(unshare(CLONE_NEWPID));
+    exit_on_error(unshare(CLONE_NEWPID));
     pid = fork();
-    or_exit(pid);
+    exit_on_error(pid);
     if (pid > 0) {
         (void)waitpid(pid, &status, 0);
         _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 201);
     }
 }
 
-/* The same files, and the same mount namespace: only the root is another mount of it. */
+/* The same files and the same mount namespace; only the root directory is another mount of it. */
 static void new_root(void) {
-    or_exit(chroot("/tmp/test-peer-root"));
-    or_exit(chdir("/"));
+    exit_on_error(chroot("/tmp/test-peer-root"));
+    exit_on_error(chdir("/"));
 }
 
 static void other_effective_uid(void) {
-    or_exit(setresuid(65534, USER_WITHOUT_NAME->uid, USER_WITHOUT_NAME->uid));
+    exit_on_error(setresuid(65534, USER_WITHOUT_NAME->uid, USER_WITHOUT_NAME->uid));
 }
 
 static const struct user lacks_a_group = {
@@ -153,7 +159,7 @@ static const struct user root = {.uid = 0, .gid = 0};
 static const struct user root_with_the_groups = {
     .uid = 0, .gid = 54322, .groups = {54323, 54324}, .n_groups = 2};
 
-/* Ends with the reply's confinement; 100 for a grant, and 1 more if the groups differ. */
+/* Ends with the reply's confinement; with 100 for a grant, 101 if the groups differ. */
 static _Noreturn void be_client(const struct client *client, const char *path) {
     struct protocol_reply reply;
     int channel;
@@ -163,8 +169,8 @@ static _Noreturn void be_client(const struct client *client, const char *path) {
     harness_become(client->user != NULL ? client->user : USER_WITHOUT_NAME);
     if (client->as_user != NULL)
         client->as_user();
-    /* As a program is that the user has executed: /proc is theirs. */
-    or_exit(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
+    /* As a program that the user executed is: the user owns its files in /proc. */
+    exit_on_error(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
     channel = connect_to(path);
     if (channel < 0)
         _exit(202);
@@ -189,7 +195,7 @@ static int tear_down(void **state) {
     return harness_tear_down(state) != 0 || r != 0 ? -1 : 0;
 }
 
-static void nobody_gets_out_of_anything_by_the_service(void **state) {
+static void the_service_lets_no_caller_out_of_a_confinement(void **state) {
     static const struct client cases[] = {
         {"as it is", NULL, NULL, NULL, PROTOCOL_UNCONFINED, false},
         {"no_new_privs", NULL, NULL, set_no_new_privs, PROTOCOL_NO_NEW_PRIVS, false},
@@ -208,7 +214,8 @@ static void nobody_gets_out_of_anything_by_the_service(void **state) {
         {"a group less", NULL, &lacks_a_group, NULL, PROTOCOL_LACKS_GROUP, false},
         {"without the service's gid", NULL, &lacks_the_gid, NULL, PROTOCOL_LACKS_GROUP, false},
         {"a group more", NULL, &has_more_groups, NULL, PROTOCOL_UNCONFINED, true},
-        /* The kernel shows /proc/PID/ns only to who has the same gid (ptrace(2), access mode). */
+        /* The kernel lets only a process of the same gid read /proc/PID/ns (ptrace(2), access
+         * mode). */
         {"another gid", NULL, &has_another_gid, NULL, PROTOCOL_UNREADABLE, false},
         {"root", NULL, &root, NULL, PROTOCOL_OTHER_USER, false},
         {"by half another user", NULL, &root_with_the_groups, other_effective_uid,
@@ -245,8 +252,8 @@ static void another_user_cannot_even_connect(void **state) {
     assert_int_equal(status, 0);
 }
 
-/* The one that connected is gone; another, which may be confined or not, has the connection. */
-static void a_peer_that_is_gone_is_refused(void **state) {
+/* The process that connected has ended; another one, perhaps a confined one, has its connection. */
+static void a_peer_that_has_ended_is_refused(void **state) {
     int ends[2], channel;
     struct channel_fds fds;
     size_t size;
@@ -275,13 +282,13 @@ static void a_peer_that_is_gone_is_refused(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-/* What utsrun says of it; and with the flag for it, of other groups. */
+/* utsrun's message for a refusal; and with -v, for other groups. */
 static void no_privs(void *context) {
     (void)context;
     set_no_new_privs();
 }
 
-static void it_is_told_in_one_line(void **state) {
+static void a_refusal_is_one_line(void **state) {
     static const struct {
         const struct user *user;
         void (*set_up)(void *context);
@@ -318,7 +325,7 @@ static void lower_limits(void *context) {
     (void)setpriority(PRIO_PROCESS, 0, 7);
 }
 
-/* By the kernel's word: nothing that a caller sends can give them back. */
+/* The service takes them from the kernel: nothing that a caller sends can raise them again. */
 static void lowered_limits_and_nice_value_hold_for_the_command(void **state) {
     static struct result result;
     const struct run run = {.user = USER_WITHOUT_NAME,
@@ -334,10 +341,10 @@ static void lowered_limits_and_nice_value_hold_for_the_command(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(nobody_gets_out_of_anything_by_the_service),
+    cmocka_unit_test(the_service_lets_no_caller_out_of_a_confinement),
     cmocka_unit_test(another_user_cannot_even_connect),
-    cmocka_unit_test(a_peer_that_is_gone_is_refused),
-    cmocka_unit_test(it_is_told_in_one_line),
+    cmocka_unit_test(a_peer_that_has_ended_is_refused),
+    cmocka_unit_test(a_refusal_is_one_line),
     cmocka_unit_test(lowered_limits_and_nice_value_hold_for_the_command),
 };
 

@@ -1,4 +1,4 @@
-/* The service: clients that do what no launcher does, limits, the policy, starting and stopping. */
+/* The service: clients that break the protocol, limits, a changed policy. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,7 +38,7 @@ static int n_descriptors(void) {
     return (int)harness_count_descriptors(service_pid());
 }
 
-/* With nothing to do: a session that waits, its gate, and what it needs for them. */
+/* True if the service is at rest: a ready session, its gate, and the descriptors for them. */
 static bool service_is_quiet(void *context) {
     pid_t children[8];
 
@@ -99,7 +99,7 @@ static void malformed_records_are_refused_and_nothing_is_left(void **state) {
 
 static void descriptors_of_the_wrong_kind_are_refused_and_nothing_is_left(void **state) {
     static const char *const lines[] = {
-        "status 0 ", /* a good one */
+        "status 0 ", /* valid */
         "status 2 ",          "status 2 ",
         "status 2 ",          "status 2 ",          /* no launch description */
         "status 11 errno 20", "status 11 errno 20", /* no directory */
@@ -117,7 +117,7 @@ static void descriptors_of_the_wrong_kind_are_refused_and_nothing_is_left(void *
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-static void each_notice_comes_once_and_then_the_end(void **state) {
+static void each_notice_comes_once_before_the_connection_ends(void **state) {
     static const struct {
         char *scenario, *script;
         const char *lines[4];
@@ -135,7 +135,8 @@ static void each_notice_comes_once_and_then_the_end(void **state) {
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
         assert_lines(client(cases[i].scenario, cases[i].script), cases[i].lines, cases[i].n);
-    /* A second request on the connection is never read; a reset may take the notice (unix(7)). */
+    /* The service never reads a second request on the connection; a reset may lose the notice
+     * (unix(7)). */
     assert_memory_equal(client("twice", "exit 3")->output, "status 0 ", 9);
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
@@ -147,8 +148,8 @@ static double seconds_since(const struct timespec *begin) {
     return (double)(now.tv_sec - begin->tv_sec) + (double)(now.tv_nsec - begin->tv_nsec) / 1e9;
 }
 
-/* Clients that say nothing cost no process, hinder nobody, and are dropped after five seconds. */
-static void clients_that_say_nothing_hurt_nobody(void **state) {
+/* Silent clients cost no process, delay nobody, and are disconnected after five seconds. */
+static void silent_clients_affect_nobody(void **state) {
     static struct result result;
     const struct run silent = {.user = USER_WITHOUT_NAME,
                                .argv = {CLIENT_PATH, service_path(), "silent", "100"}};
@@ -167,7 +168,7 @@ static void clients_that_say_nothing_hurt_nobody(void **state) {
         harness_assert_exit(&result, 0);
     }
     assert_true(seconds_since(&begin) < 3);
-    /* The service, the next session and its gate, and the silent one. */
+    /* The service, its zygote, the ready session and its gate; and the silent client. */
     assert_true(harness_count_processes(USER_WITHOUT_NAME->uid) <= SERVICE_PROCESSES + 3);
     assert_memory_equal(harness_read_line(output), "status 14 ", 10); /* PROTOCOL_TOO_LATE */
     assert_true(seconds_since(&begin) > 4 && seconds_since(&begin) < 8);
@@ -186,8 +187,8 @@ static bool no_command_lives(void *context) {
     return service_children(service_pid(), children, 8) == 2;
 }
 
-/* Who goes away with the reply on its way has a command that lives, and is nobody's. */
-static void a_client_that_goes_away_leaves_nothing_behind(void **state) {
+/* A client that disconnects after the reply was sent leaves a live command without a client. */
+static void a_client_that_disconnects_leaves_nothing(void **state) {
     int before = quiet_descriptors(), n_commands;
 
     (void)state;
@@ -197,7 +198,7 @@ static void a_client_that_goes_away_leaves_nothing_behind(void **state) {
         harness_assert_exit(client("go-away", stage), 0);
         usleep(20000);
         n_commands = number_of("pgrep -P %d -x sleep | wc -l", service_pid());
-        /* In between, whether the reply was on its way already is a matter of chance. */
+        /* Between the two, chance decides whether the reply was sent already. */
         if (i % 3 == 0 && n_commands != 0)
             fail_msg("a command without a request");
         if (i % 3 == 2)
@@ -223,7 +224,7 @@ static unsigned long cpu_ticks(pid_t pid) {
     return user + system;
 }
 
-/* As the user, who may do that to their own service. */
+/* As the user, who may limit their own service. */
 static void set_descriptors(char *limit) {
     static struct result result;
     char pid[16];
@@ -235,7 +236,7 @@ static void set_descriptors(char *limit) {
     harness_assert_exit(&result, 0);
 }
 
-static void without_descriptors_it_waits_and_does_not_spin(void **state) {
+static void without_descriptors_it_waits_and_stays_idle(void **state) {
     static struct result result;
     const struct run good = {.user = USER_WITHOUT_NAME,
                              .argv = {UTSRUN_PATH, "-n", "x.test", "true"}};
@@ -249,7 +250,7 @@ static void without_descriptors_it_waits_and_does_not_spin(void **state) {
     pid = harness_start(&good, &output, &errors);
     sleep(2);
     assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
-    assert_true(cpu_ticks(service_pid()) - ticks < 10); /* a tenth of a second, of two */
+    assert_true(cpu_ticks(service_pid()) - ticks < 10); /* 0.1 s of two seconds */
     set_descriptors("--nofile=20000:");
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
@@ -259,11 +260,11 @@ static void without_descriptors_it_waits_and_does_not_spin(void **state) {
     harness_assert_exit(&result, 0);
 }
 
-/* A thousand launches later it is what it was. */
+/* After a thousand launches the service has the same memory, descriptors and processes. */
 static void nothing_grows(void **state) {
 #ifdef NDEBUG
     const int slack = 256;
-#else /* a sanitizer's runtime keeps what was freed */
+#else /* a sanitizer's runtime keeps freed memory */
     const int slack = 65536;
 #endif
     static struct result result;
@@ -312,7 +313,7 @@ static void end_started(pid_t pid, int output) {
     close(output);
 }
 
-static void a_limit_is_counted_by_rule_whatever_becomes_of_the_policy(void **state) {
+static void a_limit_counts_by_rule_even_if_the_policy_changes(void **state) {
     static const char denied[] = "allows no more commands at once than are running; end one";
     int outputs[2];
     pid_t pids[2];
@@ -324,7 +325,7 @@ static void a_limit_is_counted_by_rule_whatever_becomes_of_the_policy(void **sta
         pids[i] = start_named("lab1", &outputs[i]);
     assert_non_null(strstr(run_named("lab2", "true")->errors, denied));
     harness_assert_exit(run_named("other", "true"), 0);
-    /* The same rule elsewhere, then with another limit, then gone and back. */
+    /* The same rule in another place, then with another limit, then removed and restored. */
     policy_write("10-test.conf", "deny any hostname licence*\n\npermit any hostname lab* limit 2");
     assert_non_null(strstr(run_named("lab2", "true")->errors, denied));
     policy_write("10-test.conf", "permit any hostname lab* limit 3");
@@ -337,7 +338,7 @@ static void a_limit_is_counted_by_rule_whatever_becomes_of_the_policy(void **sta
     assert_non_null(strstr(run_named("lab2", "true")->errors, denied));
     end_started(pids[1], outputs[1]);
     harness_assert_exit(run_named("lab2", "true"), 0);
-    /* One that was not executed gives its place back. */
+    /* A command that could not be executed does not count. */
     for (int i = 0; i < 3; i++) {
         static struct result result;
         const struct run run = {.user = USER_WITHOUT_NAME,
@@ -349,8 +350,8 @@ static void a_limit_is_counted_by_rule_whatever_becomes_of_the_policy(void **sta
     policy_clear();
 }
 
-/* Twenty at the same time for five places. */
-static void a_race_for_the_last_place_has_as_many_winners_as_places(void **state) {
+/* Twenty requests at the same time under a limit of five. */
+static void simultaneous_requests_cannot_exceed_the_limit(void **state) {
     enum { N = 20 };
     pid_t pids[N];
     int outputs[N], errors[N], n_refused = 0, status;
@@ -386,7 +387,7 @@ static void a_race_for_the_last_place_has_as_many_winners_as_places(void **state
     policy_clear();
 }
 
-/* Of the same size, right after another, within one tick of the file system's clock. */
+/* The second version has the same size and follows within one tick of the file system's clock. */
 static void the_very_next_request_obeys_a_changed_policy(void **state) {
     (void)state;
     for (int i = 0; i < 50; i++) {
@@ -404,13 +405,13 @@ static void the_very_next_request_obeys_a_changed_policy(void **state) {
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(malformed_records_are_refused_and_nothing_is_left),
     cmocka_unit_test(descriptors_of_the_wrong_kind_are_refused_and_nothing_is_left),
-    cmocka_unit_test(each_notice_comes_once_and_then_the_end),
-    cmocka_unit_test(clients_that_say_nothing_hurt_nobody),
-    cmocka_unit_test(a_client_that_goes_away_leaves_nothing_behind),
-    cmocka_unit_test(without_descriptors_it_waits_and_does_not_spin),
+    cmocka_unit_test(each_notice_comes_once_before_the_connection_ends),
+    cmocka_unit_test(silent_clients_affect_nobody),
+    cmocka_unit_test(a_client_that_disconnects_leaves_nothing),
+    cmocka_unit_test(without_descriptors_it_waits_and_stays_idle),
     cmocka_unit_test(nothing_grows),
-    cmocka_unit_test(a_limit_is_counted_by_rule_whatever_becomes_of_the_policy),
-    cmocka_unit_test(a_race_for_the_last_place_has_as_many_winners_as_places),
+    cmocka_unit_test(a_limit_counts_by_rule_even_if_the_policy_changes),
+    cmocka_unit_test(simultaneous_requests_cannot_exceed_the_limit),
     cmocka_unit_test(the_very_next_request_obeys_a_changed_policy),
 };
 

@@ -1,4 +1,6 @@
-/* How many commands live by a rule with a limit, also when the policy changes meanwhile. */
+/*
+ * Counters of the live commands of each rule with a limit, also when the policy changes meanwhile.
+ */
 
 #include "broker/service/counters.h"
 
@@ -7,7 +9,10 @@
 #include "policy/parser.h"
 #include "tests/test.h"
 
-/* In place of what allocates (ld's --wrap): as many calls succeed, and no more; -1: all. */
+/*
+ * Replaces the allocating functions (ld's --wrap): so many calls succeed, then all fail; -1: all
+ * succeed.
+ */
 static int n_allocations_left = -1;
 
 static bool allocation_fails(void) {
@@ -46,7 +51,7 @@ static void parse(struct policy *policy, const char *file, const char *text) {
     assert_int_equal(policy_parse(policy, file, text, strlen(text), report_as_failure, NULL), 0);
 }
 
-/* Adopts the policy of @text. Returns the counter of its last rule. */
+/* Makes @counters adopt the policy @text. Returns the counter of its last rule. */
 static size_t adopt(struct counters *counters, const char *file, const char *text) {
     CLEANUP_POLICY struct policy policy = POLICY_NULL;
 
@@ -56,7 +61,7 @@ static size_t adopt(struct counters *counters, const char *file, const char *tex
     return counters->of_rule[policy.n_rules - 1];
 }
 
-/* How many more the counter takes; no limit is higher than a million. */
+/* Fills the counter; returns how many commands it still accepted. No limit is above a million. */
 static size_t fill(struct counters *counters, size_t counter) {
     size_t n = 0;
     int r;
@@ -109,7 +114,7 @@ static void each_rule_with_a_limit_has_a_counter_of_its_own(void **state) {
     counters_deinit(&counters);
 }
 
-static void an_unknown_number_is_an_error_and_counts_nothing(void **state) {
+static void an_unknown_counter_is_an_error_and_counts_nothing(void **state) {
     static const size_t unknown[] = {
         2, 3, 1000, UINT32_MAX, SIZE_MAX, SIZE_MAX / sizeof(struct counter) + 1, SIZE_MAX / 2};
     struct counters counters = COUNTERS_NULL;
@@ -127,7 +132,7 @@ static void an_unknown_number_is_an_error_and_counts_nothing(void **state) {
     assert_int_equal(counters_take(&counters, 0), -EINVAL);
 }
 
-/* Of both policies it is the last rule that counts. */
+/* The last rule of each of the two policies is compared. */
 struct pair {
     const char *before, *after;
 };
@@ -138,7 +143,8 @@ static bool is_same_counter(const struct pair *pair) {
     size_t after = adopt(&counters, "after.conf", pair->after);
     bool is_same = before == after;
 
-    /* Both ways to ask must say the same: what lives by the one counts for the other, or not. */
+    /* Both queries must agree: a command counted under the one rule counts for the other, or
+     * not. */
     assert_int_equal(counters.n, is_same ? 1 : 2);
     counters_deinit(&counters);
     return is_same;
@@ -209,7 +215,7 @@ static void a_name_that_looks_like_an_id_is_not_the_id(void **state) {
                                                 "permit group \"#7\" hostname a limit 4"}));
 }
 
-static void what_lives_counts_on_when_the_policy_changes(void **state) {
+static void live_commands_stay_counted_when_the_policy_changes(void **state) {
     struct counters counters = COUNTERS_NULL;
     size_t counter = adopt(&counters, "a.conf", "permit any hostname a limit 3");
 
@@ -217,7 +223,7 @@ static void what_lives_counts_on_when_the_policy_changes(void **state) {
     assert_int_equal(counters_take(&counters, counter), 0);
     assert_int_equal(counters_take(&counters, counter), 0);
 
-    /* Elsewhere, behind others: the number stays good. */
+    /* The rule moves after others: the counter keeps its number. */
     assert_int_equal(adopt(&counters, "b.conf",
                            "permit any hostname x limit 9\npermit any hostname y\n"
                            "permit any hostname a limit 3"),
@@ -227,7 +233,7 @@ static void what_lives_counts_on_when_the_policy_changes(void **state) {
     assert_int_equal(adopt(&counters, "a.conf", "permit any hostname a limit 5"), counter);
     assert_int_equal(fill(&counters, counter), 2);
 
-    /* Five live. Below that nothing is taken until enough have ended. */
+    /* Five commands live. Under a lower limit none is accepted until enough have ended. */
     assert_int_equal(adopt(&counters, "a.conf", "permit any hostname a limit 2"), counter);
     for (int live = 5; live > 1; live--) {
         assert_int_equal(counters_take(&counters, counter), COUNTERS_E_REACHED);
@@ -237,9 +243,9 @@ static void what_lives_counts_on_when_the_policy_changes(void **state) {
     counters_deinit(&counters);
 }
 
-static void a_rule_that_is_gone_takes_none_and_may_come_back(void **state) {
+static void a_removed_rule_accepts_none_and_may_return(void **state) {
     static const char *const without[] = {"permit any hostname b limit 7",
-                                          "permit any hostname a", /* no limit: nobody counts */
+                                          "permit any hostname a", /* no limit: no counter */
                                           "deny any hostname a"};
 
     (void)state;
@@ -260,7 +266,7 @@ static void a_rule_that_is_gone_takes_none_and_may_come_back(void **state) {
     }
 }
 
-static void a_policy_without_rules_takes_none(void **state) {
+static void a_policy_without_rules_accepts_none(void **state) {
     struct counters counters = COUNTERS_NULL;
     CLEANUP_POLICY struct policy empty = POLICY_NULL;
     size_t counter = adopt(&counters, "a.conf", "permit any hostname a limit 3");
@@ -271,7 +277,7 @@ static void a_policy_without_rules_takes_none(void **state) {
     counters_deinit(&counters);
 }
 
-/* The second is never reached: whatever it says, the first one's limit is the one that counts. */
+/* The second rule is never reached: the limit of the first one counts, whatever the second says. */
 static void of_two_rules_that_mean_the_same_the_first_counts(void **state) {
     static const struct {
         const char *text;
@@ -295,8 +301,8 @@ static void of_two_rules_that_mean_the_same_the_first_counts(void **state) {
     }
 }
 
-/* Whichever allocation fails: what lives goes on to count, and no limit grows. */
-static void out_of_memory_nothing_is_forgotten(void **state) {
+/* Whichever allocation fails: live commands stay counted, and no limit grows. */
+static void without_memory_all_counts_are_kept(void **state) {
     CLEANUP_POLICY struct policy policy = POLICY_NULL;
     int n = 0, r;
 
@@ -334,15 +340,15 @@ static void out_of_memory_nothing_is_forgotten(void **state) {
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_limit_is_reached_at_its_number),
     cmocka_unit_test(each_rule_with_a_limit_has_a_counter_of_its_own),
-    cmocka_unit_test(an_unknown_number_is_an_error_and_counts_nothing),
+    cmocka_unit_test(an_unknown_counter_is_an_error_and_counts_nothing),
     cmocka_unit_test(a_rule_that_means_the_same_keeps_its_counter),
     cmocka_unit_test(a_rule_that_means_something_else_has_another_counter),
     cmocka_unit_test(a_name_that_looks_like_an_id_is_not_the_id),
-    cmocka_unit_test(what_lives_counts_on_when_the_policy_changes),
-    cmocka_unit_test(a_rule_that_is_gone_takes_none_and_may_come_back),
-    cmocka_unit_test(a_policy_without_rules_takes_none),
+    cmocka_unit_test(live_commands_stay_counted_when_the_policy_changes),
+    cmocka_unit_test(a_removed_rule_accepts_none_and_may_return),
+    cmocka_unit_test(a_policy_without_rules_accepts_none),
     cmocka_unit_test(of_two_rules_that_mean_the_same_the_first_counts),
-    cmocka_unit_test(out_of_memory_nothing_is_forgotten),
+    cmocka_unit_test(without_memory_all_counts_are_kept),
 };
 
 TEST_MAIN(tests)
