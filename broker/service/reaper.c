@@ -171,7 +171,11 @@ static void looked_at_look(struct reaper *reaper) {
         size_t n = reaper->looked_at.n;
 
         child_look(link->owner);
-        link = reaper->looked_at.n + 1 < n ? reaper->looked_at.first : next;
+        if (reaper->looked_at.n + 1 < n) {
+            next = reaper->looked_at.first;
+            left = reaper->looked_at.n + 1;
+        }
+        link = next;
     }
 }
 
@@ -211,8 +215,13 @@ void reaper_reap_unknown(struct reaper *reaper) {
         info.si_pid = 0;
         reaper->may_have_unknown =
             waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
-        if (!reaper->may_have_unknown || child_find(reaper, info.si_pid) != NULL)
+        if (!reaper->may_have_unknown)
             return;
+        if (child_find(reaper, info.si_pid) != NULL) { /* it hides others until it is reaped */
+            reaper->may_have_unknown = false;
+            reaper_take_news(reaper);
+            return;
+        }
         (void)waitpid(info.si_pid, NULL, WNOHANG);
     }
 }

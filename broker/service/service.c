@@ -219,7 +219,8 @@ static void service_run_once(struct service *service) {
         service->last_busy = loop_now();
     if (r != LOOP_E_IDLE)
         return;
-    if (has_unknown)
+    /* Asked again: a timer may have made a session that has not named its gate. */
+    if (reaper_has_unknown(&service->reaper))
         reaper_reap_unknown(&service->reaper);
     if (wants_session)
         session_pool_make_ahead(&service->pool);
