@@ -19,7 +19,7 @@ static const char help[] =
     "       utspolicy explain --user NAME [--group NAME]... [-n HOSTNAME] [-d DOMAINNAME]\n"
     "       utspolicy list [--user NAME [--group NAME]...] [--names KIND]\n"
     "       utspolicy fmt [--write] FILE\n"
-    "Checks utsbroker's policy, and shows what it permits to whom.\n"
+    "Checks utsbroker's policy, and shows whom it permits what.\n"
     "\n"
     "  check    print all errors and likely mistakes; exit 0, 2 if there is an error,\n"
     "           1 if there is a warning and --strict is given\n"
