@@ -20,7 +20,9 @@
 #include "launcher/signals.h"
 #include "launcher/status.h"
 #include "launcher/supervise.h"
-#include "launcher/terminal/terminal.h"
+#include "launcher/terminal/mode.h"
+#include "launcher/terminal/open.h"
+#include "launcher/terminal/relay.h"
 #include "utsbroker/base.h"
 #include "utsbroker/channel.h"
 #include "utsbroker/protocol.h"
@@ -71,7 +73,7 @@ int service_connect(int *channelp) {
 
 /* Every way out leads through here: the terminal is the user's again. */
 static _Noreturn void service_fail(struct command *command) {
-    terminal_deinit(&command->terminal);
+    terminal_close(&command->terminal);
     _exit(EXIT_UTSRUN_FAILED);
 }
 
@@ -196,7 +198,7 @@ static void reply_take(struct command *command, const struct options *options) {
     if (r < 0)
         service_fail(command);
     if (reply.status != PROTOCOL_GRANTED) {
-        terminal_deinit(&command->terminal);
+        terminal_close(&command->terminal);
         _exit(message_refusal(options, &reply, &command->supervisor.original_mask));
     }
     status_tell_running(options, &reply, "service");
@@ -210,7 +212,7 @@ static void reply_take(struct command *command, const struct options *options) {
 
 static _Noreturn void command_has_ended(struct command *command, int wait_status) {
     terminal_drain(&command->terminal);
-    terminal_deinit(&command->terminal);
+    terminal_close(&command->terminal);
     status_tell_end(command->options, wait_status);
     supervise_end_like(wait_status);
 }
@@ -245,7 +247,7 @@ static void command_has_stopped(struct command *command, int signal_number) {
     if (command->is_suspended && signal_number == SIGSTOP)
         signal_number = SIGTSTP;
     command->is_suspended = false;
-    terminal_restore(&command->terminal);
+    terminal_restore_mode(&command->terminal);
     supervise_stop_like(signal_number);
     terminal_update_mode(&command->terminal);
 }
@@ -259,7 +261,7 @@ static void signal_pass_on(struct command *command, const struct signalfd_siginf
 
     /* The pty tells the command of its size; what the terminal sent us is for our own group. */
     if (number == SIGWINCH && info->ssi_code == SI_KERNEL && command->terminal.fd >= 0) {
-        (void)terminal_resize(&command->terminal);
+        (void)terminal_resize_pty(&command->terminal);
         return;
     }
     if (!supervise_is_forwarded(info, &parties))
@@ -309,7 +311,7 @@ static void command_wait(struct command *command) {
     struct pollfd fds[2 + TERMINAL_POLL_FDS] = {
         {.fd = command->supervisor.signal_fd, .events = POLLIN},
         {.fd = command->channel >= 0 ? command->channel : command->pidfd, .events = POLLIN}};
-    int timeout = terminal_poll_prepare(&command->terminal, fds + 2);
+    int timeout = terminal_prepare_poll(&command->terminal, fds + 2);
     int n = poll(fds, BASE_ARRAY_SIZE(fds), timeout);
 
     if (n < 0)

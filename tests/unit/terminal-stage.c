@@ -11,7 +11,9 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 
-#include "launcher/terminal/terminal.h"
+#include "launcher/terminal/mode.h"
+#include "launcher/terminal/open.h"
+#include "launcher/terminal/relay.h"
 #include "tests/test.h"
 
 int stage_stderr = 2, stage_report = -1;
@@ -63,13 +65,13 @@ static int obey(struct terminal *terminal, char order) {
 
     switch (order) {
     case RESTORE:
-        terminal_restore(terminal);
+        terminal_restore_mode(terminal);
         return 0;
     case CONTINUE:
         terminal_update_mode(terminal);
         return 0;
     case RESIZE:
-        return terminal_resize(terminal);
+        return terminal_resize_pty(terminal);
     case BACKGROUND:
         return tcsetpgrp(terminal->fd, getsid(0));
     case FOREGROUND:
@@ -120,7 +122,7 @@ static void relay_until_end(struct terminal *terminal, pid_t command, int contro
     terminal_update_mode(terminal);
     for (;;) {
         struct pollfd fds[TERMINAL_POLL_FDS + 2];
-        int timeout = terminal_poll_prepare(terminal, fds);
+        int timeout = terminal_prepare_poll(terminal, fds);
 
         fds[TERMINAL_POLL_FDS] = (struct pollfd){.fd = child_fd, .events = POLLIN};
         fds[TERMINAL_POLL_FDS + 1] = (struct pollfd){.fd = control, .events = POLLIN};
@@ -156,7 +158,7 @@ static _Noreturn void play(const struct script *script, int user, int control) {
     else
         relay_until_end(&terminal, command, control);
     terminal_drain(&terminal);
-    terminal_deinit(&terminal);
+    terminal_close(&terminal);
     _exit(0);
 }
 

@@ -1,6 +1,8 @@
 /* Which of 0, 1 and 2 are the user's terminal, and the pty that stands for it. */
 
-#include "launcher/terminal/terminal.h"
+#include "launcher/terminal/mode.h"
+#include "launcher/terminal/open.h"
+#include "launcher/terminal/relay.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -102,13 +104,13 @@ static void check_opened(const struct terminal *terminal, bool is_any) {
         return;
     }
     CHECK(terminal->fd == -1 && terminal->master == -1 && terminal->slave == -1);
-    CHECK(terminal_poll_prepare(&nothing, fds) == -1);
+    CHECK(terminal_prepare_poll(&nothing, fds) == -1);
     CHECK(poll(fds, TERMINAL_POLL_FDS, 0) == 0);
     CHECK(!terminal_relay(&nothing, fds, 1));
-    CHECK(terminal_resize(&nothing) == 0);
-    terminal_restore(&nothing);
+    CHECK(terminal_resize_pty(&nothing) == 0);
+    terminal_restore_mode(&nothing);
     terminal_drain(&nothing);
-    terminal_deinit(&nothing);
+    terminal_close(&nothing);
 }
 
 static void check_kinds(const enum kind kinds[3], const struct ptys *ptys, bool is_controlling) {
@@ -128,7 +130,7 @@ static void check_kinds(const enum kind kinds[3], const struct ptys *ptys, bool 
     check_opened(&terminal, first != NOTHING);
     if (first != NOTHING)
         CHECK((tcgetsid(terminal.fd) == getsid(0)) == (first == TERMINAL && is_controlling));
-    terminal_deinit(&terminal);
+    terminal_close(&terminal);
     CHECK(terminal.fd == -1 && terminal.master == -1 && terminal.slave == -1);
     _exit(0);
 }
@@ -248,7 +250,7 @@ static void mode_and_size_of_the_terminal_are_the_ptys(void **state) {
 
 static void relay_once(struct terminal *terminal) {
     struct pollfd fds[TERMINAL_POLL_FDS];
-    int timeout = terminal_poll_prepare(terminal, fds);
+    int timeout = terminal_prepare_poll(terminal, fds);
 
     (void)poll(fds, TERMINAL_POLL_FDS, timeout < 0 ? 20 : timeout);
     CHECK(!terminal_relay(terminal, fds, 1));
