@@ -18,6 +18,7 @@
 #include "launcher/message.h"
 #include "launcher/options.h"
 #include "launcher/policy-query.h"
+#include "launcher/refusal.h"
 #include "launcher/request.h"
 #include "launcher/service-client.h"
 #include "launcher/status.h"
@@ -215,7 +216,7 @@ static _Noreturn void run_direct(const struct options *options, uint32_t closed)
     if (reply.status == PROTOCOL_KERNEL_REFUSED)
         end_stray_gate(&direct);
     if (reply.status != PROTOCOL_GRANTED)
-        _exit(message_refusal(options, &reply, &supervisor.original_mask));
+        _exit(refusal_print(options, &reply, &supervisor.original_mask));
     status_tell_running(options, &reply, "direct");
     if (options->is_verbose)
         message("granted by %s:%u, direct, pid %d", reply.rule_file, reply.rule_line,
@@ -247,12 +248,12 @@ static void try_service(const struct options *options, uint32_t closed) {
     int channel = -1;
     int r;
 
-    if (options->via == VIA_DIRECT || (options->via == VIA_AUTO && getuid() == 0))
+    if (options->mode == MODE_DIRECT || (options->mode == MODE_AUTO && getuid() == 0))
         return;
     r = service_connect(&channel);
     if (r == 0)
         service_run(options, closed, channel);
-    if (options->via == VIA_AUTO && (r == -ENOENT || r == -ECONNREFUSED || r == -EACCES))
+    if (options->mode == MODE_AUTO && (r == -ENOENT || r == -ECONNREFUSED || r == -EACCES))
         return;
     service_is_away(-r);
 }
@@ -280,10 +281,10 @@ int main(int argc, char **argv) {
     default:
         return EXIT_UTSRUN_FAILED;
     }
-    if (options.mode == MODE_LIST)
-        policy_list();
-    if (options.mode == MODE_CHECK)
-        return policy_check(&options);
+    if (options.action == ACTION_LIST)
+        policy_query_list();
+    if (options.action == ACTION_CHECK)
+        return policy_query_check(&options);
     if (ids_are_ambiguous()) {
         message("real and effective ids differ (started by a setuid program?): it is not clear who "
                 "asks; start utsrun as one user");

@@ -16,6 +16,7 @@
 #include "launcher/inherit.h"
 #include "launcher/message.h"
 #include "launcher/pidfd.h"
+#include "launcher/refusal.h"
 #include "launcher/request.h"
 #include "launcher/signals.h"
 #include "launcher/status.h"
@@ -199,7 +200,7 @@ static void reply_take(struct command *command, const struct options *options) {
         service_fail(command);
     if (reply.status != PROTOCOL_GRANTED) {
         terminal_close(&command->terminal);
-        _exit(message_refusal(options, &reply, &command->supervisor.original_mask));
+        _exit(refusal_print(options, &reply, &command->supervisor.original_mask));
     }
     status_tell_running(options, &reply, "service");
     if (options->is_verbose)

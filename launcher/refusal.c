@@ -1,0 +1,161 @@
+#include "launcher/refusal.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "launcher/diagnose.h"
+#include "launcher/error.h"
+#include "launcher/message.h"
+#include "launcher/policy-query.h"
+
+/* Writes "host name 'a' and NIS domain name 'b'": the names in @names, or all if @names is 0. */
+static void names_describe(char *text, size_t size, const struct options *options, unsigned names) {
+    bool host = options->hostname != NULL && (names == 0 || (names & PROTOCOL_HOSTNAME) != 0);
+    bool domain = options->domainname != NULL && (names == 0 || (names & PROTOCOL_DOMAINNAME) != 0);
+
+    (void)snprintf(text, size, "%s%s%s%s%s%s%s", host ? "host name '" : "",
+                   host ? options->hostname : "", host ? "'" : "", host && domain ? " and " : "",
+                   domain ? "NIS domain name '" : "", domain ? options->domainname : "",
+                   domain ? "'" : "");
+}
+
+/* Names what utspolicy finds, which can look up groups; without an answer, the default policy. */
+static void denial_print(const char *names, const struct options *options,
+                         const struct protocol_reply *reply, const sigset_t *mask) {
+    char nearest[512], rule[PROTOCOL_RULE_FILE_SIZE + 32] = "no rule permits it";
+    bool is_known = policy_query_find_nearest(options, mask, nearest, sizeof(nearest)) == 0;
+
+    if (reply->rule_line != 0)
+        (void)snprintf(rule, sizeof(rule), "%s:%u denies it", reply->rule_file, reply->rule_line);
+    if (is_known)
+        message("%s denied: %s; nearest permitted names: %s (all: utsrun -l)", names, rule,
+                nearest);
+    else
+        message("%s denied: %s; by default names under .test are permitted, the rules for all "
+                "others are in " POLICY_FOLDER_ADMIN,
+                names, rule);
+}
+
+/* Why the broker refuses, although the rule permits the names; follows FILE:LINE of the rule. */
+static const char *rule_describe(uint32_t status) {
+    switch (status) {
+    case PROTOCOL_NEEDS_SERVICE:
+        return "has a limit, which only the service can count; use --via service";
+    case PROTOCOL_NEEDS_DIRECT:
+        return "has setuid, and the service cannot grant new privileges; use --via direct";
+    case PROTOCOL_LIMIT_REACHED:
+    default:
+        return "permits no more commands at once (limit reached); end one that is running";
+    }
+}
+
+/* Why the service refuses this caller; follows "refused by the service: ". */
+static const char *confinement_describe(uint32_t confinement) {
+    switch ((enum protocol_confinement)confinement) {
+    case PROTOCOL_OTHER_USER:
+        return "it serves another user; run utsrun with equal real and effective user ids";
+    case PROTOCOL_LACKS_GROUP:
+        return "it has a group that utsrun lacks here; log out of all sessions and in again, or "
+               "use --via direct";
+    case PROTOCOL_NO_NEW_PRIVS:
+        return "no_new_privs is set here (a sandbox or a container), and the service would start "
+               "the command outside of it; run utsrun outside of it";
+    case PROTOCOL_FILTERED:
+        return "a seccomp filter is set here (a sandbox or a container), and the service would "
+               "start the command outside of it; run utsrun outside of it";
+    case PROTOCOL_OTHER_NAMESPACE:
+        return "utsrun is in another namespace than the service, which would start the command "
+               "outside of it; use --via direct";
+    case PROTOCOL_OTHER_ROOT:
+        return "utsrun has another root directory than the service, which would start the command "
+               "outside of it; use --via direct";
+    case PROTOCOL_GONE:
+        return "the caller ended before the service had checked it; try again";
+    case PROTOCOL_UNREADABLE:
+    case PROTOCOL_UNCONFINED:
+    case PROTOCOL_CONFINEMENT_COUNT:
+    default:
+        return "it cannot read utsrun's files in /proc (another primary group than at login, by "
+               "newgrp?); use --via direct";
+    }
+}
+
+static const char *kernel_find_fix(int error) {
+    const char *fix = error_find_fix(error);
+
+    if (error == ENOSYS)
+        return "Linux 5.3 or newer is needed, outside of any sandbox that blocks clone3";
+    if (error == ENOSPC)
+        return "too many UTS namespaces exist: end some commands, or raise user.max_uts_namespaces";
+    return fix != NULL ? fix : "see the log of utsbroker";
+}
+
+static int execution_print(const struct options *options, int error) {
+    const char *fix = error_find_fix(error);
+
+    message("'%s' could not be executed: %s%s%s", options->command[0], error_describe(error),
+            fix != NULL ? "; " : "", fix != NULL ? fix : "");
+    return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE;
+}
+
+/*
+ * Says in one line why the request of @options was refused, by @reply, and what to do. @mask is the
+ * caller's signal mask, for utspolicy. Returns the exit status.
+ */
+int refusal_print(const struct options *options, const struct protocol_reply *reply,
+                  const sigset_t *mask) {
+    char names[256];
+
+    names_describe(names, sizeof(names), options, reply->names);
+    switch ((enum protocol_status)reply->status) {
+    case PROTOCOL_EXEC_FAILED:
+        return execution_print(options, reply->error);
+    case PROTOCOL_DENIED:
+        denial_print(names, options, reply, mask);
+        break;
+    case PROTOCOL_BAD_NAME:
+        message("%s refused: not a valid host name (RFC 1123: labels of letters, digits and inner "
+                "hyphens, joined by dots, 64 bytes at most); for any other, a rule "
+                "in " POLICY_FOLDER_ADMIN " must spell it out",
+                names);
+        break;
+    case PROTOCOL_POLICY_INVALID:
+        message("%s refused: %s", names, diagnose_invalid_policy());
+        break;
+    case PROTOCOL_NEEDS_SERVICE:
+    case PROTOCOL_NEEDS_DIRECT:
+    case PROTOCOL_LIMIT_REACHED:
+        message("%s refused: %s:%u %s", names, reply->rule_file, reply->rule_line,
+                rule_describe(reply->status));
+        break;
+    case PROTOCOL_CALLER_CONFINED:
+        message("%s refused by the service: %s", names, confinement_describe(reply->confinement));
+        break;
+    case PROTOCOL_NO_CAPABILITY:
+        message("%s refused: %s", names, diagnose_missing_capability());
+        break;
+    case PROTOCOL_BAD_VERSION:
+    case PROTOCOL_BAD_REQUEST:
+        message("%s refused: utsrun and " BROKER_PATH " use different protocols; install both from "
+                "the same version",
+                names);
+        break;
+    case PROTOCOL_NOT_LOGGED:
+        message("%s refused: the log daemon does not take the line (%s), and the broker grants "
+                "nothing that is not logged; try again",
+                names, error_describe(reply->error));
+        break;
+    case PROTOCOL_TOO_LATE:
+        message("%s refused: the request reached the broker too late; try again", names);
+        break;
+    case PROTOCOL_KERNEL_REFUSED:
+    case PROTOCOL_GRANTED:
+    case PROTOCOL_STATUS_COUNT:
+    default:
+        message("%s refused by the kernel: %s; %s", names, error_describe(reply->error),
+                kernel_find_fix(reply->error));
+        break;
+    }
+    return EXIT_UTSRUN_FAILED;
+}
