@@ -1,0 +1,165 @@
+#include "launcher/service-command.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "launcher/message.h"
+#include "launcher/pidfd.h"
+#include "launcher/status.h"
+#include "launcher/terminal/mode.h"
+#include "launcher/terminal/open.h"
+#include "launcher/terminal/relay.h"
+#include "utsbroker/base.h"
+#include "utsbroker/channel.h"
+#include "utsbroker/protocol.h"
+
+/* Ends utsrun after a failure. The user gets the terminal back as it was. */
+_Noreturn void service_command_fail(struct service_command *command) {
+    terminal_close(&command->terminal);
+    _exit(EXIT_UTSRUN_FAILED);
+}
+
+/* Ends utsrun as the command ended. */
+static _Noreturn void command_end(struct service_command *command, int wait_status) {
+    terminal_drain(&command->terminal);
+    terminal_close(&command->terminal);
+    status_write_end(command->options, wait_status);
+    supervisor_end_self(wait_status);
+}
+
+/*
+ * Ends utsrun after the command of a service that has ended: its parent cannot tell the exit
+ * status. A new kernel can.
+ */
+static _Noreturn void command_end_without_service(struct service_command *command) {
+    int wait_status;
+    int r = pidfd_wait_status(command->pidfd, &wait_status);
+
+    if (r == 0)
+        command_end(command, wait_status);
+    terminal_drain(&command->terminal);
+    status_write_unknown_end(command->options);
+    message("the service ended before the command did, so the exit status is not known (%s)",
+            r == -ENOTTY || r == -EINVAL ? "only Linux 6.15 or newer knows it" : strerror(-r));
+    service_command_fail(command);
+}
+
+/*
+ * Stops the command for the suspend key or SIGTSTP. A command with a terminal leads a session, and
+ * its process group is orphaned: the kernel does not stop such a group by SIGTSTP (signal(7)).
+ */
+static void command_suspend(struct service_command *command) {
+    if (command->terminal.fd < 0 || !pidfd_can_suspend(command->pid))
+        return;
+    command->is_suspended = true;
+    (void)pidfd_signal_group(command->pidfd, SIGSTOP);
+}
+
+/* The command has stopped: stops this process, until SIGCONT, which the command gets as well. */
+static void command_follow_stop(struct service_command *command, int signal_number) {
+    if (command->is_suspended && signal_number == SIGSTOP)
+        signal_number = SIGTSTP;
+    command->is_suspended = false;
+    terminal_restore_mode(&command->terminal);
+    supervisor_stop_self(signal_number);
+    terminal_update_mode(&command->terminal);
+}
+
+static void signal_forward(struct service_command *command, const struct signalfd_siginfo *info) {
+    const struct signal_parties parties = {.self = getpid(),
+                                           .child = command->pid,
+                                           .is_session_leader = getsid(0) == getpid(),
+                                           .has_child_left_group = true};
+    int number = (int)info->ssi_signo;
+
+    /* The terminal sent this to our own group. The pty sends the command its own SIGWINCH. */
+    if (number == SIGWINCH && info->ssi_code == SI_KERNEL && command->terminal.fd >= 0) {
+        (void)terminal_resize_pty(&command->terminal);
+        return;
+    }
+    if (!supervisor_is_for_child(info, &parties))
+        return;
+    if (info->ssi_code == SI_KERNEL || number == SIGCONT)
+        (void)pidfd_signal_group(command->pidfd, number);
+    else
+        (void)pidfd_signal(command->pidfd, number);
+    if (number == SIGTSTP)
+        command_suspend(command);
+    if (number == SIGCONT)
+        terminal_update_mode(&command->terminal);
+}
+
+static void signals_forward(struct service_command *command) {
+    struct signalfd_siginfo info;
+
+    while (read(command->supervisor.signal_fd, &info, sizeof(info)) == sizeof(info))
+        signal_forward(command, &info);
+}
+
+static void notice_receive(struct service_command *command) {
+    struct protocol_notice record, notice = {.version = 0};
+    struct pollfd more = {.fd = command->channel, .events = POLLIN};
+    struct channel_fds fds;
+    size_t size;
+    int r = channel_receive(command->channel, &record, sizeof(record), &size, &fds);
+
+    if (r == 0 && size > 0)
+        r = protocol_decode_notice(&record, size, fds.n_fds, &notice);
+    channel_fds_deinit(&fds);
+    if (r != 0 || size == 0) {
+        base_close_fd(&command->channel);
+        return;
+    }
+    /* A newer notice is waiting: one stop of this process is enough for several. */
+    if (WIFSTOPPED(notice.wait_status) && poll(&more, 1, 0) == 1)
+        return;
+    if (WIFSTOPPED(notice.wait_status))
+        command_follow_stop(command, WSTOPSIG(notice.wait_status));
+    else
+        command_end(command, notice.wait_status);
+}
+
+/* Waits for one event and handles it. Returns while the command lives. */
+static void event_handle(struct service_command *command) {
+    struct pollfd fds[2 + TERMINAL_POLL_FDS] = {
+        {.fd = command->supervisor.signal_fd, .events = POLLIN},
+        {.fd = command->channel >= 0 ? command->channel : command->pidfd, .events = POLLIN}};
+    int timeout = terminal_prepare_poll(&command->terminal, fds + 2);
+    int n = poll(fds, BASE_ARRAY_SIZE(fds), timeout);
+
+    if (n < 0)
+        return; /* EINTR: all signals are blocked, so this process was stopped and continued */
+    if (n == 0)
+        terminal_update_mode(&command->terminal);
+    if (terminal_relay(&command->terminal, fds + 2, command->pid))
+        command_suspend(command);
+    if (fds[0].revents != 0)
+        signals_forward(command);
+    if (fds[1].revents == 0)
+        return;
+    if (command->channel >= 0)
+        notice_receive(command);
+    else
+        command_end_without_service(command);
+}
+
+/* Supervises the command, which runs, and ends as it does. */
+_Noreturn void service_command_supervise(struct service_command *command) {
+    int r = supervisor_forward_signals(&command->supervisor);
+
+    if (r < 0) {
+        status_write_unknown_end(command->options);
+        message_failure(pidfd_signal(command->pidfd, SIGKILL) == 0
+                            ? "utsrun cannot watch its signals, and killed the command"
+                            : "utsrun cannot watch its signals",
+                        -r, "try again");
+        service_command_fail(command);
+    }
+    terminal_update_mode(&command->terminal);
+    for (;;)
+        event_handle(command);
+}
