@@ -38,7 +38,7 @@ static const char help[] =
     "is not found.\n"
     "\n"
     "Example: utsrun -n node1.test -- sh -c 'uname -n; id -un'\n"
-    "Rules, who may take which name: " POLICY_FOLDER_ADMIN "\n";
+    "The policy (who may take which name): " POLICY_FOLDER_ADMIN "\n";
 
 enum { OPTION_MODE = 256, OPTION_DIE_WITH_PARENT, OPTION_STATUS_FD };
 

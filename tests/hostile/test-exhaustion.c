@@ -27,7 +27,7 @@ static char *const ways[] = {"direct", "service"};
 #define USER USER_WITHOUT_NAME
 
 static const char too_many_namespaces[] =
-    "too many UTS namespaces live: end some commands, or raise user.max_uts_namespaces";
+    "too many UTS namespaces exist: end some commands, or raise user.max_uts_namespaces";
 static const char too_many_processes[] =
     "too many processes: end some, or raise the limit (ulimit -u";
 /* Also where too many are on their way between processes. */

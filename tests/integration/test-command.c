@@ -562,8 +562,8 @@ static void as_many_descriptors_as_a_record_carries(void **state) {
     n = 252;
     harness_run(&run, &result);
     harness_assert_exit(&result, 125);
-    assert_non_null(strstr(result.errors, "252 open descriptors are more than the service can be "
-                                          "given"));
+    assert_non_null(strstr(result.errors, "252 open descriptors are more than the service can "
+                                          "pass on"));
     run.argv[1] = "--via=direct";
     run.argv[2] = "--hostname=x.test";
     run.argv[3] = "--";

@@ -208,7 +208,7 @@ static void whoever_is_killed_gives_their_place_back(void **state) {
 }
 
 static bool is_too_many(char *name) {
-    return strstr(ask(name)->errors, "allows no more commands at once than are running") != NULL;
+    return strstr(ask(name)->errors, "permits no more commands at once (limit reached)") != NULL;
 }
 
 static bool is_granted(void *context) {

@@ -313,7 +313,7 @@ static void end_started(pid_t pid, int output) {
 }
 
 static void a_limit_is_counted_by_rule_whatever_becomes_of_the_policy(void **state) {
-    static const char denied[] = "allows no more commands at once than are running; end one";
+    static const char denied[] = "permits no more commands at once (limit reached); end one";
     int outputs[2];
     pid_t pids[2];
 
