@@ -29,11 +29,11 @@ static void denial_print(const char *names, const struct options *options,
     if (reply->rule_line != 0)
         (void)snprintf(rule, sizeof(rule), "%s:%u denies it", reply->rule_file, reply->rule_line);
     if (is_known)
-        message("%s denied: %s; nearest permitted names: %s (all: utsrun -l)", names, rule,
+        message("%s denied: %s; nearest names that rules permit: %s (all: utsrun -l)", names, rule,
                 nearest);
     else
-        message("%s denied: %s; by default names under .test are permitted, the rules for all "
-                "others are in " POLICY_FOLDER_ADMIN,
+        message("%s denied: %s; the default policy permits names under .test, the rules for "
+                "all others are in " POLICY_FOLDER_ADMIN,
                 names, rule);
 }
 

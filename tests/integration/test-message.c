@@ -22,7 +22,7 @@ static void every_refusal_is_one_line_with_what_why_and_what_now(void **state) {
         const char *message; /* behind "utsrun: host name '...' " */
     } cases[] = {
         {PROTOCOL_DENIED, 0, 125,
-         "denied: /etc/rules.conf:7 denies it; by default names under .test are permitted"},
+         "denied: /etc/rules.conf:7 denies it; the default policy permits names under .test"},
         {PROTOCOL_BAD_REQUEST, 0, 125,
          "use different protocols; install both from the same version"},
         {PROTOCOL_BAD_VERSION, 0, 125,
@@ -107,15 +107,15 @@ static void every_refusal_is_one_line_with_what_why_and_what_now(void **state) {
 
 /* What else may be had, utspolicy knows; one that says nothing sensible in time changes nothing. */
 static void who_is_denied_is_told_what_is_near(void **state) {
-    static const char none[] = "denies it; by default names under .test are permitted, the "
+    static const char none[] = "denies it; the default policy permits names under .test, the "
                                "rules for all others are in " POLICY_FOLDER_ADMIN "\n";
     static const struct {
         char *hostname;
         const char *message;
     } cases[] = {
-        {"status-1-0.near", "denies it; nearest permitted names: node[0-9]*, "
+        {"status-1-0.near", "denies it; nearest names that rules permit: node[0-9]*, "
                             "lab-?? (all: utsrun -l)\n"},
-        {"status-1-0.control", "nearest permitted names: ?[31mred (all: utsrun -l)\n"},
+        {"status-1-0.control", "nearest names that rules permit: ?[31mred (all: utsrun -l)\n"},
         {"status-1-0.none", none},
         {"status-1-0.noise", none},
         {"status-1-0.cut", none},

@@ -51,7 +51,7 @@ static void the_default_policy_gives_what_is_reserved_for_tests(void **state) {
         {{"-n", "x.test", "-d", "y.example"}, NULL},
         {{"-d", "y.example"}, NULL},
         {{"-n", "evil"},
-         "host name 'evil' denied: no rule permits it; nearest permitted names: *.test, "
+         "host name 'evil' denied: no rule permits it; nearest names that rules permit: *.test, "
          "*.example, \"In Namespace\" (all: utsrun -l)"},
         {{"-n", "test"}, "host name 'test' denied"},
         {{"-n", "x.test.com"}, "host name 'x.test.com' denied"},

@@ -379,7 +379,7 @@ static void a_caller_that_ignores_its_children_is_told_as_well(void **state) {
         const char *output, *errors;
     } cases[] = {{{"-c", "-n", "x.test"}, 0, "permitted: you", ""},
                  {{"-c", "-n", "evil"}, 125, "denied: you", ""},
-                 {{"-n", "evil", "true"}, 125, "", "nearest permitted names: *.test"}};
+                 {{"-n", "evil", "true"}, 125, "", "nearest names that rules permit: *.test"}};
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
