@@ -51,7 +51,7 @@ static int child_kill(pid_t pid, int *statusp) {
 /*
  * Kills a gate that the broker may have released, although the user is told that no command runs:
  * the broker died, or could not learn whether the gate executed the command. Otherwise the command
- * would run, and nobody would know.
+ * would run unnoticed.
  */
 static void gate_kill(const struct direct_broker *broker) {
     pid_t gate = direct_broker_find_gate(broker);

@@ -143,8 +143,8 @@ static void the_administrator_says_who_gets_what(void **state) {
     policy_clear();
 }
 
-/* What only one of the two ways can give, and what is said of the other. */
-static void a_rule_that_needs_the_other_way_says_so(void **state) {
+/* A rule that only one mode can serve: the other mode refuses and names it. */
+static void a_rule_that_needs_the_other_mode_says_so(void **state) {
     static const struct {
         const char *policy, *direct_message, *service_message;
     } cases[] = {
@@ -186,20 +186,20 @@ static void a_service_that_is_not_there_is_told(void **state) {
 }
 
 /* The one that is found by itself is the service: its command is the service's child. */
-static void each_way_can_be_asked_for(void **state) {
+static void each_mode_can_be_asked_for(void **state) {
     static char *const cases[][5] = {{"-v", "-n", "x.test", NULL},
                                      {"-v", "-n", "x.test", "--via=auto", NULL},
                                      {"-v", "-n", "x.test", "--via=service", NULL},
                                      {"-v", "-n", "x.test", "--via=direct", NULL}};
-    static const char *const ways[] = {", service, pid", ", service, pid", ", service, pid",
-                                       ", direct, pid"};
+    static const char *const modes[] = {", service, pid", ", service, pid", ", service, pid",
+                                        ", direct, pid"};
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
         const struct result *result = ask(USER_WITHOUT_NAME, cases[i], NULL);
 
         harness_assert_exit(result, 0);
-        assert_non_null(strstr(result->errors, ways[i]));
+        assert_non_null(strstr(result->errors, modes[i]));
     }
 }
 
@@ -529,7 +529,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_administrator_says_who_gets_what),
     cmocka_unit_test(a_policy_that_others_can_write_refuses),
     cmocka_unit_test(masking_the_default_takes_everything_away),
-    cmocka_unit_test(a_rule_that_needs_the_other_way_says_so),
+    cmocka_unit_test(a_rule_that_needs_the_other_mode_says_so),
     cmocka_unit_test(exhaustion_is_told),
     cmocka_unit_test(one_that_is_two_users_is_refused),
     cmocka_unit_test(root_has_every_name_and_keeps_what_it_is),
@@ -549,7 +549,7 @@ static const struct CMUnitTest direct_tests[] = {
 };
 
 static const struct CMUnitTest service_tests[] = {
-    cmocka_unit_test(each_way_can_be_asked_for),
+    cmocka_unit_test(each_mode_can_be_asked_for),
 };
 
 HARNESS_MAIN_OF_BOTH(tests, direct_tests, service_tests, harness_set_up, harness_tear_down)
