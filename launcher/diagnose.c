@@ -8,10 +8,10 @@
 #include <sys/statvfs.h>
 #include <sys/xattr.h>
 
-/* Of <linux/capability.h>, which is not where every C library looks. */
+/* CAP_SYS_ADMIN of <linux/capability.h>, which not every C library can include. */
 enum { SYS_ADMIN = 21 };
 
-/* Looks in /proc for a line that begins with @key and whose number is not 0. */
+/* True if /proc/self/status has the number of @key, and it is not 0. */
 static bool status_is_set(const char *key) {
     FILE *status = fopen("/proc/self/status", "re");
     char line[256];
@@ -30,7 +30,7 @@ static bool status_is_set(const char *key) {
     return is_set;
 }
 
-/* The initial user namespace maps all ids to themselves (user_namespaces(7)). */
+/* The initial user namespace maps each id to itself (user_namespaces(7)). */
 static bool is_in_user_namespace(void) {
     FILE *map = fopen("/proc/self/uid_map", "re");
     unsigned long inside, outside, count;
@@ -55,8 +55,8 @@ static bool broker_is_on_nosuid(void) {
 
 /*
  * Finds out why the kernel gave the broker no capability (capabilities(7), "Transformation of
- * capabilities during execve()"), by asking about this process and the broker's file.
- * Returns one constant sentence with the cure.
+ * capabilities during execve()"). Looks at this process and at the broker's file. Returns a
+ * constant sentence with reason and fix.
  */
 const char *diagnose_missing_capability(void) {
     if (broker_lacks_file_capability())
@@ -72,7 +72,7 @@ const char *diagnose_missing_capability(void) {
                            "file capability; install it elsewhere";
     if (status_is_set("TracerPid"))
         return "utsrun is being traced (strace, gdb), so the kernel ignores the file capability "
-               "of " BROKER_PATH "; run it untraced";
+               "of " BROKER_PATH "; run it without a tracer";
     if (prctl(PR_CAPBSET_READ, SYS_ADMIN, 0, 0, 0) == 0)
         return "the bounding set has no CAP_SYS_ADMIN (a container?), so the kernel ignores the "
                "file capability of " BROKER_PATH "; run utsrun outside of it";
@@ -82,14 +82,14 @@ const char *diagnose_missing_capability(void) {
 }
 
 /*
- * Says why a policy that is in order may seem wrong from here: in a user namespace the kernel gives
- * the broker a capability that counts in there only, and root's files have no owner that it could
- * trust. Returns one constant sentence with the cure.
+ * Finds out why the broker calls the policy invalid. In a user namespace a valid policy seems
+ * invalid: root's files have no owner there that the broker trusts, and the capability that it has
+ * counts only inside. Returns a constant sentence with reason and fix.
  */
 const char *diagnose_invalid_policy(void) {
     if (is_in_user_namespace())
-        return "this is a user namespace, from where the policy in " POLICY_FOLDER_ADMIN
-               " cannot be seen to be root's; run utsrun outside of it";
-    return "the policy in " POLICY_FOLDER_ADMIN " is missing or has an error, and then nothing is "
-           "given; the log of utsbroker says where: tell your administrator";
+        return "this is a user namespace, where the broker cannot see that root owns the policy "
+               "in " POLICY_FOLDER_ADMIN "; run utsrun outside of it";
+    return "the policy in " POLICY_FOLDER_ADMIN " is missing or has an error, so all requests "
+           "are refused; ask your administrator to fix it (the log of utsbroker says where)";
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-/* Finds out, about this process and the broker's file, what a refusal comes from. */
+/* Finds the reason of a refusal in this process and in the broker's file. */
 
 const char *diagnose_missing_capability(void);
 const char *diagnose_invalid_policy(void);

@@ -12,8 +12,8 @@
 #include "launcher/signals.h"
 
 /*
- * How many descriptors are open: a stat(2) tells since Linux 6.2, before that they are listed,
- * which takes several times as long. To open a file for that is no loss: it is close-on-exec.
+ * Counts the open descriptors: by stat(2) since Linux 6.2, before that by listing them, which takes
+ * several times as long.
  */
 static int descriptors_count(size_t *np) {
     struct stat status;
@@ -32,12 +32,13 @@ static int descriptors_count(size_t *np) {
     for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
         n += entry->d_name[0] != '.';
     (void)closedir(folder);
-    *np = n - 1; /* but for the folder's own */
+    *np = n - 1; /* without the folder's own, which is close-on-exec */
     return 0;
 }
 
-/* Of @n_open descriptors lists those that execve(2) would let through: not close-on-exec. One that
- * cannot be asked about would be sought up to the last number that there is.
+/*
+ * Lists which of the @n_open descriptors an execve(2) keeps: those that are not close-on-exec.
+ * Fails if it cannot ask about one, as in a sandbox: it would search up to INT_MAX.
  */
 static int numbers_list(struct inheritance *inheritance, size_t n_open, size_t max) {
     inheritance->n_fds = 0;
@@ -56,7 +57,7 @@ static int numbers_list(struct inheritance *inheritance, size_t n_open, size_t m
     return 0;
 }
 
-/* For a program without threads: nothing is made while the mask is another. */
+/* Only for a program without threads: another could create a file while the mask is 0. */
 static mode_t umask_read(void) {
     mode_t mask = umask(0);
 
@@ -65,13 +66,13 @@ static mode_t umask_read(void) {
 }
 
 /*
- * Gathers what the command inherits, for a caller whose signal mask is @mask; where @terminal
- * stands for one of 0, 1 and 2, the command gets its pty. Returns 0; INHERIT_E_TOO_MANY with n_fds
- * the number of descriptors; a negative errno.
+ * Collects what the command inherits from a caller with the signal mask @mask. For each of 0, 1 and
+ * 2 that is @terminal, the command gets the pty. Returns 0; INHERIT_E_TOO_MANY, with the number of
+ * descriptors in n_fds; or a negative errno.
  */
 int inherit_collect(struct inheritance *inheritance, const struct terminal *terminal,
                     const sigset_t *mask) {
-    /* Before them go the launch description, the working directory, and a terminal. */
+    /* The record has the launch description, the working directory and the terminal, too. */
     const size_t max = CHANNEL_FDS_MAX - (terminal->slave >= 0 ? 3 : 2);
     size_t n_open = 0;
     int r = descriptors_count(&n_open);
@@ -105,7 +106,7 @@ static uint64_t blocked_signals(const sigset_t *mask) {
     return blocked;
 }
 
-/* A machine with more processors than fit (EINVAL) leaves it to the scheduler. */
+/* With more processors than fit (EINVAL) the command gets no affinity. */
 static int processors_fill(struct launch_header *header) {
     cpu_set_t processors;
 
@@ -118,9 +119,7 @@ static int processors_fill(struct launch_header *header) {
     return 0;
 }
 
-/* Fills in what the service needs to know besides the descriptors themselves. Returns 0 or a
- * negative errno.
- */
+/* Writes all but the descriptors themselves to @header. Returns 0 or a negative errno. */
 int inherit_describe(const struct inheritance *inheritance, struct launch_header *header) {
     header->n_descriptors = (uint32_t)inheritance->n_fds;
     header->umask = inheritance->umask;

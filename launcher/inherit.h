@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * What any execve(2) keeps, and the service's command would not have: it descends from the service.
- * Gathered here for the request.
+ * What a command inherits over execve(2): descriptors, umask, signals, processors. The service's
+ * command descends from the service, not from utsrun, so the request carries all this.
  */
 
 #include <signal.h>
@@ -14,16 +14,16 @@
 #include "utsbroker/launch.h"
 
 struct inheritance {
-    int fds[CHANNEL_FDS_MAX];         /* this process's; not owned */
-    int32_t numbers[CHANNEL_FDS_MAX]; /* what they are for the command, ascending */
+    int fds[CHANNEL_FDS_MAX];         /* of this process; not owned */
+    int32_t numbers[CHANNEL_FDS_MAX]; /* the command's numbers for them, ascending */
     size_t n_fds;
     uint32_t umask;
     uint64_t ignored_signals; /* bit N - 1: signal N */
-    const sigset_t *mask;     /* the caller's; not owned */
+    const sigset_t *mask;     /* the caller's signal mask; not owned */
 };
 
 enum {
-    INHERIT_E_TOO_MANY = 1, /* more descriptors than one record carries */
+    INHERIT_E_TOO_MANY = 1, /* more descriptors than one record can carry */
 };
 
 int inherit_collect(struct inheritance *inheritance, const struct terminal *terminal,

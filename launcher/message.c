@@ -1,13 +1,13 @@
 #include "launcher/message.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
+
+#include "launcher/error.h"
 
 /*
- * Writes "utsrun: ", the text and a line end to standard error in one piece. Bytes that are not
- * printable become '?', so that a foreign name cannot control a terminal.
+ * Writes "utsrun: ", the text and a line end to standard error, with one write. Replaces what is
+ * not printable by '?': a name from a stranger must not control the terminal.
  */
 void message(const char *format, ...) {
     char text[1024];
@@ -22,39 +22,12 @@ void message(const char *format, ...) {
     (void)fprintf(stderr, "utsrun: %s\n", text);
 }
 
-/* What to do against @error, an errno, if it is a shortage; NULL: it is none. */
-const char *message_find_shortage_hint(int error) {
-    switch (error) {
-    case EAGAIN:
-        return "too many processes: end some, or raise the limit (ulimit -u, a cgroup's pids.max)";
-    case EMFILE:
-    case ENFILE:
-        return "too many open files: close some, or raise the limit (ulimit -n)";
-    case ENOMEM:
-        return "not enough memory: end some processes, or raise the limit (ulimit -v, a cgroup's "
-               "memory.max)";
-    case EFBIG:
-        return "files may not be as large: raise the limit (ulimit -f)";
-    case E2BIG:
-        return "use fewer arguments, or a smaller environment";
-    case ETOOMANYREFS:
-        return "too many descriptors are on their way: try again, or raise the limit (ulimit -n)";
-    default:
-        return NULL;
-    }
-}
-
-/* The text of @error, an errno: strerror(3), and the one that musl lacks. */
-const char *message_error_text(int error) {
-    return error == ETOOMANYREFS ? "Too many references" : strerror(error);
-}
-
 /*
- * Says that @what failed because of @error, an errno, and what to do: about a shortage if it is
- * one, else @otherwise.
+ * Says that @what happened because of @error, an errno, and how to fix it: by @fix, unless the
+ * error says that a resource is short.
  */
-void message_failure(const char *what, int error, const char *otherwise) {
-    const char *hint = message_find_shortage_hint(error);
+void message_failure(const char *what, int error, const char *fix) {
+    const char *shortage_fix = error_find_fix(error);
 
-    message("%s: %s; %s", what, message_error_text(error), hint != NULL ? hint : otherwise);
+    message("%s: %s; %s", what, error_describe(error), shortage_fix != NULL ? shortage_fix : fix);
 }

@@ -19,30 +19,33 @@ static const char help[] =
     "       utsrun -l\n"
     "Run COMMAND (default: your shell) under another host name, without root.\n"
     "\n"
-    "  -n, --hostname NAME     the host name; *.test is free for all by default\n"
+    "  -n, --hostname NAME     the host name; by default *.test is permitted\n"
     "  -d, --domainname NAME   the NIS domain name; with or instead of -n\n"
-    "      --via WAY           auto (default), direct or service\n"
+    "      --via MODE          how to reach a broker: auto (default), direct or\n"
+    "                          service\n"
     "      --die-with-parent   kill COMMAND when utsrun or its parent ends\n"
-    "      --status-fd FD      tell in JSON, a line each, that COMMAND runs, and how it ended\n"
-    "  -v, --verbose           say which rule granted it\n"
-    "  -c, --check             only say whether the policy gives the names; exit 0, or 125\n"
-    "  -l, --list              show the rules of the policy that are for you\n"
-    "  -h, --help              this text\n"
-    "  -V, --version           the version\n"
+    "      --status-fd FD      write a line of JSON to FD when COMMAND runs, and one\n"
+    "                          when it has ended\n"
+    "  -v, --verbose           say which rule permits the names\n"
+    "  -c, --check             only say whether the policy permits the names; exit\n"
+    "                          status 0 if it does, 125 if not\n"
+    "  -l, --list              show the rules of the policy that apply to you\n"
+    "  -h, --help              show this text\n"
+    "  -V, --version           show the version\n"
     "\n"
     "Exit status: the command's (killed by the same signal if the command was);\n"
     "125 if utsrun failed or was refused, 126 if COMMAND cannot be executed, 127 if it\n"
     "is not found.\n"
     "\n"
     "Example: utsrun -n node1.test -- sh -c 'uname -n; id -un'\n"
-    "Who may have which name: " POLICY_FOLDER_ADMIN "\n";
+    "The policy (who may take which name): " POLICY_FOLDER_ADMIN "\n";
 
-enum { OPTION_VIA = 256, OPTION_DIE_WITH_PARENT, OPTION_STATUS_FD };
+enum { OPTION_MODE = 256, OPTION_DIE_WITH_PARENT, OPTION_STATUS_FD };
 
 static const struct option long_options[] = {
     {"hostname", required_argument, NULL, 'n'},
     {"domainname", required_argument, NULL, 'd'},
-    {"via", required_argument, NULL, OPTION_VIA},
+    {"via", required_argument, NULL, OPTION_MODE},
     {"die-with-parent", no_argument, NULL, OPTION_DIE_WITH_PARENT},
     {"status-fd", required_argument, NULL, OPTION_STATUS_FD},
     {"verbose", no_argument, NULL, 'v'},
@@ -53,21 +56,21 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static int via_parse(const char *word, enum via *viap) {
+static int mode_parse(const char *word, enum mode *modep) {
     static const char *const words[] = {
-        [VIA_AUTO] = "auto", [VIA_DIRECT] = "direct", [VIA_SERVICE] = "service"};
+        [MODE_AUTO] = "auto", [MODE_DIRECT] = "direct", [MODE_SERVICE] = "service"};
 
     for (size_t i = 0; i < BASE_ARRAY_SIZE(words); i++) {
         if (strcmp(word, words[i]) == 0) {
-            *viap = (enum via)i;
+            *modep = (enum mode)i;
             return 0;
         }
     }
-    message("--via '%s': say auto, direct or service", word);
+    message("--via '%s' is no mode; use auto, direct or service", word);
     return OPTIONS_E_USAGE;
 }
 
-/* Only what the record cannot hold; all else is the policy's to say. */
+/* Refuses only what the request cannot hold; the policy decides on all other names. */
 static int name_check(const char *option, const char *name) {
     size_t length = name != NULL ? strlen(name) : 1;
 
@@ -78,7 +81,7 @@ static int name_check(const char *option, const char *name) {
     return OPTIONS_E_USAGE;
 }
 
-/* 0, 1 and 2 are the command's; this one is not to be. */
+/* 0, 1 and 2 belong to the command. The command does not get this descriptor. */
 static int status_fd_parse(const char *text, int *fdp) {
     char *end = NULL;
     long number;
@@ -87,7 +90,9 @@ static int status_fd_parse(const char *text, int *fdp) {
     number = strtol(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || number < 3 ||
         number > INT32_MAX || fcntl((int)number, F_SETFD, FD_CLOEXEC) < 0) {
-        message("--status-fd '%s': say the number of an open descriptor, 3 or more", text);
+        message(
+            "--status-fd '%s' is no open descriptor above 2; open one, for example: 3>status.json",
+            text);
         return OPTIONS_E_USAGE;
     }
     *fdp = (int)number;
@@ -111,18 +116,18 @@ static int option_take(struct options *options, int option) {
     case 'd':
         options->domainname = optarg;
         return name_check("--domainname", optarg);
-    case OPTION_VIA:
-        return via_parse(optarg, &options->via);
+    case OPTION_MODE:
+        return mode_parse(optarg, &options->mode);
     case OPTION_DIE_WITH_PARENT:
         options->dies_with_parent = true;
         return 0;
     case OPTION_STATUS_FD:
         return status_fd_parse(optarg, &options->status_fd);
     case 'c':
-        options->mode = MODE_CHECK;
+        options->action = ACTION_CHECK;
         return 0;
     case 'l':
-        options->mode = MODE_LIST;
+        options->action = ACTION_LIST;
         return 0;
     case 'v':
         options->is_verbose = true;
@@ -134,19 +139,19 @@ static int option_take(struct options *options, int option) {
         (void)puts("utsrun " UTSBROKER_VERSION);
         return OPTIONS_E_DONE;
     default:
-        /* getopt_long(3) said what is wrong. */
+        /* getopt_long(3) has printed the error. */
         message("try 'utsrun --help'");
         return OPTIONS_E_USAGE;
     }
 }
 
 /*
- * Fills @options from the command line; everything in it points into @argv and the environment.
- * Options end at the first word that is none (CVE-2020-17367: no option is read behind the
- * command). Returns 0, OPTIONS_E_DONE or OPTIONS_E_USAGE.
+ * Fills @options from the command line. Its pointers point into @argv and the environment. Options
+ * end at the first word that is no option: utsrun never reads an option after the command
+ * (CVE-2020-17367). Returns 0, OPTIONS_E_DONE or OPTIONS_E_USAGE.
  */
 int options_parse(struct options *options, int argc, char **argv) {
-    *options = (struct options){.via = VIA_AUTO, .status_fd = -1};
+    *options = (struct options){.mode = MODE_AUTO, .status_fd = -1};
     for (;;) {
         int option = getopt_long(argc, argv, "+n:d:vclhV", long_options, NULL);
         int r;
@@ -157,15 +162,15 @@ int options_parse(struct options *options, int argc, char **argv) {
         if (r != 0)
             return r;
     }
-    if (options->mode != MODE_RUN && optind < argc) {
-        message("-c and -l run nothing: no command with them");
+    if (options->action != ACTION_RUN && optind < argc) {
+        message("-c and -l run no command; leave it out, or leave out -c and -l");
         return OPTIONS_E_USAGE;
     }
-    if (options->mode == MODE_LIST)
+    if (options->action == ACTION_LIST)
         return 0;
     if (options->hostname == NULL && options->domainname == NULL) {
-        message(
-            "which name? say -n NAME (or -d NAME), for example: utsrun -n node1.test -- uname -n");
+        message("no name is given; use -n NAME or -d NAME, for example: utsrun -n node1.test -- "
+                "uname -n");
         return OPTIONS_E_USAGE;
     }
     options->command = argv + optind;

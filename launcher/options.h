@@ -4,26 +4,27 @@
 
 #include <stdbool.h>
 
-enum via { VIA_AUTO, VIA_DIRECT, VIA_SERVICE };
+/* How utsrun reaches a broker. */
+enum mode { MODE_AUTO, MODE_DIRECT, MODE_SERVICE };
 
-/* What is wanted: to run a command, or to know of the policy. */
-enum mode { MODE_RUN, MODE_CHECK, MODE_LIST };
+/* What the user wants: run a command, or ask the policy. */
+enum action { ACTION_RUN, ACTION_CHECK, ACTION_LIST };
 
 struct options {
     const char *hostname;   /* NULL: not asked for */
-    const char *domainname; /* likewise */
+    const char *domainname; /* NULL: not asked for */
+    enum action action;
     enum mode mode;
-    enum via via;
     bool is_verbose;
     bool dies_with_parent;
     int status_fd;  /* -1: none */
-    char **command; /* ends with NULL; has at least one word */
-    char *shell[2]; /* @command, if none was given */
+    char **command; /* at least one word, then NULL */
+    char *shell[2]; /* @command points here if the user gave none */
 };
 
 enum {
-    OPTIONS_E_DONE = 1, /* --help or --version: it is said, nothing is left to do */
-    OPTIONS_E_USAGE,    /* what is wrong was said on standard error */
+    OPTIONS_E_DONE = 1, /* --help or --version: the text was printed, nothing is left to do */
+    OPTIONS_E_USAGE,    /* the error was printed */
 };
 
 int options_parse(struct options *options, int argc, char **argv);

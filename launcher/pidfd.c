@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Of <linux/pidfd.h>, which older headers have without them. */
+/* Of <linux/pidfd.h>; older headers lack them. */
 enum { SIGNAL_PROCESS_GROUP = 1 << 2 };             /* Linux 6.9 */
 static const uint64_t info_exit = UINT64_C(1) << 3; /* Linux 6.15 */
 
@@ -29,8 +29,9 @@ int pidfd_signal(int pidfd, int signal_number) {
 }
 
 /*
- * Sends the signal to the process group that the process leads; where the kernel cannot (before
- * Linux 6.9), to the process: its number may be another group's already. Returns as pidfd_signal().
+ * Sends the signal to the process group that the process leads. Before Linux 6.9 only to the
+ * process: kill(2) takes the group's number, which another group may have by then. Returns as
+ * pidfd_signal().
  */
 int pidfd_signal_group(int pidfd, int signal_number) {
     if (syscall(SYS_pidfd_send_signal, pidfd, signal_number, NULL, SIGNAL_PROCESS_GROUP) == 0)
@@ -39,9 +40,9 @@ int pidfd_signal_group(int pidfd, int signal_number) {
 }
 
 /*
- * Asks the kernel how the process, which has ended, has ended (PIDFD_GET_INFO); it knows as soon as
- * somebody has reaped it, which is waited for, for two seconds. Returns 0 with *@statusp as wait(2)
- * has it; a negative errno: -ENOTTY or -EINVAL before Linux 6.15, -ETIME if nobody reaps it.
+ * Asks the kernel how the process ended (PIDFD_GET_INFO). The kernel knows it after the process is
+ * reaped; waits two seconds for that. Returns 0 with wait(2)'s status in *@statusp, or a negative
+ * errno: -ENOTTY or -EINVAL before Linux 6.15, -ETIME if the process is not reaped in time.
  */
 int pidfd_wait_status(int pidfd, int *statusp) {
     const struct timespec pause = {.tv_nsec = 10000000};
@@ -52,7 +53,7 @@ int pidfd_wait_status(int pidfd, int *statusp) {
         if (ioctl(pidfd, GET_INFO, &info) < 0) {
             if (errno != ESRCH)
                 return -errno;
-            info.mask = 0; /* nothing was written: what was asked is no answer */
+            info.mask = 0; /* the kernel wrote nothing: the mask is still the question */
         }
         if ((info.mask & info_exit) != 0) {
             *statusp = info.exit_code;
@@ -63,9 +64,9 @@ int pidfd_wait_status(int pidfd, int *statusp) {
     return -ETIME;
 }
 
-/* In sigwait(3) a process awaits signals that it blocks, and the kernel shows them as not blocked.
+/* True if the process is in sigwait(3): /proc then shows the signals that it blocks as not blocked.
  */
-static bool awaits_signals(pid_t pid) {
+static bool is_in_sigwait(pid_t pid) {
     char path[32], function[64] = "";
     FILE *wchan;
 
@@ -80,10 +81,10 @@ static bool awaits_signals(pid_t pid) {
 }
 
 /*
- * True if SIGTSTP would by default stop the process @pid: it does not catch, ignore, block or await
- * it.
+ * True if SIGTSTP stops the process @pid by default: the process does not catch, ignore or block
+ * the signal, and does not wait for it.
  */
-bool pidfd_stops_at_suspension(pid_t pid) {
+bool pidfd_can_suspend(pid_t pid) {
     const unsigned long long suspension = 1ULL << (SIGTSTP - 1);
     char path[32], line[256], set[8];
     unsigned long long signals = 0, taken = 0;
@@ -91,17 +92,17 @@ bool pidfd_stops_at_suspension(pid_t pid) {
     FILE *status;
 
     (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    /* Before and after: it may begin to wait, or end, while it is looked at. */
-    status = awaits_signals(pid) ? NULL : fopen(path, "re");
+    /* Ask before and after: meanwhile the process may enter sigwait(3), or end. */
+    status = is_in_sigwait(pid) ? NULL : fopen(path, "re");
     if (status == NULL)
         return false;
     while (fgets(line, sizeof(line), status) != NULL) {
-        /* SigBlk, SigIgn, SigCgt; SigPnd and SigQ are not meant. */
+        /* SigBlk, SigIgn and SigCgt; not SigPnd and SigQ. */
         if (sscanf(line, "Sig%3[BlkIgnCt]:%llx", set, &signals) != 2)
             continue;
         taken |= signals;
         n_sets++;
     }
     (void)fclose(status);
-    return n_sets == 3 && (taken & suspension) == 0 && !awaits_signals(pid);
+    return n_sets == 3 && (taken & suspension) == 0 && !is_in_sigwait(pid);
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-/* A process that is nobody's child here, by its pidfd (pidfd_open(2)). */
+/* A process that is no child of this one, by its pidfd (pidfd_open(2)). */
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -8,4 +8,4 @@
 int pidfd_signal(int pidfd, int signal_number);
 int pidfd_signal_group(int pidfd, int signal_number);
 int pidfd_wait_status(int pidfd, int *statusp);
-bool pidfd_stops_at_suspension(pid_t pid);
+bool pidfd_can_suspend(pid_t pid);

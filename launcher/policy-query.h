@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * What the policy says, by utspolicy: it looks up users and groups, which a program without a
- * dynamic loader cannot. No broker is needed: it reads the policy with no more than the user's own
- * rights, and so refuses all that utspolicy cannot read.
+ * Asks utspolicy about the policy: utspolicy looks up users and groups, which a program without a
+ * dynamic loader cannot do. No broker is needed. utspolicy reads the policy with the user's own
+ * rights, and fails if it cannot read a file.
  */
 
 #include <signal.h>
@@ -11,7 +11,7 @@
 
 #include "launcher/options.h"
 
-_Noreturn void policy_list(void);
-int policy_check(const struct options *options);
-int policy_find_nearest(const struct options *options, const sigset_t *mask, char *text,
-                        size_t size);
+_Noreturn void policy_query_list(void);
+int policy_query_check(const struct options *options);
+int policy_query_find_nearest(const struct options *options, const sigset_t *mask, char *text,
+                              size_t size);

@@ -1,6 +1,6 @@
 /*
- * For a static program with musl, which leaves writable what the linker marked to be read-only once
- * it is relocated (GNU_RELRO); glibc, and any dynamic loader, protect it by themselves.
+ * Makes memory read-only that the linker marked as read-only after relocation (GNU_RELRO). Only for
+ * a static program with musl, which does not do it; glibc and each dynamic loader do.
  */
 
 #include <elf.h>
@@ -11,7 +11,7 @@
 
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden"))); /* the linker's */
 
-/* Before main(). That it fails is no reason not to run: nothing here relies on it. */
+/* Runs before main(). A failure is ignored: nothing here relies on this protection. */
 __attribute__((constructor)) static void relro_protect(void) {
     const char *base = (const char *)&__ehdr_start;
     const ElfW(Phdr) *headers = (const ElfW(Phdr) *)(base + __ehdr_start.e_phoff);

@@ -16,10 +16,10 @@
 #define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
 #endif
 
-/* personality(2): this value asks and changes nothing. */
+/* personality(2): this value only reads the personality. */
 static const unsigned long personality_query = 0xffffffff;
 
-/* Fills @request with what @options asks for; the names fit (options_parse()). */
+/* Fills @request from @options, whose names fit (options_parse()). */
 void request_init(struct protocol_request *request, const struct options *options) {
     *request = (struct protocol_request){.version = PROTOCOL_VERSION};
     if (options->dies_with_parent)
@@ -36,8 +36,8 @@ void request_init(struct protocol_request *request, const struct options *option
     }
 }
 
-/* A variable that tells the host's name, or NULL: its new value is the name that was asked for. */
-static const char *stale_variable(const char *entry) {
+/* Returns "NAME=" if @entry is a variable that has the host name and must change; else NULL. */
+static const char *host_variable_find(const char *entry) {
     static const char *const variables[] = {"HOSTNAME=", "HOST="};
 
     for (size_t i = 0; i < BASE_ARRAY_SIZE(variables); i++)
@@ -46,7 +46,7 @@ static const char *stale_variable(const char *entry) {
     return NULL;
 }
 
-/* The launch description while it is put together: once to measure, once to write. */
+/* Builds the launch description in two passes: the first measures, the second writes. */
 struct writer {
     char *bytes; /* NULL while measuring */
     size_t size;
@@ -72,7 +72,7 @@ static void writer_add_all(struct writer *writer, struct launch_header *header,
         header->n_arguments++;
     }
     for (char **entry = environment; *entry != NULL; entry++) {
-        const char *variable = options->hostname != NULL ? stale_variable(*entry) : NULL;
+        const char *variable = options->hostname != NULL ? host_variable_find(*entry) : NULL;
 
         if (variable != NULL) {
             writer_add(writer, variable, strlen(variable));
@@ -84,7 +84,7 @@ static void writer_add_all(struct writer *writer, struct launch_header *header,
     }
 }
 
-/* Before Linux 6.3 a memfd cannot be told that nobody wants to execute it. */
+/* Linux before 6.3 does not know MFD_NOEXEC_SEAL. */
 static int memfd_open(void) {
     int fd = memfd_create("utsrun-launch", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
 
@@ -120,16 +120,16 @@ static int header_init(struct launch_header *header, const struct request_place 
 }
 
 /*
- * Writes the launch description of @options' command, with @environment in which HOSTNAME and HOST
- * are brought up to date if they are set, to a new sealed memfd; it begins in @place.
+ * Writes the launch description to a new sealed memfd: the command of @options, @environment, and
+ * @place. If HOSTNAME or HOST is set in @environment, it gets the new host name.
  *
- * Returns 0 with the caller's new descriptor in *@launch_fdp, or a negative errno: -E2BIG if
- * arguments and environment are more than execve(2) takes, -EFBIG at RLIMIT_FSIZE (SIGXFSZ must be
- * blocked).
+ * Returns 0 with the new descriptor, which the caller owns, in *@launch_fdp. Returns a negative
+ * errno: -E2BIG if arguments and environment are more than execve(2) takes, -EFBIG at RLIMIT_FSIZE
+ * (SIGXFSZ must be blocked).
  */
 int request_write_launch(int *launch_fdp, const struct options *options, char **environment,
                          const struct request_place *place) {
-    char small[8192]; /* most are; memory of the heap would cost system calls */
+    char small[8192]; /* enough for most; malloc(3) would cost system calls */
     CLEANUP_FREE char *large = NULL;
     CLEANUP_FD int fd = -1;
     struct launch_header header;

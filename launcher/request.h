@@ -1,6 +1,6 @@
 #pragma once
 
-/* What the launcher sends: the request, and the launch description of the command. */
+/* Builds what utsrun sends to a broker: the request and the launch description. */
 
 #include <stdint.h>
 
@@ -11,7 +11,7 @@
 /* What the launch description says besides the command. */
 struct request_place {
     uint32_t closed_stdio;                 /* bit N: descriptor N (0, 1, 2) is closed */
-    const struct inheritance *inheritance; /* to the service; NULL in direct mode */
+    const struct inheritance *inheritance; /* NULL in direct mode */
 };
 
 void request_init(struct protocol_request *request, const struct options *options);

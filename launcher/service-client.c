@@ -13,26 +13,23 @@
 
 #include "launcher/inherit.h"
 #include "launcher/message.h"
-#include "launcher/pidfd.h"
 #include "launcher/refusal.h"
 #include "launcher/request.h"
 #include "launcher/service-command.h"
 #include "launcher/signals.h"
 #include "launcher/status.h"
-#include "launcher/supervise.h"
-#include "launcher/terminal/mode.h"
 #include "launcher/terminal/open.h"
 #include "utsbroker/base.h"
 #include "utsbroker/channel.h"
 #include "utsbroker/protocol.h"
 
 /*
- * Connects to the service of this user. Returns 0 with *@channelp the caller's; a negative errno:
- * -ENOENT, -ECONNREFUSED if there is none, -EAGAIN if it does not take the connection for ten
- * seconds.
+ * Connects to the service of this user. Returns 0 with the channel, which the caller owns, in
+ * *@channelp. Returns a negative errno: -ENOENT or -ECONNREFUSED if there is no service, -EAGAIN if
+ * it accepts no connection within ten seconds.
  */
-int service_connect(int *channelp) {
-    const struct timeval patience = {.tv_sec = 10};
+int service_client_connect(int *channelp) {
+    const struct timeval timeout = {.tv_sec = SERVICE_CLIENT_TIMEOUT_SECONDS};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     CLEANUP_FD int channel = -1;
     int n = snprintf(address.sun_path, sizeof(address.sun_path), "%s/%u.sock", RUN_FOLDER,
@@ -43,7 +40,7 @@ int service_connect(int *channelp) {
     channel = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (channel < 0)
         return -errno;
-    /* 0, 1 and 2 may be closed, and are the command's as closed ones. */
+    /* 0, 1 and 2 may be closed, and the command must find them closed. */
     if (channel <= 2) {
         int fd = fcntl(channel, F_DUPFD_CLOEXEC, 3);
 
@@ -52,14 +49,14 @@ int service_connect(int *channelp) {
         (void)close(channel);
         channel = fd;
     }
-    if (setsockopt(channel, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
+    if (setsockopt(channel, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0 ||
         connect(channel, (const struct sockaddr *)&address, sizeof(address)) < 0)
         return -errno;
     *channelp = base_steal_fd(&channel);
     return 0;
 }
 
-/* O_PATH: to be in a folder one needs no right to read it. */
+/* O_PATH: a process may be in a folder that it has no right to read. */
 static int cwd_open(void) {
     int fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
@@ -90,51 +87,53 @@ static int request_send(const struct service_command *command, const struct opti
     return channel_send(command->channel, &request, sizeof(request), fds.fds, fds.n_fds);
 }
 
-static void message_too_many(const struct inheritance *inheritance) {
-    message("%zu open descriptors are more than the service can be given (250); close some, or use "
+static void print_too_many(const struct inheritance *inheritance) {
+    message("%zu open descriptors are more than the service can pass on (250); close some, or use "
             "--via direct",
             inheritance->n_fds);
 }
 
-static void request_ask(struct service_command *command, const struct options *options,
-                        uint32_t closed) {
+/* Describes the command and sends the request. Ends utsrun if that fails. */
+static void request_make(struct service_command *command, const struct options *options,
+                         uint32_t closed_stdio) {
     struct inheritance inheritance;
-    const struct request_place place = {.closed_stdio = closed, .inheritance = &inheritance};
+    const struct request_place place = {.closed_stdio = closed_stdio, .inheritance = &inheritance};
     CLEANUP_FD int launch_fd = -1;
     CLEANUP_FD int cwd = cwd_open();
     int r = inherit_collect(&inheritance, &command->terminal, &command->supervisor.original_mask);
 
     if (r == INHERIT_E_TOO_MANY) {
-        message_too_many(&inheritance);
+        print_too_many(&inheritance);
         service_command_fail(command);
     }
     if (cwd < 0) {
-        message_failure("the working directory cannot be given to the service", -cwd,
-                        "go elsewhere, or use --via direct");
+        message_failure("the working directory cannot be opened for the service", -cwd,
+                        "change to another directory, or use --via direct");
         service_command_fail(command);
     }
     if (r == 0)
         r = request_write_launch(&launch_fd, options, environ, &place);
     if (r == 0)
         r = request_send(command, options, launch_fd, cwd, &inheritance);
-    /* A service that is gone is spoken of when its reply is missing. */
+    /* If the service has ended, the missing reply leads to a better message. */
     if (r < 0 && r != -EPIPE && r != -ECONNRESET) {
-        message_failure("the command could not be described to the service", -r, "try again");
+        message_failure("the command could not be sent to the service", -r, "try again");
         service_command_fail(command);
     }
     terminal_close_slave(&command->terminal);
 }
 
 /*
- * Signals wait until there is a command to give them to. But a service that has said nothing for
- * five seconds hangs, in a user database or a network file system, and then they act.
+ * Waits until the reply can be read. Signals stay blocked until there is a command to forward them
+ * to. But after five seconds without a reply the service hangs, in a user database or a network
+ * file system: then signals act on utsrun.
  */
-static int reply_await(struct service_command *command) {
+static int reply_wait(struct service_command *command) {
     struct pollfd ready = {.fd = command->channel, .events = POLLIN};
     sigset_t all;
     int r = poll(&ready, 1, 5000);
 
-    /* Without it the reply is waited for all the same. */
+    /* An error is no problem: to receive the reply waits as well. */
     if (r != 0)
         return 0;
     signals_fill(&all);
@@ -147,12 +146,13 @@ static int reply_await(struct service_command *command) {
     return signals_set_mask(&all, NULL);
 }
 
-/* Returns 0 with *@replyp, and the pidfd in @command; -EPIPE if there is none; -EBADMSG. */
+/* Returns 0 with *@replyp and the pidfd in @command, -EPIPE without a reply, -EBADMSG if invalid.
+ */
 static int reply_receive(struct service_command *command, struct protocol_reply *replyp) {
     struct protocol_reply record;
     struct channel_fds fds;
     size_t size;
-    int r = reply_await(command);
+    int r = reply_wait(command);
 
     if (r == 0)
         r = channel_receive_surely(command->channel, &record, sizeof(record), &size, &fds);
@@ -169,62 +169,53 @@ static int reply_receive(struct service_command *command, struct protocol_reply 
     return r == 0 ? 0 : -EBADMSG;
 }
 
-/* Returns only if the request was granted. */
-static void reply_take(struct service_command *command, const struct options *options) {
+/* Returns if the request is granted; otherwise prints why not and ends utsrun. */
+static void reply_handle(struct service_command *command, const struct options *options) {
     struct protocol_reply reply = {.version = 0};
     int r = reply_receive(command, &reply);
 
     if (r == -EPIPE)
-        message("the service ended before it answered; try again, or use --via direct");
+        message("the service ended before it replied; try again, or use --via direct");
     else if (r < 0)
-        message_failure("talking to the service failed", -r, "try again");
+        message_failure("the reply of the service could not be received", -r, "try again");
     if (r < 0)
         service_command_fail(command);
     if (reply.status != PROTOCOL_GRANTED) {
         terminal_close(&command->terminal);
-        _exit(refusal_report(options, &reply, &command->supervisor.original_mask));
+        _exit(refusal_print(options, &reply, &command->supervisor.original_mask));
     }
-    status_tell_running(options, &reply, "service");
+    status_write_running(options, &reply, "service");
     if (options->is_verbose)
         message("granted by %s:%u, service, pid %d%s", reply.rule_file, reply.rule_line,
                 (int)reply.pid,
-                reply.groups_differ != 0
-                    ? "; its groups are the service's, not yours: log in again to have both alike"
-                    : "");
+                reply.groups_differ != 0 ? "; the command has the service's groups, not yours; to "
+                                           "change that, log out of all sessions and in again"
+                                         : "");
 }
 
 /*
- * Has the service at @channel run the command of @options, and ends as the command does.
+ * Sends the request to the service at @channel, and ends as the command of @options does.
  * @closed_stdio has bit N set if descriptor N (0, 1, 2) is closed.
  */
-_Noreturn void service_run(const struct options *options, uint32_t closed_stdio, int channel) {
+_Noreturn void service_client_run(const struct options *options, uint32_t closed_stdio,
+                                  int channel) {
     struct service_command command = {.options = options,
                                       .pidfd = -1,
                                       .channel = channel,
                                       .terminal = TERMINAL_NULL,
                                       .supervisor = SUPERVISOR_NULL};
-    int r = supervise_block(&command.supervisor);
+    int r = supervisor_block_signals(&command.supervisor);
 
     if (r == 0)
         r = terminal_open(&command.terminal);
     if (r < 0) {
-        message_failure("a terminal for the command could not be made", -r,
-                        r == -ENOSPC ? "close some, raise kernel.pty.max, or use --via direct"
+        message_failure("a terminal (pty) for the command could not be opened", -r,
+                        r == -ENOSPC ? "close some terminals, raise kernel.pty.max, or use --via "
+                                       "direct"
                                      : "use --via direct");
         service_command_fail(&command);
     }
-    request_ask(&command, options, closed_stdio);
-    reply_take(&command, options);
-    r = supervise_forward(&command.supervisor);
-    if (r < 0) {
-        status_tell_unknown_end(options);
-        message_failure(pidfd_signal(command.pidfd, SIGKILL) == 0
-                            ? "signals could not be watched, and the command was killed"
-                            : "signals could not be watched",
-                        -r, "try again");
-        service_command_fail(&command);
-    }
-    terminal_update_mode(&command.terminal);
-    for (;;)
-        service_command_wait(&command);
+    request_make(&command, options, closed_stdio);
+    reply_handle(&command, options);
+    service_command_supervise(&command);
 }

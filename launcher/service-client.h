@@ -1,10 +1,13 @@
 #pragma once
 
-/* The service: a broker that listens for this user, and starts the command on our behalf. */
+/* Service mode: a broker that listens for this user starts the command for utsrun. */
 
 #include <stdint.h>
 
 #include "launcher/options.h"
 
-int service_connect(int *channelp);
-_Noreturn void service_run(const struct options *options, uint32_t closed_stdio, int channel);
+enum { SERVICE_CLIENT_TIMEOUT_SECONDS = 10 }; /* to connect */
+
+int service_client_connect(int *channelp);
+_Noreturn void service_client_run(const struct options *options, uint32_t closed_stdio,
+                                  int channel);

@@ -1,8 +1,8 @@
 #include "launcher/service-command.h"
 
-#include <poll.h>
-#include <signal.h>
 #include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,67 +17,71 @@
 #include "utsbroker/channel.h"
 #include "utsbroker/protocol.h"
 
-/* Ends this process after a failure of its own. The terminal has its former mode again. */
+/* Ends utsrun after a failure. The user gets the terminal back as it was. */
 _Noreturn void service_command_fail(struct service_command *command) {
     terminal_close(&command->terminal);
     _exit(EXIT_UTSRUN_FAILED);
 }
 
-static _Noreturn void command_has_ended(struct service_command *command, int wait_status) {
+/* Ends utsrun as the command ended. */
+static _Noreturn void command_end(struct service_command *command, int wait_status) {
     terminal_drain(&command->terminal);
     terminal_close(&command->terminal);
-    status_tell_end(command->options, wait_status);
-    supervise_end_like(wait_status);
+    status_write_end(command->options, wait_status);
+    supervisor_end_self(wait_status);
 }
 
-/* The service is gone, and with it the one who knew; the kernel may know as well. */
-static _Noreturn void command_has_ended_unseen(struct service_command *command) {
+/*
+ * Ends utsrun after the command of a service that has ended: its parent cannot tell the exit
+ * status. A new kernel can.
+ */
+static _Noreturn void command_end_without_service(struct service_command *command) {
     int wait_status;
     int r = pidfd_wait_status(command->pidfd, &wait_status);
 
     if (r == 0)
-        command_has_ended(command, wait_status);
+        command_end(command, wait_status);
     terminal_drain(&command->terminal);
-    status_tell_unknown_end(command->options);
-    message("the service ended before the command did, and how the command ended is not known (%s)",
-            r == -ENOTTY || r == -EINVAL ? "Linux 6.15 would say" : strerror(-r));
+    status_write_unknown_end(command->options);
+    message("the service ended before the command did, so the exit status is not known (%s)",
+            r == -ENOTTY || r == -EINVAL ? "only Linux 6.15 or newer knows it" : strerror(-r));
     service_command_fail(command);
 }
 
 /*
- * The suspend key, or a signal of the same meaning. A command with a terminal leads a session,
- * whose process group is orphaned: the kernel does not stop it there, so this does it (signal(7)).
+ * Stops the command for the suspend key or SIGTSTP. A command with a terminal leads a session, and
+ * its process group is orphaned: the kernel does not stop such a group by SIGTSTP (signal(7)).
  */
 static void command_suspend(struct service_command *command) {
-    if (command->terminal.fd < 0 || !pidfd_stops_at_suspension(command->pid))
+    if (command->terminal.fd < 0 || !pidfd_can_suspend(command->pid))
         return;
     command->is_suspended = true;
     (void)pidfd_signal_group(command->pidfd, SIGSTOP);
 }
 
-/* The command has stopped: so do we, until somebody lets us go on, and then it goes on, too. */
-static void command_has_stopped(struct service_command *command, int signal_number) {
+/* The command has stopped: stops this process, until SIGCONT, which the command gets as well. */
+static void command_follow_stop(struct service_command *command, int signal_number) {
     if (command->is_suspended && signal_number == SIGSTOP)
         signal_number = SIGTSTP;
     command->is_suspended = false;
     terminal_restore_mode(&command->terminal);
-    supervise_stop_like(signal_number);
+    supervisor_stop_self(signal_number);
     terminal_update_mode(&command->terminal);
 }
 
-static void signal_pass_on(struct service_command *command, const struct signalfd_siginfo *info) {
+static void signal_forward(struct service_command *command, const struct signalfd_siginfo *info) {
     const struct signal_parties parties = {.self = getpid(),
                                            .child = command->pid,
                                            .is_session_leader = getsid(0) == getpid(),
                                            .has_child_left_group = true};
     int number = (int)info->ssi_signo;
 
-    /* The pty tells the command of its size; what the terminal sent us is for our own group. */
+    /* The terminal sent this to our own group. The pty sends the command its own SIGWINCH. */
     if (number == SIGWINCH && info->ssi_code == SI_KERNEL && command->terminal.fd >= 0) {
         (void)terminal_resize_pty(&command->terminal);
         return;
     }
-    if (!supervise_is_forwarded(info, &parties))
+    if (!supervisor_is_for_child(info, &parties))
         return;
     if (info->ssi_code == SI_KERNEL || number == SIGCONT)
         (void)pidfd_signal_group(command->pidfd, number);
@@ -89,14 +93,14 @@ static void signal_pass_on(struct service_command *command, const struct signalf
         terminal_update_mode(&command->terminal);
 }
 
-static void signals_pass_on(struct service_command *command) {
+static void signals_forward(struct service_command *command) {
     struct signalfd_siginfo info;
 
     while (read(command->supervisor.signal_fd, &info, sizeof(info)) == sizeof(info))
-        signal_pass_on(command, &info);
+        signal_forward(command, &info);
 }
 
-static void channel_read(struct service_command *command) {
+static void notice_receive(struct service_command *command) {
     struct protocol_notice record, notice = {.version = 0};
     struct pollfd more = {.fd = command->channel, .events = POLLIN};
     struct channel_fds fds;
@@ -110,17 +114,17 @@ static void channel_read(struct service_command *command) {
         base_close_fd(&command->channel);
         return;
     }
-    /* What has come behind it is newer: one stop of ours is enough for many. */
+    /* A newer notice is waiting: one stop of this process is enough for several. */
     if (WIFSTOPPED(notice.wait_status) && poll(&more, 1, 0) == 1)
         return;
     if (WIFSTOPPED(notice.wait_status))
-        command_has_stopped(command, WSTOPSIG(notice.wait_status));
+        command_follow_stop(command, WSTOPSIG(notice.wait_status));
     else
-        command_has_ended(command, notice.wait_status);
+        command_end(command, notice.wait_status);
 }
 
-/* The command lives as long as this is called again. */
-void service_command_wait(struct service_command *command) {
+/* Waits for one event and handles it. Returns while the command lives. */
+static void event_handle(struct service_command *command) {
     struct pollfd fds[2 + TERMINAL_POLL_FDS] = {
         {.fd = command->supervisor.signal_fd, .events = POLLIN},
         {.fd = command->channel >= 0 ? command->channel : command->pidfd, .events = POLLIN}};
@@ -128,17 +132,34 @@ void service_command_wait(struct service_command *command) {
     int n = poll(fds, BASE_ARRAY_SIZE(fds), timeout);
 
     if (n < 0)
-        return; /* EINTR: with all signals blocked, only when stopped and continued */
+        return; /* EINTR: all signals are blocked, so this process was stopped and continued */
     if (n == 0)
         terminal_update_mode(&command->terminal);
     if (terminal_relay(&command->terminal, fds + 2, command->pid))
         command_suspend(command);
     if (fds[0].revents != 0)
-        signals_pass_on(command);
+        signals_forward(command);
     if (fds[1].revents == 0)
         return;
     if (command->channel >= 0)
-        channel_read(command);
+        notice_receive(command);
     else
-        command_has_ended_unseen(command);
+        command_end_without_service(command);
+}
+
+/* Supervises the command, which runs, and ends as it does. */
+_Noreturn void service_command_supervise(struct service_command *command) {
+    int r = supervisor_forward_signals(&command->supervisor);
+
+    if (r < 0) {
+        status_write_unknown_end(command->options);
+        message_failure(pidfd_signal(command->pidfd, SIGKILL) == 0
+                            ? "utsrun cannot watch its signals, and killed the command"
+                            : "utsrun cannot watch its signals",
+                        -r, "try again");
+        service_command_fail(command);
+    }
+    terminal_update_mode(&command->terminal);
+    for (;;)
+        event_handle(command);
 }

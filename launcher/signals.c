@@ -5,23 +5,23 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The first bytes of every C library's sigset_t; 8 but for MIPS (rt_sigprocmask(2)). */
+/* The kernel's set begins each C library's sigset_t: 8 bytes, but not on MIPS. */
 enum { KERNEL_SET_SIZE = _NSIG / 8 };
 
-/* Which word of the kernel's struct sigaction the handler is; the C library's is another struct. */
+/* The handler's word in the kernel's struct sigaction, which differs from the C library's. */
 #ifdef __mips__
 enum { HANDLER_WORD = 1 };
 #else
 enum { HANDLER_WORD = 0 };
 #endif
 
-/* Puts every signal into @set. */
+/* Fills @set with all signals. */
 void signals_fill(sigset_t *set) {
     (void)sigemptyset(set);
     memset(set, 0xff, KERNEL_SET_SIZE);
 }
 
-/* Takes the signal @number, from 1 up, out of @set. */
+/* Removes the signal @number (1 or more) from @set. */
 void signals_remove(sigset_t *set, int number) {
     unsigned long *words = (unsigned long *)(void *)set;
     const unsigned bit = (unsigned)number - 1, width = 8 * sizeof(*words);
@@ -30,8 +30,8 @@ void signals_remove(sigset_t *set, int number) {
 }
 
 /*
- * Blocks the signals of @set and no others; those that were blocked come to *@before, unless it is
- * NULL. Only for a program without threads. Returns 0 or a negative errno.
+ * Blocks the signals of @set and no others. Writes the former set to *@before, unless it is NULL.
+ * Only for a program without threads. Returns 0 or a negative errno.
  */
 int signals_set_mask(const sigset_t *set, sigset_t *before) {
     if (before != NULL)
@@ -40,8 +40,8 @@ int signals_set_mask(const sigset_t *set, sigset_t *before) {
 }
 
 /*
- * Bit N - 1 of *@ignoredp: signal N is ignored. To ask for each takes as long as to have /proc make
- * its file of them, and that file would have to be read. Returns 0 or a negative errno.
+ * Sets bit N - 1 of *@ignoredp if signal N is ignored. A system call for each signal takes less
+ * time than to open and read /proc/self/status. Returns 0 or a negative errno.
  */
 int signals_read_ignored(uint64_t *ignoredp) {
     const uintptr_t ignore = (uintptr_t)SIG_IGN; /* NOLINT(performance-no-int-to-ptr) */

@@ -1,10 +1,9 @@
 #pragma once
 
 /*
- * The mask of blocked signals, and which are ignored, with all that the kernel has. Each C library
- * keeps some for itself (glibc 32 and 33, musl 34 as well) and leaves them out of what
- * sigfillset(3) and sigprocmask(2) do; a caller who sends one to utsrun means the command all the
- * same.
+ * Reads and sets which signals are blocked or ignored, for all signals of the kernel. Each C
+ * library reserves some (glibc 32 and 33, musl 34 as well), and its sigfillset(3) and
+ * sigprocmask(2) leave them out. But a caller who sends one of them to utsrun means the command.
  */
 
 #include <signal.h>

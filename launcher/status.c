@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Large enough for two names and a file, of which each byte may become six. */
+/* Large enough for two names and a path, of which each byte may need six (\u00XX). */
 struct text {
     char bytes[4096];
     size_t length;
@@ -26,7 +26,7 @@ __attribute__((format(printf, 2, 3))) static void text_add(struct text *text, co
         text->length += (size_t)n < room ? (size_t)n : room - 1;
 }
 
-/* Adds ,"key":"value", or null. A byte that is not ASCII is taken for a character of Latin-1. */
+/* Adds ,"key":"value", or null. Writes a byte that is not ASCII as the Latin-1 character. */
 static void text_add_string(struct text *text, const char *key, const char *value) {
     text_add(text, ",\"%s\":", key);
     if (value == NULL) {
@@ -43,7 +43,7 @@ static void text_add_string(struct text *text, const char *key, const char *valu
     text_add(text, "\"");
 }
 
-/* In one piece. Who does not read, or is gone, does without: the command runs all the same. */
+/* Writes the line with one write, or drops it if nobody reads: the command must not wait. */
 static void text_send(struct text *text, const struct options *options) {
     struct pollfd room = {.fd = options->status_fd, .events = POLLOUT};
 
@@ -52,9 +52,9 @@ static void text_send(struct text *text, const struct options *options) {
         return;
 }
 
-/* The command runs, as @reply says, by way of @mode. */
-void status_tell_running(const struct options *options, const struct protocol_reply *reply,
-                         const char *mode) {
+/* Writes that the command runs, by @reply, in @mode ("direct" or "service"). */
+void status_write_running(const struct options *options, const struct protocol_reply *reply,
+                          const char *mode) {
     char rule[PROTOCOL_RULE_FILE_SIZE + 16];
     struct text text = {.length = 0};
 
@@ -73,8 +73,8 @@ void status_tell_running(const struct options *options, const struct protocol_re
     text_send(&text, options);
 }
 
-/* The command ended with @wait_status (wait(2)). */
-void status_tell_end(const struct options *options, int wait_status) {
+/* Writes that the command ended with @wait_status (wait(2)). */
+void status_write_end(const struct options *options, int wait_status) {
     struct text text = {.length = 0};
 
     if (options->status_fd < 0)
@@ -87,8 +87,8 @@ void status_tell_end(const struct options *options, int wait_status) {
     text_send(&text, options);
 }
 
-/* The command ended, and nobody knows how: its service had ended before. */
-void status_tell_unknown_end(const struct options *options) {
+/* Writes that the command ended, but not how: no process could wait for it. */
+void status_write_unknown_end(const struct options *options) {
     struct text text = {.length = 0};
 
     if (options->status_fd < 0)

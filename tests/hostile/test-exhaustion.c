@@ -27,7 +27,7 @@ static char *const modes[] = {"direct", "service"};
 #define USER USER_WITHOUT_NAME
 
 static const char too_many_namespaces[] =
-    "too many UTS namespaces live: end some commands, or raise user.max_uts_namespaces";
+    "too many UTS namespaces exist: end some commands, or raise user.max_uts_namespaces";
 static const char too_many_processes[] =
     "too many processes: end some, or raise the limit (ulimit -u";
 /* The message also for too many descriptors in transit between processes. */

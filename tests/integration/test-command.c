@@ -574,8 +574,8 @@ static void the_most_descriptors_of_one_record_arrive(void **state) {
     n = 252;
     harness_run(&run, &result);
     harness_assert_exit(&result, 125);
-    assert_non_null(strstr(result.errors, "252 open descriptors are more than the service can be "
-                                          "given"));
+    assert_non_null(strstr(result.errors, "252 open descriptors are more than the service can "
+                                          "pass on"));
     run.argv[1] = "--via=direct";
     run.argv[2] = "--hostname=x.test";
     run.argv[3] = "--";

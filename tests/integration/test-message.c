@@ -22,48 +22,53 @@ static void every_refusal_is_one_line_with_what_why_and_what_now(void **state) {
         const char *message; /* behind "utsrun: host name '...' " */
     } cases[] = {
         {PROTOCOL_DENIED, 0, 125,
-         "denied: /etc/rules.conf:7 forbids it; names under .test are free for all by default"},
+         "denied: /etc/rules.conf:7 denies it; the default policy permits names under .test"},
         {PROTOCOL_BAD_REQUEST, 0, 125,
-         "do not understand each other; install both from one version"},
+         "use different protocols; install both from the same version"},
         {PROTOCOL_BAD_VERSION, 0, 125,
-         "do not understand each other; install both from one version"},
+         "use different protocols; install both from the same version"},
         {PROTOCOL_BAD_NAME, 0, 125,
-         "refused: a name is labels of letters, digits and inner hyphens, joined by dots, 64 "
-         "bytes"},
+         "refused: not a valid host name (RFC 1123: labels of letters, digits and inner hyphens, "
+         "joined by dots, 64 bytes at most)"},
         {PROTOCOL_POLICY_INVALID, 0, 125,
-         "is missing or has an error, and then nothing is given; the log"},
+         "is missing or has an error, so all requests are refused; ask your administrator"},
         {PROTOCOL_LIMIT_REACHED, 0, 125,
-         "/etc/rules.conf:7 allows no more commands at once than are running; end one"},
+         "/etc/rules.conf:7 permits no more commands at once (limit reached); end one"},
         {PROTOCOL_NEEDS_DIRECT, 0, 125,
-         "/etc/rules.conf:7 says setuid, which the service cannot give; use --via direct"},
+         "/etc/rules.conf:7 has setuid, and the service cannot grant new privileges; use --via "
+         "direct"},
         {PROTOCOL_NEEDS_SERVICE, 0, 125,
          "/etc/rules.conf:7 has a limit, which only the service can count; use --via service"},
         {PROTOCOL_CALLER_CONFINED, PROTOCOL_OTHER_USER, 125,
-         "refused by the service: it serves another user; run utsrun as one user"},
+         "refused by the service: it serves another user; run utsrun with equal real and effective "
+         "user ids"},
         {PROTOCOL_CALLER_CONFINED, PROTOCOL_LACKS_GROUP, 125,
-         "it has a group that you have not here; log out of all sessions and in again, or use "
+         "it has a group that utsrun lacks here; log out of all sessions and in again, or use "
          "--via direct"},
         {PROTOCOL_CALLER_CONFINED, PROTOCOL_NO_NEW_PRIVS, 125,
-         "no_new_privs is set here (a sandbox or a container), and it starts nothing outside"},
+         "no_new_privs is set here (a sandbox or a container), and the service would start"},
         {PROTOCOL_CALLER_CONFINED, PROTOCOL_FILTERED, 125,
-         "a seccomp filter is set here (a sandbox or a container), and it starts nothing"},
+         "a seccomp filter is set here (a sandbox or a container), and the service would start"},
         {PROTOCOL_CALLER_CONFINED, PROTOCOL_OTHER_NAMESPACE, 125,
-         "this is another namespace than its own, and it starts nothing outside of yours; use "
-         "--via direct"},
+         "utsrun is in another namespace than the service, which would start the command outside "
+         "of it; use --via direct"},
         {PROTOCOL_CALLER_CONFINED, PROTOCOL_OTHER_ROOT, 125,
-         "this is another root directory than its own"},
-        {PROTOCOL_CALLER_CONFINED, PROTOCOL_GONE, 125, "was gone before it had looked; try again"},
+         "utsrun has another root directory than the service"},
+        {PROTOCOL_CALLER_CONFINED, PROTOCOL_GONE, 125,
+         "the caller ended before the service had checked it; try again"},
         {PROTOCOL_CALLER_CONFINED, PROTOCOL_UNREADABLE, 125,
-         "it cannot look at utsrun in /proc (another primary group than at login, by newgrp?); use "
+         "it cannot read utsrun's files in /proc (another primary group than at login, by "
+         "newgrp?); use "
          "--via direct"},
-        {PROTOCOL_KERNEL_REFUSED, ETOOMANYREFS, 125, "too many descriptors are on their way"},
+        {PROTOCOL_KERNEL_REFUSED, ETOOMANYREFS, 125,
+         "too many descriptors are sent and not yet received"},
         {PROTOCOL_NO_CAPABILITY, EPERM, 125,
          "has no file capability; install utsbroker-direct, or if this was built from source, run: "
          "sudo setcap cap_sys_admin=p "},
         {PROTOCOL_KERNEL_REFUSED, ENOSYS, 125,
          "refused by the kernel: Function not implemented; Linux 5.3 or newer is needed"},
         {PROTOCOL_KERNEL_REFUSED, ENOSPC, 125,
-         "refused by the kernel: No space left on device; too many UTS namespaces live: end some "
+         "refused by the kernel: No space left on device; too many UTS namespaces exist: end some "
          "commands, or raise user.max_uts_namespaces"},
         {PROTOCOL_KERNEL_REFUSED, EAGAIN, 125,
          "too many processes: end some, or raise the limit (ulimit -u, a cgroup's pids.max)"},
@@ -71,8 +76,9 @@ static void every_refusal_is_one_line_with_what_why_and_what_now(void **state) {
          "too many open files: close some, or raise the limit (ulimit -n)"},
         {PROTOCOL_KERNEL_REFUSED, ENOMEM, 125, "not enough memory: end some processes"},
         {PROTOCOL_KERNEL_REFUSED, EPERM, 125,
-         "refused by the kernel: Operation not permitted; the log of utsbroker says more"},
-        {PROTOCOL_NOT_LOGGED, EAGAIN, 125, "what is not logged is not given (Resource temporarily"},
+         "refused by the kernel: Operation not permitted; see the log of utsbroker"},
+        {PROTOCOL_NOT_LOGGED, EAGAIN, 125,
+         "the log daemon does not take the line (Resource temporarily"},
         {PROTOCOL_TOO_LATE, 0, 125, "reached the broker too late; try again"},
         {PROTOCOL_EXEC_FAILED, ENOENT, 127,
          "'the-command' could not be executed: No such file or directory"},
@@ -101,15 +107,15 @@ static void every_refusal_is_one_line_with_what_why_and_what_now(void **state) {
 
 /* What else may be had, utspolicy knows; one that says nothing sensible in time changes nothing. */
 static void who_is_denied_is_told_what_is_near(void **state) {
-    static const char none[] = "forbids it; names under .test are free for all by "
-                               "default, the rest is given in " POLICY_FOLDER_ADMIN "\n";
+    static const char none[] = "denies it; the default policy permits names under .test, the "
+                               "rules for all others are in " POLICY_FOLDER_ADMIN "\n";
     static const struct {
         char *hostname;
         const char *message;
     } cases[] = {
-        {"status-1-0.near", "forbids it; nearest that you may have: node[0-9]*, "
+        {"status-1-0.near", "denies it; nearest names that rules permit: node[0-9]*, "
                             "lab-?? (all: utsrun -l)\n"},
-        {"status-1-0.control", "nearest that you may have: ?[31mred (all: utsrun -l)\n"},
+        {"status-1-0.control", "nearest names that rules permit: ?[31mred (all: utsrun -l)\n"},
         {"status-1-0.none", none},
         {"status-1-0.noise", none},
         {"status-1-0.cut", none},
@@ -138,16 +144,18 @@ static void a_broker_that_fails_is_told_as_such(void **state) {
         int code;
         const char *message;
     } cases[] = {
-        {"signal-31.test", 125, "killed by its own system call filter; this is a bug"}, /* SIGSYS */
-        {"signal-9.test", 125, "the broker was killed by signal 9 (Killed) before it answered"},
-        {"signal-11.test", 125, "the broker was killed by signal 11"},
-        {"exit-0.test", 125, "the broker ended with status 0 before it answered"},
-        {"exit-125.test", 125, "the broker ended with status 125 before it answered"},
-        {"version.test", 125, "talking to the broker failed"},
-        {"short.test", 125, "talking to the broker failed"},
-        {"fds.test", 125, "talking to the broker failed"},
-        {"status-0-0.test", 125, "talking to the broker failed"}, /* granted, but no pidfd */
-        {"status-99-0.test", 125, "talking to the broker failed"},
+        {"signal-31.test", 125,
+         "the system call filter of the broker killed it; this is a bug"}, /* SIGSYS */
+        {"signal-9.test", 125, "signal 9 (Killed) killed the broker before it replied"},
+        {"signal-11.test", 125, "signal 11 (Segmentation fault) killed the broker"},
+        {"exit-0.test", 125, "the broker ended with status 0 before it replied"},
+        {"exit-125.test", 125, "the broker ended with status 125 before it replied"},
+        {"version.test", 125, "the reply of the broker could not be received"},
+        {"short.test", 125, "the reply of the broker could not be received"},
+        {"fds.test", 125, "the reply of the broker could not be received"},
+        {"status-0-0.test", 125,
+         "the reply of the broker could not be received"}, /* granted, but no pidfd */
+        {"status-99-0.test", 125, "the reply of the broker could not be received"},
     };
 
     (void)state;

@@ -905,7 +905,7 @@ static void a_stopped_session_is_killed(void **state) {
     assert_true(harness_now() > begin + 14 && harness_now() < begin + 18);
     assert_string_equal(
         harness_read_line(errors),
-        "utsrun: the service ended before it answered; try again, or use --via direct");
+        "utsrun: the service ended before it replied; try again, or use --via direct");
     close(output);
     close(errors);
     assert_as_before();

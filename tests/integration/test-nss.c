@@ -33,7 +33,7 @@ static void the_directory_is_used(void **state) {
     (void)state;
     harness_run(&run, &result);
     harness_assert_exit(&result, 125);
-    assert_non_null(strstr(result.errors, "10-test.conf:1 forbids it"));
+    assert_non_null(strstr(result.errors, "10-test.conf:1 denies it"));
     run.user = USER_NOBODY; /* not a member of the group */
     harness_run(&run, &result);
     harness_assert_exit(&result, 0);
@@ -106,7 +106,7 @@ static void no_limit_disables_the_directory(void **state) {
         harness_run(&run, &result);
         if (WIFEXITED(result.status) && WEXITSTATUS(result.status) == 0)
             fail_msg("granted with %lu KiB of memory", (unsigned long)size >> 10);
-        if (strstr(result.errors, "10-test.conf:1 forbids it") != NULL)
+        if (strstr(result.errors, "10-test.conf:1 denies it") != NULL)
             n_denied++;
         else
             n_failed++;

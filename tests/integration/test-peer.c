@@ -297,8 +297,9 @@ static void a_refusal_is_one_line(void **state) {
     } cases[] = {
         {USER_WITHOUT_NAME, no_privs, 125,
          "utsrun: host name 'x.test' refused by the service: no_new_privs is set here"},
-        {&lacks_a_group, NULL, 125, "it has a group that you have not here; log out"},
-        {&has_more_groups, NULL, 0, "; its groups are the service's, not yours: log in again"},
+        {&lacks_a_group, NULL, 125, "it has a group that utsrun lacks here; log out"},
+        {&has_more_groups, NULL, 0,
+         "; the command has the service's groups, not yours; to change that,"},
     };
 
     (void)state;

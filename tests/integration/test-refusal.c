@@ -51,19 +51,21 @@ static void the_default_policy_gives_what_is_reserved_for_tests(void **state) {
         {{"-n", "x.test", "-d", "y.example"}, NULL},
         {{"-d", "y.example"}, NULL},
         {{"-n", "evil"},
-         "host name 'evil' denied: no rule gives it to you; nearest that you may have: *.test, "
+         "host name 'evil' denied: no rule permits it; nearest names that rules permit: *.test, "
          "*.example, \"In Namespace\" (all: utsrun -l)"},
         {{"-n", "test"}, "host name 'test' denied"},
         {{"-n", "x.test.com"}, "host name 'x.test.com' denied"},
         {{"-d", "In Namespace"}, "domain name 'In Namespace' refused"},
-        {{"-n", "x.test", "-d", "evil"}, "utsrun: domain name 'evil' denied"},
-        {{"-n", "evil", "-d", "evil"}, "utsrun: host name 'evil' and domain name 'evil' denied"},
-        {{"-n", "a_b.test"}, "host name 'a_b.test' refused: a name is labels of letters"},
-        {{"-n", "-a.test"}, "refused: a name is labels"},
-        {{"-n", "a\nb.test"}, "host name 'a?b.test' refused: a name is labels"},
+        {{"-n", "x.test", "-d", "evil"}, "utsrun: NIS domain name 'evil' denied"},
+        {{"-n", "evil", "-d", "evil"},
+         "utsrun: host name 'evil' and NIS domain name 'evil' denied"},
+        {{"-n", "a_b.test"},
+         "host name 'a_b.test' refused: not a valid host name (RFC 1123: labels of letters"},
+        {{"-n", "-a.test"}, "refused: not a valid host name"},
+        {{"-n", "a\nb.test"}, "host name 'a?b.test' refused: not a valid host name"},
         {{"-n", "b\xc3\xbc"
                 "cher.test"},
-         "refused: a name is labels"},
+         "refused: not a valid host name"},
         {{"-n", ""}, "a name has 1 to 64 bytes"},
         {{"-n", "0123456789012345678901234567890123456789012345678901234567890.test"},
          "a name has 1 to 64 bytes, this one has 66"},
@@ -89,7 +91,7 @@ static void without_a_name_it_is_a_usage_error(void **state) {
     static char *const options[] = {NULL};
 
     (void)state;
-    assert_refused(ask(USER_WITHOUT_NAME, options, NULL), "which name? say -n NAME");
+    assert_refused(ask(USER_WITHOUT_NAME, options, NULL), "no name is given; use -n NAME");
 }
 
 static void the_administrator_says_who_gets_what(void **state) {
@@ -105,7 +107,7 @@ static void the_administrator_says_who_gets_what(void **state) {
         {"permit group 54323 hostname lab1", USER_WITHOUT_NAME, {"-n", "lab1"}, NULL},
         {"permit group 54322 hostname lab1", USER_WITHOUT_NAME, {"-n", "lab1"}, NULL},
         {"permit group 54321 hostname lab1", USER_WITHOUT_NAME, {"-n", "lab1"}, "denied"},
-        {"deny user nosuchuser hostname x*", USER_WITHOUT_NAME, {"-n", "x.test"}, "forbids it"},
+        {"deny user nosuchuser hostname x*", USER_WITHOUT_NAME, {"-n", "x.test"}, "denies it"},
         {"deny user nosuchuser hostname x*", USER_WITHOUT_NAME, {"-n", "y.test"}, NULL},
         {"permit user nosuchuser group nosuchgroup hostname lab1\n"
          "permit user 54321 hostname lab1",
@@ -115,9 +117,9 @@ static void the_administrator_says_who_gets_what(void **state) {
         {"deny any hostname x.test",
          USER_WITHOUT_NAME,
          {"-n", "x.test"},
-         "10-test.conf:1 forbids it"},
+         "10-test.conf:1 denies it"},
         {"deny any hostname x.test", USER_WITHOUT_NAME, {"-n", "y.test"}, NULL},
-        {"\n\ndeny user 54321", USER_WITHOUT_NAME, {"-n", "y.test"}, "10-test.conf:3 forbids it"},
+        {"\n\ndeny user 54321", USER_WITHOUT_NAME, {"-n", "y.test"}, "10-test.conf:3 denies it"},
         {"permitt any",
          USER_WITHOUT_NAME,
          {"-n", "y.test"},
@@ -141,18 +143,20 @@ static void the_administrator_says_who_gets_what(void **state) {
     policy_clear();
 }
 
-/* What only one of the two ways can give, and what is said of the other. */
-static void a_rule_that_needs_the_other_way_says_so(void **state) {
+/* A rule that only one mode can serve: the other mode refuses and names it. */
+static void a_rule_that_needs_the_other_mode_says_so(void **state) {
     static const struct {
         const char *policy, *direct_message, *service_message;
     } cases[] = {
         {"permit any hostname * limit 3",
          "10-test.conf:1 has a limit, which only the service can count; use --via service", NULL},
         {"permit any hostname * setuid", NULL,
-         "10-test.conf:1 says setuid, which the service cannot give; use --via direct"},
+         "10-test.conf:1 has setuid, and the service cannot grant new privileges; use --via "
+         "direct"},
         {"permit any hostname * setuid limit 3",
          "10-test.conf:1 has a limit, which only the service can count; use --via service",
-         "10-test.conf:1 says setuid, which the service cannot give; use --via direct"},
+         "10-test.conf:1 has setuid, and the service cannot grant new privileges; use --via "
+         "direct"},
     };
     static char *const options[] = {"-n", "x.test", NULL};
 
@@ -178,24 +182,24 @@ static void a_service_that_is_not_there_is_told(void **state) {
     (void)state;
     assert_refused(ask(USER_WITHOUT_NAME, options, NULL),
                    "/54321.sock cannot be reached: No such file or directory; use --via direct, or "
-                   "ask your administrator to: systemctl enable --now utsbroker@54321.socket");
+                   "ask your administrator to run: systemctl enable --now utsbroker@54321.socket");
 }
 
 /* The one that is found by itself is the service: its command is the service's child. */
-static void each_way_can_be_asked_for(void **state) {
+static void each_mode_can_be_asked_for(void **state) {
     static char *const cases[][5] = {{"-v", "-n", "x.test", NULL},
                                      {"-v", "-n", "x.test", "--via=auto", NULL},
                                      {"-v", "-n", "x.test", "--via=service", NULL},
                                      {"-v", "-n", "x.test", "--via=direct", NULL}};
-    static const char *const ways[] = {", service, pid", ", service, pid", ", service, pid",
-                                       ", direct, pid"};
+    static const char *const modes[] = {", service, pid", ", service, pid", ", service, pid",
+                                        ", direct, pid"};
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
         const struct result *result = ask(USER_WITHOUT_NAME, cases[i], NULL);
 
         harness_assert_exit(result, 0);
-        assert_non_null(strstr(result->errors, ways[i]));
+        assert_non_null(strstr(result->errors, modes[i]));
     }
 }
 
@@ -525,7 +529,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_administrator_says_who_gets_what),
     cmocka_unit_test(a_policy_that_others_can_write_refuses),
     cmocka_unit_test(masking_the_default_takes_everything_away),
-    cmocka_unit_test(a_rule_that_needs_the_other_way_says_so),
+    cmocka_unit_test(a_rule_that_needs_the_other_mode_says_so),
     cmocka_unit_test(exhaustion_is_told),
     cmocka_unit_test(one_that_is_two_users_is_refused),
     cmocka_unit_test(root_has_every_name_and_keeps_what_it_is),
@@ -545,7 +549,7 @@ static const struct CMUnitTest direct_tests[] = {
 };
 
 static const struct CMUnitTest service_tests[] = {
-    cmocka_unit_test(each_way_can_be_asked_for),
+    cmocka_unit_test(each_mode_can_be_asked_for),
 };
 
 HARNESS_MAIN_OF_BOTH(tests, direct_tests, service_tests, harness_set_up, harness_tear_down)

@@ -209,7 +209,7 @@ static void a_killed_process_frees_its_place_under_the_limit(void **state) {
 }
 
 static bool is_limit_reached(char *name) {
-    return strstr(ask(name)->errors, "allows no more commands at once than are running") != NULL;
+    return strstr(ask(name)->errors, "permits no more commands at once (limit reached)") != NULL;
 }
 
 static bool is_granted(void *context) {

@@ -314,7 +314,7 @@ static void end_started(pid_t pid, int output) {
 }
 
 static void a_limit_counts_by_rule_even_if_the_policy_changes(void **state) {
-    static const char denied[] = "allows no more commands at once than are running; end one";
+    static const char denied[] = "permits no more commands at once (limit reached); end one";
     int outputs[2];
     pid_t pids[2];
 

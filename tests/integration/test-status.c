@@ -191,7 +191,8 @@ static void a_descriptor_that_cannot_be_one_is_a_usage_error(void **state) {
         char expected[128];
 
         snprintf(expected, sizeof(expected),
-                 "utsrun: --status-fd '%s': say the number of an open descriptor, 3 or more\n",
+                 "utsrun: --status-fd '%s' is no open descriptor above 2; open one, for example: "
+                 "3>status.json\n",
                  numbers[i]);
         harness_run(&run, &result);
         harness_assert_exit(&result, 125);
@@ -378,7 +379,7 @@ static void a_caller_that_ignores_its_children_is_told_as_well(void **state) {
         const char *output, *errors;
     } cases[] = {{{"-c", "-n", "x.test"}, 0, "permitted: you", ""},
                  {{"-c", "-n", "evil"}, 125, "denied: you", ""},
-                 {{"-n", "evil", "true"}, 125, "", "nearest that you may have: *.test"}};
+                 {{"-n", "evil", "true"}, 125, "", "nearest names that rules permit: *.test"}};
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
@@ -439,9 +440,9 @@ static void names_that_nobody_knows_are_warned_of(void **state) {
 
 static void to_know_of_the_policy_runs_nothing(void **state) {
     static char *const cases[][5] = {{"-l", "true"}, {"-c", "-n", "x.test", "true"}, {"-c"}};
-    static const char *const messages[] = {"-c and -l run nothing: no command with them",
-                                           "-c and -l run nothing: no command with them",
-                                           "which name? say -n NAME"};
+    static const char *const messages[] = {"-c and -l run no command; leave it out",
+                                           "-c and -l run no command; leave it out",
+                                           "no name is given; use -n NAME"};
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {

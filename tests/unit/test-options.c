@@ -11,42 +11,42 @@ static void command_lines_mean_what_the_help_says(void **state) {
         char *argv[WORDS];
         int result;
         const char *hostname, *domainname;
-        enum via via;
+        enum mode mode;
         bool is_verbose;
         const char *command; /* joined by blanks */
     } cases[] = {
-        {{"-n", "a", "uname", "-n"}, 0, "a", NULL, VIA_AUTO, false, "uname -n"},
-        {{"-n", "a", "--", "uname", "-n"}, 0, "a", NULL, VIA_AUTO, false, "uname -n"},
-        {{"-na", "x", "--", "-v"}, 0, "a", NULL, VIA_AUTO, false, "x -- -v"},
-        {{"--hostname=a", "x"}, 0, "a", NULL, VIA_AUTO, false, "x"},
-        {{"--hostname", "a", "-d", "b", "x"}, 0, "a", "b", VIA_AUTO, false, "x"},
-        {{"--domainname", "b", "x"}, 0, NULL, "b", VIA_AUTO, false, "x"},
-        {{"-n", "a", "-v", "x"}, 0, "a", NULL, VIA_AUTO, true, "x"},
-        {{"-n", "a", "--verbose", "--via", "direct", "x"}, 0, "a", NULL, VIA_DIRECT, true, "x"},
-        {{"-n", "a", "--via=service", "x"}, 0, "a", NULL, VIA_SERVICE, false, "x"},
-        {{"-n", "a", "--via=auto", "x"}, 0, "a", NULL, VIA_AUTO, false, "x"},
+        {{"-n", "a", "uname", "-n"}, 0, "a", NULL, MODE_AUTO, false, "uname -n"},
+        {{"-n", "a", "--", "uname", "-n"}, 0, "a", NULL, MODE_AUTO, false, "uname -n"},
+        {{"-na", "x", "--", "-v"}, 0, "a", NULL, MODE_AUTO, false, "x -- -v"},
+        {{"--hostname=a", "x"}, 0, "a", NULL, MODE_AUTO, false, "x"},
+        {{"--hostname", "a", "-d", "b", "x"}, 0, "a", "b", MODE_AUTO, false, "x"},
+        {{"--domainname", "b", "x"}, 0, NULL, "b", MODE_AUTO, false, "x"},
+        {{"-n", "a", "-v", "x"}, 0, "a", NULL, MODE_AUTO, true, "x"},
+        {{"-n", "a", "--verbose", "--via", "direct", "x"}, 0, "a", NULL, MODE_DIRECT, true, "x"},
+        {{"-n", "a", "--via=service", "x"}, 0, "a", NULL, MODE_SERVICE, false, "x"},
+        {{"-n", "a", "--via=auto", "x"}, 0, "a", NULL, MODE_AUTO, false, "x"},
         {{"-n", "a", "x", "--via", "nonsense", "-h"},
          0,
          "a",
          NULL,
-         VIA_AUTO,
+         MODE_AUTO,
          false,
          "x --via nonsense -h"},
-        {{"-n", "a", "-n", "b", "x"}, 0, "b", NULL, VIA_AUTO, false, "x"}, /* the last counts */
-        {{"-n", "-v", "x"}, 0, "-v", NULL, VIA_AUTO, false, "x"},
-        {{"-n", "a"}, 0, "a", NULL, VIA_AUTO, false, "/the/shell"},
-        {{"-n", "a", "--"}, 0, "a", NULL, VIA_AUTO, false, "/the/shell"},
-        {{"-h"}, OPTIONS_E_DONE, NULL, NULL, VIA_AUTO, false, NULL},
-        {{"--help", "x"}, OPTIONS_E_DONE, NULL, NULL, VIA_AUTO, false, NULL},
-        {{"-n", "a", "-V"}, OPTIONS_E_DONE, NULL, NULL, VIA_AUTO, false, NULL},
-        {{NULL}, OPTIONS_E_USAGE, NULL, NULL, VIA_AUTO, false, NULL},
-        {{"uname", "-n"}, OPTIONS_E_USAGE, NULL, NULL, VIA_AUTO, false, NULL},
-        {{"-n"}, OPTIONS_E_USAGE, NULL, NULL, VIA_AUTO, false, NULL},
-        {{"-n", "", "x"}, OPTIONS_E_USAGE, NULL, NULL, VIA_AUTO, false, NULL},
-        {{"-d", "", "x"}, OPTIONS_E_USAGE, NULL, NULL, VIA_AUTO, false, NULL},
-        {{"-n", "a", "--via", "other", "x"}, OPTIONS_E_USAGE, NULL, NULL, VIA_AUTO, false, NULL},
-        {{"-n", "a", "-x", "x"}, OPTIONS_E_USAGE, NULL, NULL, VIA_AUTO, false, NULL},
-        {{"-n", "a", "--nonsense", "x"}, OPTIONS_E_USAGE, NULL, NULL, VIA_AUTO, false, NULL},
+        {{"-n", "a", "-n", "b", "x"}, 0, "b", NULL, MODE_AUTO, false, "x"}, /* the last counts */
+        {{"-n", "-v", "x"}, 0, "-v", NULL, MODE_AUTO, false, "x"},
+        {{"-n", "a"}, 0, "a", NULL, MODE_AUTO, false, "/the/shell"},
+        {{"-n", "a", "--"}, 0, "a", NULL, MODE_AUTO, false, "/the/shell"},
+        {{"-h"}, OPTIONS_E_DONE, NULL, NULL, MODE_AUTO, false, NULL},
+        {{"--help", "x"}, OPTIONS_E_DONE, NULL, NULL, MODE_AUTO, false, NULL},
+        {{"-n", "a", "-V"}, OPTIONS_E_DONE, NULL, NULL, MODE_AUTO, false, NULL},
+        {{NULL}, OPTIONS_E_USAGE, NULL, NULL, MODE_AUTO, false, NULL},
+        {{"uname", "-n"}, OPTIONS_E_USAGE, NULL, NULL, MODE_AUTO, false, NULL},
+        {{"-n"}, OPTIONS_E_USAGE, NULL, NULL, MODE_AUTO, false, NULL},
+        {{"-n", "", "x"}, OPTIONS_E_USAGE, NULL, NULL, MODE_AUTO, false, NULL},
+        {{"-d", "", "x"}, OPTIONS_E_USAGE, NULL, NULL, MODE_AUTO, false, NULL},
+        {{"-n", "a", "--via", "other", "x"}, OPTIONS_E_USAGE, NULL, NULL, MODE_AUTO, false, NULL},
+        {{"-n", "a", "-x", "x"}, OPTIONS_E_USAGE, NULL, NULL, MODE_AUTO, false, NULL},
+        {{"-n", "a", "--nonsense", "x"}, OPTIONS_E_USAGE, NULL, NULL, MODE_AUTO, false, NULL},
     };
 
     (void)state;
@@ -69,7 +69,7 @@ static void command_lines_mean_what_the_help_says(void **state) {
             snprintf(command + strlen(command), sizeof(command) - strlen(command), "%s%s",
                      word == options.command ? "" : " ", *word);
         assert_string_equal(command, cases[i].command);
-        assert_int_equal(options.via, cases[i].via);
+        assert_int_equal(options.mode, cases[i].mode);
         assert_int_equal(options.is_verbose, cases[i].is_verbose);
         assert_int_equal(options.hostname == NULL, cases[i].hostname == NULL);
         assert_int_equal(options.domainname == NULL, cases[i].domainname == NULL);

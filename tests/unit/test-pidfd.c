@@ -396,7 +396,7 @@ static void suspension_is_whosever_takes_it(void **state) {
         bool stops;
 
         process_start(&process, cases[i].prepare, false);
-        stops = pidfd_stops_at_suspension(process.pid);
+        stops = pidfd_can_suspend(process.pid);
         assert_int_equal(kill(process.pid, SIGKILL), 0);
         (void)process_end(&process);
         if (stops != cases[i].stops)
@@ -453,7 +453,7 @@ static void suspension_is_whosever_awaits_it(void **state) {
     do {
         pause_ms(10);
         is_shown = is_asleep(pid) && kernel_shows_where(pid);
-        stops = pidfd_stops_at_suspension(pid);
+        stops = pidfd_can_suspend(pid);
     } while ((!is_shown || stops) && n_tries++ < 300);
     /* It takes it, indeed, and ends. */
     assert_int_equal(kill(pid, SIGTSTP), 0);
@@ -468,10 +468,10 @@ static void who_is_gone_is_not_suspended(void **state) {
 
     (void)state;
     assert_int_equal(waitpid(pid, NULL, 0), pid);
-    assert_false(pidfd_stops_at_suspension(pid));
-    assert_false(pidfd_stops_at_suspension(0));
-    assert_false(pidfd_stops_at_suspension(-1));
-    assert_false(pidfd_stops_at_suspension(INT32_MAX));
+    assert_false(pidfd_can_suspend(pid));
+    assert_false(pidfd_can_suspend(0));
+    assert_false(pidfd_can_suspend(-1));
+    assert_false(pidfd_can_suspend(INT32_MAX));
 }
 
 static const struct CMUnitTest tests[] = {

@@ -1,4 +1,4 @@
-#include "launcher/direct.h"
+#include "launcher/direct-broker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +14,8 @@
 #include "utsbroker/base.h"
 
 /*
- * Moves *@fdp to 3 or above. 0, 1 and 2 may have been closed by the caller, and then belong to the
- * command as closed ones; what is opened meanwhile must not take their place.
+ * Moves *@fdp to 3 or above. The caller may have closed 0, 1 and 2, and the command must find them
+ * closed: no descriptor of utsrun may take their place.
  */
 static int fd_move_up(int *fdp) {
     int fd;
@@ -30,19 +30,19 @@ static int fd_move_up(int *fdp) {
     return 0;
 }
 
-/* What the broker's process needs until it executes. */
-struct broker_start {
+/* What the child needs until it executes the broker. */
+struct child_start {
     int session_fd;
     const sigset_t *mask;
     int error;
 };
 
-/* Async-signal-safe: it borrows its parent's memory. */
-static int broker_execute(void *context) {
-    struct broker_start *start = context;
+/* The child of broker_spawn(). Async-signal-safe, as it shares its parent's memory. */
+static int child_execute(void *context) {
+    struct child_start *start = context;
     char name[] = "utsbroker", option[] = "--session-fd", number[16];
     char *const arguments[] = {name, option, number, NULL};
-    /* The broker needs nothing from it, and the command's travels in the launch description. */
+    /* The broker needs no environment; the launch description has the command's. */
     char *const environment[] = {NULL};
 
     (void)snprintf(number, sizeof(number), "%d", start->session_fd);
@@ -53,16 +53,18 @@ static int broker_execute(void *context) {
 }
 
 /*
- * As vfork(2), which musl has on some processors only. Not posix_spawn(3): glibc's leaves the
- * signals 32 and 33 ignored in what it executes, and the command would inherit that. The child
- * borrows this memory until it executes, and no signal has a handler here. The session's descriptor
- * is the only one that it lets through, and it gives the broker the caller's signal mask.
+ * Starts the broker with the caller's signal mask and only the session's descriptor. Returns 0 or a
+ * negative errno.
+ *
+ * Works as vfork(2), which musl has on some processors only: the child shares this memory until it
+ * executes, and no signal has a handler here. Not posix_spawn(3): glibc's leaves the signals 32 and
+ * 33 ignored in the new program, and the command would inherit that.
  */
 static int broker_spawn(pid_t *pidp, int session_fd, const sigset_t *mask) {
     static char stack[32768] __attribute__((aligned(16)));
-    struct broker_start start = {.session_fd = session_fd, .mask = mask};
+    struct child_start start = {.session_fd = session_fd, .mask = mask};
     pid_t pid =
-        clone(broker_execute, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
+        clone(child_execute, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
 
     if (pid < 0)
         return -errno;
@@ -74,7 +76,7 @@ static int broker_spawn(pid_t *pidp, int session_fd, const sigset_t *mask) {
     return 0;
 }
 
-/* This process's children, as the kernel lists them (proc(5)); none if it does not. */
+/* Lists this process's children (proc(5)). Returns 0 if the kernel has no such list. */
 static size_t children_list(pid_t *pids, size_t max) {
     char path[64];
     FILE *children;
@@ -90,7 +92,7 @@ static size_t children_list(pid_t *pids, size_t max) {
     return n;
 }
 
-/* Only a process that had children before it executed utsrun has any to list. */
+/* True if this process has children: it had them before it executed utsrun. */
 static bool has_children(void) {
     siginfo_t info;
 
@@ -104,7 +106,7 @@ static bool pids_contain(const pid_t *pids, size_t n, pid_t pid) {
     return false;
 }
 
-/* Orphans become children of the first process of a pid namespace and of a subreaper (prctl(2)). */
+/* The first process of a pid namespace and a subreaper (prctl(2)) get orphans as children. */
 static bool adopts_orphans(void) {
     int is_subreaper = 1;
 
@@ -112,39 +114,41 @@ static bool adopts_orphans(void) {
 }
 
 /*
- * The gate of a broker that died without a word: the one child that is not the broker and was not
- * there before. Returns its pid, or 0 if there is none, or none that it is certain of.
+ * Finds the gate of a broker that died before it replied: the one child that is not the broker and
+ * that this process did not have before. Returns its pid, or 0 if there is none or it is not
+ * certain.
  */
-pid_t direct_find_gate(const struct direct *direct) {
-    pid_t now[DIRECT_CHILDREN_MAX];
+pid_t direct_broker_find_gate(const struct direct_broker *broker) {
+    pid_t now[DIRECT_BROKER_CHILDREN_MAX];
     size_t n = children_list(now, BASE_ARRAY_SIZE(now));
 
-    if (!direct->knows_earlier || adopts_orphans())
+    if (!broker->knows_earlier || adopts_orphans())
         return 0;
     for (size_t i = 0; i < n; i++)
-        if (now[i] != direct->broker && !pids_contain(direct->earlier, direct->n_earlier, now[i]))
+        if (now[i] != broker->pid && !pids_contain(broker->earlier, broker->n_earlier, now[i]))
             return now[i];
     return 0;
 }
 
 /*
- * Starts a broker on one end of a new channel; the command will be this process's child, not the
- * broker's. @mask is the signal mask that broker and command get; ignored signals they inherit.
+ * Starts a broker on one end of a new channel. The command will be a child of this process, not of
+ * the broker. Broker and command get the signal mask @mask, and inherit ignored signals.
  *
- * Returns 0 with @direct filled, whose channel the caller owns; a negative errno: -ENOENT, -EACCES
- * if the broker is not where it was installed to.
+ * Returns 0 and fills @broker, whose channel the caller owns. Returns a negative errno: -ENOENT if
+ * the broker is not installed, -EACCES if this user may not execute it.
  */
-int direct_start(struct direct *direct, const sigset_t *mask) {
+int direct_broker_start(struct direct_broker *broker, const sigset_t *mask) {
     int ends[2];
     CLEANUP_FD int ours = -1;
     CLEANUP_FD int theirs = -1;
     int r;
 
-    direct->n_earlier = 0;
-    direct->knows_earlier = true;
+    broker->n_earlier = 0;
+    broker->knows_earlier = true;
     if (has_children()) {
-        direct->n_earlier = children_list(direct->earlier, BASE_ARRAY_SIZE(direct->earlier));
-        direct->knows_earlier = direct->n_earlier > 0 && direct->n_earlier < DIRECT_CHILDREN_MAX;
+        broker->n_earlier = children_list(broker->earlier, BASE_ARRAY_SIZE(broker->earlier));
+        broker->knows_earlier =
+            broker->n_earlier > 0 && broker->n_earlier < DIRECT_BROKER_CHILDREN_MAX;
     }
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return -errno;
@@ -154,9 +158,9 @@ int direct_start(struct direct *direct, const sigset_t *mask) {
     if (r == 0)
         r = fd_move_up(&theirs);
     if (r == 0)
-        r = broker_spawn(&direct->broker, theirs, mask);
+        r = broker_spawn(&broker->pid, theirs, mask);
     if (r < 0)
         return r;
-    direct->channel = base_steal_fd(&ours);
+    broker->channel = base_steal_fd(&ours);
     return 0;
 }

@@ -1,4 +1,4 @@
-#include "launcher/supervise.h"
+#include "launcher/supervisor.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -10,14 +10,13 @@
 #include "utsbroker/base.h"
 
 /*
- * Blocks every signal, so that none is lost or acted upon before there is a command to give it to,
- * and keeps the caller's mask in @supervisor. Returns 0 or a negative errno.
+ * Blocks every signal and keeps the caller's mask in @supervisor: signals wait until there is a
+ * command to forward them to. Returns 0 or a negative errno.
  */
-int supervise_block(struct supervisor *supervisor) {
+int supervisor_block_signals(struct supervisor *supervisor) {
     sigset_t set;
 
-    /* Also those of faults: a real one gets through a blocked mask, one that is sent is passed on.
-     */
+    /* SIGSEGV and its like as well: a real fault ignores the mask, a sent one is forwarded. */
     signals_fill(&set);
     return signals_set_mask(&set, &supervisor->original_mask);
 }
@@ -32,11 +31,11 @@ static int signal_fd_set(struct supervisor *supervisor, const sigset_t *set) {
 }
 
 /*
- * Begins to hear of children; other signals wait. To be called behind the start of the first child:
- * a caller that ignored SIGCHLD passes that on to the command, but this process must hear of its
- * children. Returns 0 or a negative errno.
+ * Starts to receive SIGCHLD; other signals still wait. Call it after the first child has started:
+ * if the caller ignored SIGCHLD, the command must inherit that, but this process needs the signal.
+ * Returns 0 or a negative errno.
  */
-int supervise_watch(struct supervisor *supervisor) {
+int supervisor_watch_children(struct supervisor *supervisor) {
     const struct sigaction action = {.sa_handler = SIG_DFL};
     sigset_t set;
 
@@ -48,10 +47,10 @@ int supervise_watch(struct supervisor *supervisor) {
 }
 
 /*
- * Lets supervise_wait() pass on the signals that have waited and those to come. To be called when
- * the command is there to get them. Returns 0 or a negative errno.
+ * Has supervisor_wait_for_child() forward all signals, also those that have waited. Call it when
+ * the command runs. Returns 0 or a negative errno.
  */
-int supervise_forward(struct supervisor *supervisor) {
+int supervisor_forward_signals(struct supervisor *supervisor) {
     sigset_t set;
 
     supervisor->is_forwarding = true;
@@ -60,15 +59,16 @@ int supervise_forward(struct supervisor *supervisor) {
 }
 
 /*
- * True if a signal that this process got is to be sent on to the child. Those that the terminal
- * sent (SI_KERNEL, sigaction(2)) went to the whole foreground process group, so a child in this
- * group has them too; one that left it would have had them without utsrun. But of a hangup the
- * session's leader is told first and alone (tty_signal_session_leader() of the kernel), and a timer
- * of this process's is known to nobody else. What the child or this process itself sent to the
- * group comes back to nobody.
+ * True if a signal that this process received must be forwarded to the child.
+ *
+ * The terminal sends its signals (SI_KERNEL, sigaction(2)) to the whole foreground process group: a
+ * child in this group gets them without utsrun. A child that has left the group would get them if
+ * utsrun were not there, so they are forwarded. Two signals of the kernel reach this process alone:
+ * a hangup, if it leads the session (tty_signal_session_leader() of the kernel), and its own
+ * timer's. A signal that the child or this process sent to the group is not sent back.
  */
-bool supervise_is_forwarded(const struct signalfd_siginfo *info,
-                            const struct signal_parties *parties) {
+bool supervisor_is_for_child(const struct signalfd_siginfo *info,
+                             const struct signal_parties *parties) {
     if (info->ssi_signo == SIGCHLD)
         return false;
     if (info->ssi_code != SI_KERNEL)
@@ -91,10 +91,11 @@ bool supervise_is_forwarded(const struct signalfd_siginfo *info,
 }
 
 /*
- * Stops this process by the signal that stopped the command; the shell sees what it would see.
- * Returns when it goes on, or at once if nothing stops it (an orphaned process group, signal(7)).
+ * Stops this process by the signal that stopped the command, so that the shell sees the same.
+ * Returns when this process continues; at once if the signal does not stop it (an orphaned process
+ * group, signal(7)).
  */
-void supervise_stop_like(int signal_number) {
+void supervisor_stop_self(int signal_number) {
     const struct sigaction action = {.sa_handler = SIG_DFL};
     struct sigaction before;
     sigset_t set;
@@ -108,15 +109,16 @@ void supervise_stop_like(int signal_number) {
     if (sigaction(signal_number, &action, &before) < 0)
         return;
     (void)kill(getpid(), signal_number);
-    /* It is delivered here, and this process goes on with the next SIGCONT. */
+    /* The signal stops this process here, until SIGCONT. */
     (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     (void)sigaction(signal_number, &before, NULL);
 }
 
 /*
- * A shell makes a job's first process the leader of the job's group. Here that is utsrun, not the
- * command: one that makes itself a leader, as timeout(1) does, leaves this group by that.
+ * True if the child is in another process group. The shell makes utsrun, not the command, the
+ * leader of the job's group: a command that makes itself a leader, as timeout(1) does, leaves the
+ * group.
  */
 static bool has_left_group(pid_t child) {
     pid_t group = getpgid(child);
@@ -124,7 +126,7 @@ static bool has_left_group(pid_t child) {
     return group > 0 && group != getpgrp();
 }
 
-/* Sends every signal on that has come. The child cannot be somebody else: nobody else reaps it. */
+/* Forwards all signals that have arrived. Only this process reaps the child: its pid is its own. */
 static int signals_forward(const struct supervisor *supervisor, pid_t child) {
     const struct signal_parties parties = {.self = getpid(),
                                            .child = child,
@@ -139,16 +141,18 @@ static int signals_forward(const struct supervisor *supervisor, pid_t child) {
             continue;
         if (n < 0)
             return errno == EAGAIN ? 0 : -errno;
-        /* What the terminal sends goes to a whole group, also to one that the child leads now. */
-        /* EPERM if the command became another user's (a setuid program): as from any shell. */
-        if (supervise_is_forwarded(&info, &parties))
+        /*
+         * A terminal signals a whole group, so a group that the child leads gets the signal, too.
+         * EPERM: the command has become another user's (a setuid program). A shell fails as well.
+         */
+        if (supervisor_is_for_child(&info, &parties))
             (void)kill(info.ssi_code == SI_KERNEL && getpgid(child) == child ? -child : child,
                        (int)info.ssi_signo);
     }
 }
 
-/* Returns SUPERVISE_E_ENDED, or 0 if the child lives; stops with it. */
-static int child_look(pid_t child, int *statusp) {
+/* Returns SUPERVISOR_E_ENDED, or 0 if the child lives. If the child stops, stops this process. */
+static int child_check(pid_t child, int *statusp) {
     for (;;) {
         int status;
         pid_t pid = waitpid(child, &status, WNOHANG | WUNTRACED);
@@ -159,9 +163,9 @@ static int child_look(pid_t child, int *statusp) {
             return 0;
         if (!WIFSTOPPED(status)) {
             *statusp = status;
-            return SUPERVISE_E_ENDED;
+            return SUPERVISOR_E_ENDED;
         }
-        supervise_stop_like(WSTOPSIG(status));
+        supervisor_stop_self(WSTOPSIG(status));
     }
 }
 
@@ -171,33 +175,36 @@ static void broker_reap(struct supervisor *supervisor) {
 }
 
 /*
- * Waits until @child has ended or @readable_fd (-1: none) can be read or is closed, and stops when
- * the child stops. Signals are passed on behind supervise_forward(); without it they wait, as the
- * broker that they would end may have let the command go already. But a broker that has said
- * nothing for five seconds hangs, in a user database or a network file system, and then gets them.
+ * Waits until @child has ended or @readable_fd (-1: none) can be read or is closed. Stops when the
+ * child stops.
  *
- * Returns 0 if the descriptor is ready; SUPERVISE_E_ENDED with the child's wait status in
- * *@statusp, and the child is reaped; a negative errno.
+ * Forwards signals after supervisor_forward_signals(). Before it they wait: they would end a broker
+ * that may have released the command. But after five seconds without a reply the broker hangs, in a
+ * user database or a network file system, and gets them.
+ *
+ * Returns 0 if the descriptor is ready; SUPERVISOR_E_ENDED if the child has ended and is reaped,
+ * with its wait status in *@statusp; a negative errno.
  */
-int supervise_wait(struct supervisor *supervisor, pid_t child, int readable_fd, int *statusp) {
-    const int patience_ms = 5000;
+int supervisor_wait_for_child(struct supervisor *supervisor, pid_t child, int readable_fd,
+                              int *statusp) {
+    const int timeout_ms = 5000;
 
     for (;;) {
         struct pollfd fds[] = {{.fd = supervisor->signal_fd, .events = POLLIN},
                                {.fd = readable_fd, .events = POLLIN}};
-        int r = child_look(child, statusp);
+        int r = child_check(child, statusp);
         int n_ready;
 
         if (r != 0)
             return r;
         broker_reap(supervisor);
-        n_ready = poll(fds, BASE_ARRAY_SIZE(fds), supervisor->is_forwarding ? -1 : patience_ms);
+        n_ready = poll(fds, BASE_ARRAY_SIZE(fds), supervisor->is_forwarding ? -1 : timeout_ms);
         if (n_ready < 0 && errno != EINTR)
             return -errno;
         if (n_ready > 0 && fds[1].revents != 0)
             return 0;
         if (n_ready == 0)
-            r = supervise_forward(supervisor);
+            r = supervisor_forward_signals(supervisor);
         else if (n_ready > 0)
             r = signals_forward(supervisor, child);
         if (r < 0)
@@ -206,11 +213,11 @@ int supervise_wait(struct supervisor *supervisor, pid_t child, int readable_fd, 
 }
 
 /*
- * Ends this process as the child ended: with its exit code, or killed by the same signal. A core,
- * if any, was the child's to leave; this process leaves none (PR_SET_DUMPABLE: a limit of 0 does
- * not stop a core that is piped to a program, core(5)).
+ * Ends this process as the child ended: with the same exit code, or killed by the same signal. This
+ * process dumps no core of its own. It uses PR_SET_DUMPABLE, as a limit of 0 does not stop a core
+ * that is piped to a program (core(5)).
  */
-_Noreturn void supervise_end_like(int wait_status) {
+_Noreturn void supervisor_end_self(int wait_status) {
     int signal_number = WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0;
     const struct sigaction action = {.sa_handler = SIG_DFL};
     sigset_t set;
@@ -223,6 +230,6 @@ _Noreturn void supervise_end_like(int wait_status) {
     signals_fill(&set);
     signals_remove(&set, signal_number);
     (void)signals_set_mask(&set, NULL);
-    /* Only the first process of a pid namespace gets here: no signal ends it by default. */
+    /* Only the first process of a pid namespace gets here: signals do not end it by default. */
     _exit(128 + signal_number);
 }

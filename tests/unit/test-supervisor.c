@@ -1,4 +1,4 @@
-#include "launcher/supervise.h"
+#include "launcher/supervisor.h"
 
 #include <sys/wait.h>
 
@@ -46,10 +46,10 @@ static void a_signal_is_passed_on_unless_the_command_has_it_already(void **state
         struct signal_parties parties = {
             .self = SELF, .child = CHILD, .is_session_leader = cases[i].is_session_leader};
 
-        if (supervise_is_forwarded(&info, &parties) != cases[i].is_forwarded)
+        if (supervisor_is_for_child(&info, &parties) != cases[i].is_forwarded)
             fail_msg("%s", cases[i].what);
         parties.has_child_left_group = true;
-        if (supervise_is_forwarded(&info, &parties) != cases[i].is_forwarded_if_left)
+        if (supervisor_is_for_child(&info, &parties) != cases[i].is_forwarded_if_left)
             fail_msg("%s", cases[i].what);
     }
 }
@@ -65,7 +65,7 @@ static void it_ends_as_the_command_ended(void **state) {
         int status;
 
         if (pid == 0)
-            supervise_end_like(code << 8);
+            supervisor_end_self(code << 8);
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFEXITED(status));
         assert_int_equal(WEXITSTATUS(status), code);
@@ -75,7 +75,7 @@ static void it_ends_as_the_command_ended(void **state) {
         int status;
 
         if (pid == 0)
-            supervise_end_like(signals[i] | 0x80); /* with a core, which is the child's */
+            supervisor_end_self(signals[i] | 0x80); /* with a core, which is the child's */
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFSIGNALED(status));
         assert_int_equal(WTERMSIG(status), signals[i]);
