@@ -9,87 +9,12 @@
 
 #include "broker/service/caller-description.h"
 #include "broker/service/reply.h"
-#include "broker/service/service-log.h"
 #include "utsbroker/base.h"
 
 enum {
-    SILENCE_MS = 5000,   /* how long a client may say nothing */
-    DECIDING_MS = 15000, /* how long a session may take to decide; it refuses after 10 s */
+    SILENCE_MS = 5000,     /* how long a client may say nothing */
+    SESSION_WORDS_MAX = 4, /* HAS_GATE, COUNTS, DECIDED, and how it ends */
 };
-
-/*
- * The one place where a client's state changes. "Has said all" is a session that closes its
- * channel, also by its death; "freed" is client_free().
- *
- *   state      event                        next      what is done
- *   CONNECTED  a request can be read        DECIDING  a session gets the connection
- *              5 s are over, or too many    DECIDING  the same; the session refuses as too late
- *              hangup                       freed
- *   DECIDING   HAS_GATE, COUNTS                       the gate is watched; a command is counted
- *              DECIDED                      STARTING
- *              GRANTED, FAILED                        as when starting: DECIDED was lost
- *              15 s are over                REFUSED   session and gate are killed
- *              session has said all         REFUSED   the gate is killed
- *   STARTING   GRANTED                      RUNNING
- *              FAILED                       REFUSED   the session goes on to tell the launcher
- *              session has said all         LOST      the gate, or command, is killed
- *   RUNNING    command stops                          the launcher is told
- *              command ends                 freed     launcher and log are told
- *              hangup                                 the command is killed, if that was asked for
- *   REFUSED    session and gate have ended  freed
- *   LOST       command ends                 freed     the log is told
- *
- * When a command stops or ends before the launcher has the grant, the launcher hears of it after.
- */
-static void client_change_state(struct client *client, enum client_state state) {
-    struct loop *loop = client->clients->loop;
-
-    list_remove(&client->link);
-    client->state = state;
-    list_append(&client->clients->in_state[state], &client->link, client);
-    if (state == CLIENT_DECIDING)
-        loop_set_timer(loop, &client->deadline, loop_now() + DECIDING_MS);
-    else
-        loop_cancel_timer(&client->deadline);
-}
-
-static void client_hang_up(struct client *client) {
-    loop_remove_source(client->clients->loop, &client->connection);
-    if (client->connection.fd >= 0)
-        reply_close_connection(&client->connection.fd);
-}
-
-static void client_free(struct client *client) {
-    client_hang_up(client);
-    loop_cancel_timer(&client->deadline);
-    if (client->session != NULL)
-        pool_session_free(client->session);
-    if (client->is_counted)
-        counters_give_back(&client->clients->policy->counters, client->counter);
-    list_remove(&client->link);
-    client->clients->n--;
-    free(client);
-}
-
-static bool session_is_talking(const struct client *client) {
-    return client->session != NULL && client->session->control.fd >= 0;
-}
-
-/* When session and command have ended, nothing is left to be done but to tell. @client may be gone
- * afterwards. */
-static void client_settle(struct client *client) {
-    const struct child *command = &client->session->gate;
-    struct audit_event end = {
-        .kind = AUDIT_END, .pid = command->pid, .wait_status = command->wait_status};
-
-    if (session_is_talking(client) || reaper_is_alive(command))
-        return;
-    if (client->state == CLIENT_RUNNING)
-        reply_notify(client->connection.fd, command->wait_status);
-    if (command->has_ended && (client->state == CLIENT_RUNNING || client->state == CLIENT_LOST))
-        (void)service_log_write(client->clients->subject, &end);
-    client_free(client);
-}
 
 static void command_tell_stop(struct client *client) {
     if (client->state != CLIENT_RUNNING || client->stop_signal == 0)
@@ -132,13 +57,12 @@ static void client_is_granted(struct client *client, bool dies_with_launcher) {
         command_end(client, SIGTERM);
 }
 
-/* Nobody was told that there is a command: whatever became of the gate is killed. */
+/* Its death is the same: then nobody was told that there is a command. */
 static void session_has_said_all(struct client *client) {
     pool_session_close(client->session);
     if (client->state != CLIENT_REFUSED)
         client_change_state(client,
                             client->state == CLIENT_STARTING ? CLIENT_LOST : CLIENT_REFUSED);
-    reaper_signal(&client->session->gate, SIGKILL);
     client_hang_up(client);
 }
 
@@ -191,20 +115,29 @@ static int message_handle(struct client *client, const struct session_message *m
     return 0;
 }
 
-/* A session that cannot be heard, or says what it should not, is killed. */
-static void control_is_readable(void *argument, uint32_t events) {
-    struct client *client = argument;
+/*
+ * Hears one message, if there is one. A session that cannot be heard, or says what it should not,
+ * is killed.
+ */
+static bool session_hear(struct client *client) {
     struct session_message message;
     ssize_t n = pool_session_receive(client->session, &message);
 
-    (void)events;
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
+        return false;
     if (n < 0 || (n > 0 && (n != sizeof(message) || message_handle(client, &message) < 0)))
         reaper_signal(&client->session->process, SIGKILL);
     if (n <= 0)
         session_has_said_all(client);
-    client_settle(client);
+    return true;
+}
+
+static void control_is_readable(void *argument, uint32_t events) {
+    struct client *client = argument;
+
+    (void)events;
+    if (session_hear(client))
+        client_settle(client);
 }
 
 static int session_start(struct client *client, bool is_late) {
@@ -280,8 +213,14 @@ static void deadline_is_over(void *argument) {
         client_dispatch(client, true);
         return;
     }
-    reaper_signal(&client->session->process, SIGKILL);
-    session_has_said_all(client);
+    /* What has been said counts: somebody may have stopped the service, and not the session. */
+    for (int i = 0; i < SESSION_WORDS_MAX && client->state == CLIENT_DECIDING; i++)
+        if (!session_hear(client))
+            break;
+    if (client->state == CLIENT_DECIDING) {
+        reaper_signal(&client->session->process, SIGKILL);
+        session_has_said_all(client);
+    }
     client_settle(client);
 }
 
@@ -294,7 +233,7 @@ int client_new(struct clients *clients, int connection, struct client **clientp)
     int r;
 
     if (client == NULL) {
-        (void)close(connection);
+        reply_close_connection(&connection);
         return -ENOMEM;
     }
     *client = (struct client){
@@ -322,9 +261,9 @@ static void client_end(struct client *client, int signal_number) {
 
     if (client->state == CLIENT_CONNECTED)
         client_free(client);
-    else if (session_is_talking(client) && is_kill)
+    else if (client->session->control.fd >= 0 && is_kill)
         reaper_signal(&client->session->process, SIGKILL);
-    else if (session_is_talking(client))
+    else if (client->session->control.fd >= 0)
         return;
     else if (is_kill && reaper_is_held(&client->session->gate))
         client_free(client);

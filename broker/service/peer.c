@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "broker/proc-file.h"
 #include "utsbroker/base.h"
 #include "utsbroker/protocol.h"
 
@@ -100,64 +101,22 @@ static int peer_check_groups(struct peer *peer, int connection, gid_t gid,
     return 0;
 }
 
-/* Reads the whole file, which a long list of groups can make large. *@textp is the caller's. */
-static int text_read_at(int folder, const char *name, char **textp) {
-    CLEANUP_FD int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
-    CLEANUP_FREE char *text = NULL;
-    size_t size = 0, room = 4096;
-    ssize_t n = 1;
-
-    if (fd < 0)
-        return -errno;
-    for (; n > 0; size += (size_t)n, room *= 2) {
-        char *longer = realloc(text, size + room);
-
-        if (longer == NULL)
-            return -ENOMEM;
-        text = longer;
-        n = read(fd, text + size, room - 1);
-        if (n < 0)
-            return -errno;
-    }
-    text[size] = '\0';
-    *textp = text;
-    text = NULL;
-    return 0;
-}
-
-/*
- * True if the line of @key, which starts with the newline before the line, has @n times @expected.
- * No process can add a line: the kernel escapes a newline in its name (proc(5)).
- */
-static bool line_says(const char *text, const char *key, size_t n, unsigned long expected) {
-    const char *line = strstr(text, key);
-    char *end;
-
-    if (line == NULL)
-        return false;
-    line += strlen(key);
-    for (size_t i = 0; i < n; i++, line = end)
-        if (strtoul(line, &end, 10) != expected || end == line)
-            return false;
-    return *line == '\n';
-}
-
 /* A kernel that does not show all of these lines is not relied on. */
 static int peer_check_status(int folder, uid_t uid) {
     static const char *const keys[] = {"\nUid:", "\nNoNewPrivs:", "\nSeccomp:"};
     CLEANUP_FREE char *status = NULL;
-    int r = text_read_at(folder, "status", &status);
+    int r = proc_file_read(folder, "status", &status);
 
     if (r < 0)
         return peer_failure(-r);
     for (size_t i = 0; i < BASE_ARRAY_SIZE(keys); i++)
         if (strstr(status, keys[i]) == NULL)
             return PROTOCOL_UNREADABLE;
-    if (!line_says(status, "\nUid:", 4, uid))
+    if (!proc_file_line_is(status, "\nUid:", 4, uid))
         return PROTOCOL_OTHER_USER;
-    if (!line_says(status, "\nNoNewPrivs:", 1, 0))
+    if (!proc_file_line_is(status, "\nNoNewPrivs:", 1, 0))
         return PROTOCOL_NO_NEW_PRIVS;
-    if (!line_says(status, "\nSeccomp:", 1, 0))
+    if (!proc_file_line_is(status, "\nSeccomp:", 1, 0))
         return PROTOCOL_FILTERED;
     return 0;
 }

@@ -213,11 +213,18 @@ void session_pool_make_ahead(struct session_pool *pool) {
     }
 }
 
+/* When a session made ahead is late. */
+static int64_t session_due(const struct pool_session *session) {
+    return session->made_at + (session->state == POOL_ASKED ? BEGIN_MS : READY_MS);
+}
+
 /* A session made ahead that is late: somebody has stopped it, or the zygote. */
 static void timer_is_due(void *argument) {
     struct session_pool *pool = argument;
 
-    if (pool->ahead == NULL || pool->ahead->state == POOL_READY)
+    /* What it has said counts: somebody may have stopped the service, and not the session. */
+    if (pool->ahead == NULL || !ahead_hear(pool->ahead) || pool->ahead->state == POOL_READY ||
+        loop_now() < session_due(pool->ahead))
         return;
     zygote_end(&pool->zygote);
     ahead_fail(pool);
@@ -233,7 +240,7 @@ bool session_pool_wants_session(struct session_pool *pool) {
     int64_t due = 0;
 
     if (ahead != NULL && ahead->state != POOL_READY) {
-        due = ahead->made_at + (ahead->state == POOL_ASKED ? BEGIN_MS : READY_MS);
+        due = session_due(ahead);
     } else if (ahead == NULL && !pool->is_ending) {
         due = pool->n_working > 0 ? pool->busy_until : 0;
         due = due > pool->not_before ? due : pool->not_before;
@@ -303,7 +310,7 @@ int session_pool_take(struct session_pool *pool, const struct session_client *cl
 
 /* Ends the session made ahead and the zygote. Both are made anew when they are wanted. */
 void session_pool_drop(struct session_pool *pool) {
-    if (pool->ahead != NULL)
+    if (pool->ahead != NULL && ahead_hear(pool->ahead))
         session_drop(pool, pool->ahead);
     zygote_end(&pool->zygote);
 }

@@ -1,0 +1,56 @@
+#pragma once
+
+/*
+ * The clients of the service, each from its connection to the end of its command. A client is in
+ * one state; the table of states and events is above client_change_state().
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "broker/list.h"
+#include "broker/loop.h"
+#include "broker/service/current-policy.h"
+#include "broker/service/peer.h"
+#include "broker/service/session-pool.h"
+#include "policy/subject.h"
+
+enum client_state {
+    CLIENT_CONNECTED, /* no request has come */
+    CLIENT_DECIDING,  /* a session reads the request and decides */
+    CLIENT_STARTING,  /* the log has the grant, and the gate becomes the command */
+    CLIENT_RUNNING,   /* the launcher has the grant, and the command runs */
+    CLIENT_REFUSED,   /* there is no command; session and gate end */
+    CLIENT_LOST,      /* the session died while starting; what became of the gate is killed */
+    CLIENT_STATE_COUNT
+};
+
+/* All clients, and what they share. */
+struct clients {
+    struct loop *loop;
+    struct session_pool *pool;
+    struct current_policy *policy;
+    const struct subject *subject;          /* whose service this is */
+    const struct peer_reference *reference; /* what callers must be in */
+    struct list in_state[CLIENT_STATE_COUNT];
+    size_t n; /* in all states */
+    bool is_ending;
+};
+
+struct client {
+    struct clients *clients;
+    enum client_state state;
+    struct list_link link;         /* in the list of its state */
+    struct loop_source connection; /* to the launcher; fd -1: it has hung up, or was told all */
+    struct loop_timer deadline;
+    struct pool_session *session; /* NULL while connected; its gate becomes the command */
+    bool dies_with_launcher;      /* the command does */
+    bool is_counted;              /* by @counter */
+    size_t counter;
+    int stop_signal; /* the command was stopped by it, and the launcher is yet to be told; or 0 */
+};
+
+void client_change_state(struct client *client, enum client_state state);
+void client_hang_up(struct client *client);
+void client_free(struct client *client);
+void client_settle(struct client *client);
