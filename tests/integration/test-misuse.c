@@ -882,6 +882,57 @@ static bool is_request_served(void *context) {
     return harness_count_descriptors(service.pid) >= n_descriptors_before + 3;
 }
 
+/*
+ * The session waits stopped with its client. The service is stopped, too, while the session goes on
+ * and grants; then the service finds its deadline over, and all that the session has said.
+ */
+static void a_grant_while_the_service_was_stopped_counts(void **state) {
+    struct waiting waiting;
+    int to_client[2];
+    pid_t client;
+    int status;
+
+    (void)state;
+    assert_true(harness_wait_for(is_as_before, &waiting));
+    assert_int_equal(pipe(to_client), 0);
+    assert_int_equal(kill(waiting.session, SIGSTOP), 0);
+    client = fork();
+    if (client == 0) {
+        struct protocol_notice notice = {.version = 0};
+        struct protocol_reply reply;
+        struct channel_fds fds;
+        size_t size = 0;
+        int channel, sent[2];
+
+        harness_become(USER_WITHOUT_NAME);
+        (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+        alarm(50);
+        channel = connected();
+        sent[0] = describe("exec sleep 60", 0, 0);
+        sent[1] = root_folder();
+        CHECK(channel_send(channel, &good_request, sizeof(good_request), sent, 2) == 0);
+        reply = reply_of(channel);
+        CHECK(reply.status == PROTOCOL_GRANTED);
+        CHECK(read(to_client[0], &size, 1) == 1);
+        CHECK(kill(reply.pid, SIGTERM) == 0);
+        CHECK(channel_receive(channel, &notice, sizeof(notice), &size, &fds) == 0);
+        CHECK(size == sizeof(notice) && notice.wait_status == SIGTERM);
+        _exit(0);
+    }
+    sleep(1); /* the session has its client, and the service waits for its word */
+    assert_int_equal(kill(service.pid, SIGSTOP), 0);
+    assert_int_equal(kill(waiting.session, SIGCONT), 0);
+    sleep(16); /* longer than a session may take to decide */
+    assert_int_equal(kill(service.pid, SIGCONT), 0);
+    assert_others_are_served();
+    assert_int_equal(write(to_client[1], "", 1), 1);
+    assert_int_equal(waitpid(client, &status, 0), client);
+    assert_int_equal(status, 0);
+    close(to_client[0]);
+    close(to_client[1]);
+    assert_as_before();
+}
+
 /* A stopped session delays nobody, and is killed after fifteen seconds. */
 static void a_stopped_session_is_killed(void **state) {
     const struct run run = {.user = USER_WITHOUT_NAME,
@@ -1008,6 +1059,7 @@ static const struct CMUnitTest tests[] = {
     OF_A_SERVICE(an_orphan_with_the_pid_of_a_session_is_reaped),
     OF_A_SERVICE(without_processes_it_says_so_and_stays_idle),
     OF_A_SERVICE(without_descriptors_it_stays_idle_and_serves_again),
+    OF_A_SERVICE(a_grant_while_the_service_was_stopped_counts),
     OF_A_SERVICE(a_stopped_session_is_killed),
     OF_A_SERVICE(a_killed_or_stopped_zygote_is_replaced),
 };
