@@ -72,7 +72,7 @@ void listener_drop(struct listener *listener) {
  * Returns 0 if this process may bind at the address: nothing is there, or the socket of a service
  * of this user that was killed, on which nothing listens any more.
  */
-static int check_address(const struct sockaddr_un *address) {
+static int listener_check_address(const struct sockaddr_un *address) {
     CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     struct stat status;
     int error;
@@ -92,7 +92,7 @@ static int check_address(const struct sockaddr_un *address) {
 
 /* Returns the name of the file that a process locks while it binds at @path. The caller frees it.
  */
-static char *make_lock_name(const char *path) {
+static char *listener_make_lock_name(const char *path) {
     char *name;
 
     return asprintf(&name, "%s.lock", path) < 0 ? NULL : name;
@@ -103,7 +103,7 @@ static char *make_lock_name(const char *path) {
  * lock lasts until *@fdp is closed. The process before removes the file when it is done. Then what
  * was waited for is no lock any more, and it tries again.
  */
-static int take_lock(const char *name, int *fdp) {
+static int listener_take_lock(const char *name, int *fdp) {
     const struct timespec pause = {.tv_nsec = 10000000};
     int n_tries = 0;
 
@@ -126,7 +126,7 @@ static int take_lock(const char *name, int *fdp) {
 
 /* Must be called with the lock: so what is at the address does not change before the bind(2). */
 static int bind_and_listen(int fd, const struct sockaddr_un *address) {
-    int r = check_address(address);
+    int r = listener_check_address(address);
     mode_t mask;
 
     if (r == 0 && unlink(address->sun_path) < 0 && errno != ENOENT)
@@ -150,7 +150,7 @@ static int bind_and_listen(int fd, const struct sockaddr_un *address) {
  */
 int listener_bind(struct listener *listener, const char *path) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    CLEANUP_FREE char *lock = make_lock_name(path);
+    CLEANUP_FREE char *lock = listener_make_lock_name(path);
     CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     CLEANUP_FD int lock_fd = -1;
     size_t length = strlen(path);
@@ -164,7 +164,7 @@ int listener_bind(struct listener *listener, const char *path) {
     if (length == 0 || length >= sizeof(address.sun_path))
         return length == 0 ? -ENOENT : -ENAMETOOLONG;
     memcpy(address.sun_path, path, length);
-    r = take_lock(lock, &lock_fd);
+    r = listener_take_lock(lock, &lock_fd);
     if (r < 0)
         return r;
     r = bind_and_listen(fd, &address);

@@ -24,7 +24,7 @@ struct capability_sets {
     uint64_t effective, permitted, inheritable;
 };
 
-static int read_sets(struct capability_sets *sets) {
+static int privilege_read_sets(struct capability_sets *sets) {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
     struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
 
@@ -41,13 +41,13 @@ static int read_sets(struct capability_sets *sets) {
  * silently. The ambient set needs no call: the kernel keeps it within permitted and inheritable
  * (capabilities(7)), and inheritable is always empty here.
  */
-static int apply_and_verify_sets(uint64_t effective, uint64_t permitted) {
+static int privilege_apply_and_verify_sets(uint64_t effective, uint64_t permitted) {
     struct capability_sets sets;
     int r;
 
     if (capng_apply(CAPNG_SELECT_CAPS) != 0)
         return -EPERM;
-    r = read_sets(&sets);
+    r = privilege_read_sets(&sets);
     if (r < 0)
         return r;
     if (sets.effective != effective || sets.permitted != permitted || sets.inheritable != 0)
@@ -59,7 +59,7 @@ static int apply_and_verify_sets(uint64_t effective, uint64_t permitted) {
  * Starts with empty sets, for this process. libcap-ng keeps the thread id of its first call: in a
  * process made by a raw clone3(2) it would use the parent's id, and fail with EPERM.
  */
-static void start_sets(void) {
+static void privilege_start_sets(void) {
     capng_setpid(getpid());
     capng_clear(CAPNG_SELECT_CAPS);
 }
@@ -84,17 +84,17 @@ bool privilege_is_secure_execution(void) {
  */
 int privilege_keep_sys_admin(void) {
     struct capability_sets sets;
-    int r = read_sets(&sets);
+    int r = privilege_read_sets(&sets);
 
     if (r < 0)
         return r;
     if ((sets.permitted & sys_admin) == 0)
         return PRIVILEGE_E_MISSING;
     /* Safe: it only takes rights away. */
-    start_sets();
+    privilege_start_sets();
     if (capng_update(CAPNG_ADD, CAPNG_PERMITTED, CAP_SYS_ADMIN) != 0)
         return -EPERM;
-    return apply_and_verify_sets(0, sys_admin);
+    return privilege_apply_and_verify_sets(0, sys_admin);
 }
 
 /*
@@ -103,11 +103,11 @@ int privilege_keep_sys_admin(void) {
  */
 int privilege_raise_sys_admin(void) {
     /* Safe: it raises what is permitted already. Only gate_open() runs before it is dropped. */
-    start_sets();
+    privilege_start_sets();
     if (capng_update(CAPNG_ADD, (capng_type_t)(CAPNG_EFFECTIVE | CAPNG_PERMITTED), CAP_SYS_ADMIN) !=
         0)
         return -EPERM;
-    return apply_and_verify_sets(sys_admin, sys_admin);
+    return privilege_apply_and_verify_sets(sys_admin, sys_admin);
 }
 
 /*
@@ -116,8 +116,8 @@ int privilege_raise_sys_admin(void) {
  */
 int privilege_drop_all(void) {
     /* Safe: it only takes rights away, for ever: what is not permitted cannot be raised again. */
-    start_sets();
-    return apply_and_verify_sets(0, 0);
+    privilege_start_sets();
+    return privilege_apply_and_verify_sets(0, 0);
 }
 
 /*

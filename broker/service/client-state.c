@@ -40,7 +40,7 @@ void client_change_state(struct client *client, enum client_state state) {
     list_remove(&client->link);
     client->state = state;
     list_append(&client->clients->in_state[state], &client->link, client);
-    /* There is no command: what became of the gate is killed. A session may have lied. */
+    /* No command may be left, even if an attacker who controls the session says otherwise. */
     if (state == CLIENT_REFUSED || state == CLIENT_LOST)
         reaper_signal(&client->session->gate, SIGKILL);
     if (state == CLIENT_DECIDING)
@@ -69,8 +69,10 @@ void client_free(struct client *client) {
     free(client);
 }
 
-/* When session and command have ended, nothing is left to be done but to tell. @client may be gone
- * afterwards. */
+/*
+ * Frees @client if its session has said all and its command has ended. First reports the end to the
+ * launcher and to the log, if the table says so. @client may be freed afterwards.
+ */
 void client_settle(struct client *client) {
     const struct child *command = &client->session->gate;
     struct audit_event end = {

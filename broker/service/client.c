@@ -12,11 +12,11 @@
 #include "utsbroker/base.h"
 
 enum {
-    SILENCE_MS = 5000,     /* how long a client may say nothing */
-    SESSION_WORDS_MAX = 4, /* HAS_GATE, COUNTS, DECIDED, and how it ends */
+    SILENCE_MS = 5000,     /* how long a client may send no request */
+    SESSION_WORDS_MAX = 4, /* HAS_GATE, COUNTS, DECIDED, then GRANTED or FAILED */
 };
 
-static void command_tell_stop(struct client *client) {
+static void client_report_stop(struct client *client) {
     if (client->state != CLIENT_RUNNING || client->stop_signal == 0)
         return;
     /* W_STOPCODE() of glibc: wait(2)'s status of a process that was stopped. */
@@ -24,7 +24,7 @@ static void command_tell_stop(struct client *client) {
     client->stop_signal = 0;
 }
 
-static void command_has_changed(void *argument, int stop_signal) {
+static void client_handle_command(void *argument, int stop_signal) {
     struct client *client = argument;
 
     if (stop_signal == 0) {
@@ -32,11 +32,11 @@ static void command_has_changed(void *argument, int stop_signal) {
         return;
     }
     client->stop_signal = stop_signal;
-    command_tell_stop(client);
+    client_report_stop(client);
 }
 
-/* A command gets @signal_number with its process group, which the gate made for it. */
-static void command_end(struct client *client, int signal_number) {
+/* Sends @signal_number to the command and to its process group, which the gate made. */
+static void client_end_command(struct client *client, int signal_number) {
     const struct child *command = &client->session->gate;
 
     if (!reaper_is_alive(command))
@@ -46,19 +46,20 @@ static void command_end(struct client *client, int signal_number) {
     reaper_signal(command, SIGCONT);
 }
 
-static void client_is_granted(struct client *client, bool dies_with_launcher) {
+static void client_handle_grant(struct client *client, bool dies_with_launcher) {
     client->dies_with_launcher = dies_with_launcher;
-    pool_session_close(client->session); /* that was its last word */
+    pool_session_close(client->session); /* it was the session's last message */
     client_change_state(client, CLIENT_RUNNING);
     if (dies_with_launcher && client->connection.fd < 0)
         reaper_signal(&client->session->gate, SIGKILL);
-    command_tell_stop(client);
+    client_report_stop(client);
     if (client->clients->is_ending)
-        command_end(client, SIGTERM);
+        client_end_command(client, SIGTERM);
 }
 
-/* Its death is the same: then nobody was told that there is a command. */
-static void session_has_said_all(struct client *client) {
+/* The session has closed its channel, or has died. If it has not granted the request, nobody was
+ * told of a command. */
+static void client_handle_session_end(struct client *client) {
     pool_session_close(client->session);
     if (client->state != CLIENT_REFUSED)
         client_change_state(client,
@@ -66,8 +67,8 @@ static void session_has_said_all(struct client *client) {
     client_hang_up(client);
 }
 
-/* A session that was taken over can have this one client counted, or not, and no more. */
-static int session_count(struct client *client, uint32_t counter) {
+/* Counts the command, once. That is all that an attacker who controls the session can change. */
+static int client_count_command(struct client *client, uint32_t counter) {
     uint8_t has_room;
 
     if (client->is_counted)
@@ -81,13 +82,14 @@ static int session_count(struct client *client, uint32_t counter) {
     return 0;
 }
 
-/* Before the session reads a stranger's byte. A gate that cannot be watched is killed. */
-static int session_name_gate(struct client *client, uint32_t pid) {
-    int r = pool_session_name_gate(client->session, pid);
+/* Notes the gate, before the session reads a stranger's byte. A gate that cannot be watched is
+ * killed. */
+static int client_note_gate(struct client *client, uint32_t pid) {
+    int r = pool_session_note_gate(client->session, pid);
 
     if (r < 0 || pid == 0)
         return r;
-    r = reaper_watch(&client->session->gate, command_has_changed, client);
+    r = reaper_watch(&client->session->gate, client_handle_command, client);
     if (r < 0) {
         reaper_signal(&client->session->gate, SIGKILL);
         reply_refuse(client->connection.fd, r);
@@ -95,52 +97,52 @@ static int session_name_gate(struct client *client, uint32_t pid) {
     return r;
 }
 
-/* What a session may say, and when, is in the table. */
-static int message_handle(struct client *client, const struct session_message *message) {
+/* The table says which messages a session may send in which state. */
+static int client_handle_message(struct client *client, const struct session_message *message) {
     bool is_deciding = client->state == CLIENT_DECIDING;
     bool is_open = is_deciding || client->state == CLIENT_STARTING;
 
     if (message->word == SESSION_HAS_GATE)
-        return session_name_gate(client, message->value);
+        return client_note_gate(client, message->value);
     if (message->word == SESSION_COUNTS && is_deciding)
-        return session_count(client, message->value);
+        return client_count_command(client, message->value);
     if (message->word == SESSION_DECIDED && is_deciding)
         client_change_state(client, CLIENT_STARTING);
     else if (message->word == SESSION_FAILED && is_open)
         client_change_state(client, CLIENT_REFUSED);
     else if (message->word == SESSION_GRANTED && is_open)
-        client_is_granted(client, message->value != 0);
+        client_handle_grant(client, message->value != 0);
     else
         return -EBADMSG;
     return 0;
 }
 
 /*
- * Hears one message, if there is one. A session that cannot be heard, or says what it should not,
- * is killed.
+ * Receives and handles one message of the session. Returns false if there is none. A session that
+ * sends a wrong message, or whose channel fails, is killed.
  */
-static bool session_hear(struct client *client) {
+static bool client_hear_session(struct client *client) {
     struct session_message message;
     ssize_t n = pool_session_receive(client->session, &message);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
-    if (n < 0 || (n > 0 && (n != sizeof(message) || message_handle(client, &message) < 0)))
+    if (n < 0 || (n > 0 && (n != sizeof(message) || client_handle_message(client, &message) < 0)))
         reaper_signal(&client->session->process, SIGKILL);
     if (n <= 0)
-        session_has_said_all(client);
+        client_handle_session_end(client);
     return true;
 }
 
-static void control_is_readable(void *argument, uint32_t events) {
+static void client_handle_session(void *argument, uint32_t events) {
     struct client *client = argument;
 
     (void)events;
-    if (session_hear(client))
+    if (client_hear_session(client))
         client_settle(client);
 }
 
-static int session_start(struct client *client, bool is_late) {
+static int client_start_session(struct client *client, bool is_late) {
     const struct clients *clients = client->clients;
     struct session_client description;
     CLEANUP_FD int log_fd = -1;
@@ -157,11 +159,11 @@ static int session_start(struct client *client, bool is_late) {
     if (r < 0)
         return r;
     session = client->session;
-    session->control.function = control_is_readable;
+    session->control.function = client_handle_session;
     session->control.argument = client;
     r = reaper_watch(&session->process, NULL, NULL);
     if (r == 0 && reaper_is_alive(&session->gate))
-        r = reaper_watch(&session->gate, command_has_changed, client);
+        r = reaper_watch(&session->gate, client_handle_command, client);
     if (r == 0)
         r = loop_add_source(clients->loop, &session->control, EPOLLIN);
     if (r < 0) {
@@ -180,14 +182,14 @@ void client_dispatch(struct client *client, bool is_late) {
 
     current_policy_refresh(client->clients->policy);
     client_change_state(client, CLIENT_DECIDING);
-    r = session_start(client, is_late);
+    r = client_start_session(client, is_late);
     if (r < 0) {
         reply_refuse(client->connection.fd, r);
         client_free(client);
     }
 }
 
-static void connection_is_ready(void *argument, uint32_t events) {
+static void client_handle_connection(void *argument, uint32_t events) {
     struct client *client = argument;
     bool is_hangup = (events & (EPOLLHUP | EPOLLERR)) != 0;
 
@@ -203,23 +205,23 @@ static void connection_is_ready(void *argument, uint32_t events) {
 }
 
 /*
- * A session that was killed says nothing more, but it may take for ever to end: as long as a
- * stranger's descriptor takes to be closed. So it is not waited for.
+ * The client has sent no request in time, or its session has not decided in time. The session is
+ * killed but not waited for: it may have a stranger's descriptor whose close(2) takes for ever.
  */
-static void deadline_is_over(void *argument) {
+static void client_handle_deadline(void *argument) {
     struct client *client = argument;
 
     if (client->state == CLIENT_CONNECTED) {
         client_dispatch(client, true);
         return;
     }
-    /* What has been said counts: somebody may have stopped the service, and not the session. */
+    /* Messages first: somebody may have stopped the service, but not the session. */
     for (int i = 0; i < SESSION_WORDS_MAX && client->state == CLIENT_DECIDING; i++)
-        if (!session_hear(client))
+        if (!client_hear_session(client))
             break;
     if (client->state == CLIENT_DECIDING) {
         reaper_signal(&client->session->process, SIGKILL);
-        session_has_said_all(client);
+        client_handle_session_end(client);
     }
     client_settle(client);
 }
@@ -239,8 +241,8 @@ int client_new(struct clients *clients, int connection, struct client **clientp)
     *client = (struct client){
         .clients = clients,
         .state = CLIENT_CONNECTED,
-        .connection = {.fd = connection, .function = connection_is_ready, .argument = client},
-        .deadline = {.function = deadline_is_over, .argument = client}};
+        .connection = {.fd = connection, .function = client_handle_connection, .argument = client},
+        .deadline = {.function = client_handle_deadline, .argument = client}};
     list_append(&clients->in_state[CLIENT_CONNECTED], &client->link, client);
     clients->n++;
     loop_set_timer(clients->loop, &client->deadline, loop_now() + SILENCE_MS);
@@ -261,14 +263,12 @@ static void client_end(struct client *client, int signal_number) {
 
     if (client->state == CLIENT_CONNECTED)
         client_free(client);
-    else if (client->session->control.fd >= 0 && is_kill)
-        reaper_signal(&client->session->process, SIGKILL);
-    else if (client->session->control.fd >= 0)
-        return;
-    else if (is_kill && reaper_is_held(&client->session->gate))
+    else if (client->session->control.fd < 0 && is_kill && reaper_is_held(&client->session->gate))
         client_free(client);
-    else
-        command_end(client, signal_number);
+    else if (client->session->control.fd < 0)
+        client_end_command(client, signal_number);
+    else if (is_kill)
+        reaper_signal(&client->session->process, SIGKILL);
 }
 
 /* Ends all clients: commands by @signal_number, SIGTERM or SIGKILL. */

@@ -48,7 +48,7 @@ static void child_look(struct child *child) {
     }
 }
 
-static void pidfd_is_ready(void *argument, uint32_t events) {
+static void child_handle_pidfd(void *argument, uint32_t events) {
     (void)events;
     child_look(argument);
 }
@@ -83,7 +83,7 @@ int reaper_watch(struct child *child, child_function function, void *argument) {
     if (child->reaper == NULL) /* it has ended */
         return 0;
     child->pidfd = (struct loop_source){.fd = (int)syscall(SYS_pidfd_open, child->pid, 0),
-                                        .function = pidfd_is_ready,
+                                        .function = child_handle_pidfd,
                                         .argument = child};
     r = child->pidfd.fd < 0 ? -errno : loop_add_source(child->reaper->loop, &child->pidfd, EPOLLIN);
     if (r < 0) {
@@ -141,10 +141,10 @@ static struct child *child_find(const struct reaper *reaper, pid_t pid) {
 }
 
 /*
- * Tells of the children that have stopped; a pidfd does not. A child can make its parent its tracer
- * (PTRACE_TRACEME, ptrace(2)): the service traces nobody.
+ * Reports the children that have stopped; a pidfd does not tell. A child can make its parent its
+ * tracer (PTRACE_TRACEME, ptrace(2)): the service traces nobody.
  */
-static void stops_tell(struct reaper *reaper) {
+static void reaper_report_stops(struct reaper *reaper) {
     siginfo_t info = {.si_pid = 0};
 
     for (int i = 0; i < ROUNDS_MAX; i++) {
@@ -162,8 +162,9 @@ static void stops_tell(struct reaper *reaper) {
     reaper_take_news(reaper);
 }
 
-/* A function may take more children away than its own: then it begins again with what is left. */
-static void looked_at_look(struct reaper *reaper) {
+/* Looks at each child. If a function removes other children than its own, begins again with the
+ * rest. */
+static void reaper_look_at_children(struct reaper *reaper) {
     struct list_link *link = reaper->looked_at.first;
 
     for (size_t left = reaper->looked_at.n; left > 0 && link != NULL; left--) {
@@ -179,21 +180,22 @@ static void looked_at_look(struct reaper *reaper) {
     }
 }
 
-static void look(void *argument) {
+static void reaper_handle_news(void *argument) {
     struct reaper *reaper = argument;
 
     reaper->may_have_unknown = true;
-    stops_tell(reaper);
-    looked_at_look(reaper);
+    reaper_report_stops(reaper);
+    reaper_look_at_children(reaper);
 }
 
 void reaper_init(struct reaper *reaper, struct loop *loop) {
-    *reaper = (struct reaper){.loop = loop, .look = {.function = look, .argument = reaper}};
+    *reaper =
+        (struct reaper){.loop = loop, .look = {.function = reaper_handle_news, .argument = reaper}};
 }
 
 /*
- * A SIGCHLD has come: some child has changed. To find out which takes the longer the more of them
- * live, so it is done once for all news of a short time.
+ * To be called on SIGCHLD: some child has changed. To find out which takes longer the more children
+ * live, so all changes of a short time are handled at once.
  */
 void reaper_take_news(struct reaper *reaper) {
     int64_t pause = NEWS_MS + (int64_t)reaper->watched.n / COMMANDS_A_MS;
@@ -204,7 +206,7 @@ void reaper_take_news(struct reaper *reaper) {
 
 /* True if reaper_reap_unknown() may have something to do, and may be called. */
 bool reaper_has_unknown(const struct reaper *reaper) {
-    return reaper->may_have_unknown && reaper->n_unnamed == 0;
+    return reaper->may_have_unknown && reaper->n_gates_unknown == 0;
 }
 
 /* Reaps unknown children that have ended. To be called when no source of the loop is ready. */
@@ -217,7 +219,8 @@ void reaper_reap_unknown(struct reaper *reaper) {
             waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
         if (!reaper->may_have_unknown)
             return;
-        if (child_find(reaper, info.si_pid) != NULL) { /* it hides others until it is reaped */
+        /* A known one is reaped when it is looked at. Until then waitid(2) shows no other. */
+        if (child_find(reaper, info.si_pid) != NULL) {
             reaper->may_have_unknown = false;
             reaper_take_news(reaper);
             return;

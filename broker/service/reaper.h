@@ -9,7 +9,7 @@
  *                       ended and that a tracer holds (ptrace(2)): after each SIGCHLD
  *    unknown            what commands leave behind, which the kernel gives to the service
  *                       (PR_SET_CHILD_SUBREAPER), and what was forgotten: reaped when nothing else
- *                       is to be done, and not while a session may still name its gate
+ *                       is to be done, and not while the gate of a session is not known yet
  */
 
 #include <stdbool.h>
@@ -37,7 +37,7 @@ struct reaper {
     struct loop *loop;
     struct list watched, looked_at;
     struct loop_timer look;
-    unsigned n_unnamed; /* sessions that may still name a gate: it must not be taken for unknown */
+    unsigned n_gates_unknown; /* sessions whose gate is not known yet, and must not be reaped */
     bool may_have_unknown;
 };
 

@@ -14,8 +14,9 @@
 #include "utsbroker/protocol.h"
 
 /*
- * Refuses: no session could be had for the launcher, or kept, for the negative errno @error. With a
- * @connection of -1 the launcher has hung up. One that does not read is not waited for.
+ * Refuses a request because of the negative errno @error: no session could be made for it, or kept.
+ * A @connection of -1 is ignored: the launcher has hung up. A launcher that does not read is not
+ * waited for.
  */
 void reply_refuse(int connection, int error) {
     const struct protocol_reply reply = {
@@ -80,7 +81,7 @@ static pid_t holder_make(int connection) {
  * Closes *@connectionp for good. The last close(2) also closes what is queued, and a stranger's
  * descriptor can take for ever to be closed (SO_LINGER, a file system that does not answer). So if
  * anything is queued, another process has the last copy and is killed; the reaper reaps it. If that
- * process cannot be made, the user has left their own service none, and waits for their own file.
+ * process cannot be made, this blocks: the user has used up their own processes.
  */
 void reply_close_connection(int *connectionp) {
     pid_t holder = queue_is_empty(*connectionp) ? 0 : holder_make(*connectionp);

@@ -21,13 +21,13 @@
 #include "utsbroker/base.h"
 
 enum {
-    CONNECTED_MAX = 32, /* clients that say nothing */
+    CONNECTED_MAX = 32, /* clients that have sent no request */
     DECIDING_MAX = 32,  /* sessions that work at the same time; further clients wait */
     ACCEPT_PAUSE_MS = 200,
     STOP_PATIENCE_MS = 10000,
 };
 
-/* The parts of the service, which do not know each other but as the includes show. */
+/* The parts of the service. Only this file knows all of them. */
 struct service {
     const struct service_setup *setup;
     struct loop loop;
@@ -48,7 +48,7 @@ static _Noreturn void service_die(const char *step, int error) {
     exit(1);
 }
 
-static void listener_watch(struct service *service) {
+static void service_watch_listener(struct service *service) {
     bool is_accepting = !service->clients.is_ending && service->accept_again.due == 0 &&
                         service->clients.in_state[CLIENT_DECIDING].n < DECIDING_MAX;
     int r;
@@ -62,11 +62,11 @@ static void listener_watch(struct service *service) {
 }
 
 /*
- * A client gets a session as soon as a request can be read from it, which the service does not
- * read; one that says nothing costs no process. If too many say nothing, the one that has waited
- * longest is refused.
+ * Accepts a connection. The client gets a session when its request can be read; the service does
+ * not read it. So a client that sends nothing costs no process. If too many send nothing, the one
+ * that has waited longest is refused.
  */
-static int connection_accept(struct service *service) {
+static int service_accept(struct service *service) {
     const struct list *connected = &service->clients.in_state[CLIENT_CONNECTED];
     struct pollfd ready = {.events = POLLIN};
     struct client *client;
@@ -81,9 +81,9 @@ static int connection_accept(struct service *service) {
     return r;
 }
 
-static void listener_is_ready(void *argument, uint32_t events) {
+static void service_handle_listener(void *argument, uint32_t events) {
     struct service *service = argument;
-    int r = connection_accept(service);
+    int r = service_accept(service);
 
     (void)events;
     /* Out of descriptors or memory: clients wait for a moment, instead of the loop spinning. */
@@ -91,14 +91,14 @@ static void listener_is_ready(void *argument, uint32_t events) {
         loop_set_timer(&service->loop, &service->accept_again, loop_now() + ACCEPT_PAUSE_MS);
 }
 
-static void kill_is_due(void *argument) {
+static void service_handle_kill(void *argument) {
     struct service *service = argument;
 
     loop_set_timer(&service->loop, &service->kill, loop_now() + STOP_PATIENCE_MS);
     clients_end(&service->clients, SIGKILL);
 }
 
-static void signals_are_ready(void *argument, uint32_t events) {
+static void service_handle_signals(void *argument, uint32_t events) {
     struct service *service = argument;
     struct signalfd_siginfo info;
 
@@ -118,9 +118,9 @@ static void signals_are_ready(void *argument, uint32_t events) {
 
 /*
  * Commands start with the signals that their caller ignores and blocks, so the service ignores none
- * and hears of its own by signalfd(2).
+ * and reads its own with signalfd(2).
  */
-static int signals_setup(struct service *service) {
+static int service_setup_signals(struct service *service) {
     static const int wanted[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE};
     const struct sigaction action = {.sa_handler = SIG_DFL};
     sigset_t set;
@@ -139,11 +139,13 @@ static int signals_setup(struct service *service) {
     return loop_add_source(&service->loop, &service->signals, EPOLLIN);
 }
 
-static void parts_connect(struct service *service) {
-    service->listener = (struct loop_source){
-        .fd = service->setup->listener.fd, .function = listener_is_ready, .argument = service};
-    service->signals = (struct loop_source){.function = signals_are_ready, .argument = service};
-    service->kill = (struct loop_timer){.function = kill_is_due, .argument = service};
+static void service_connect_parts(struct service *service) {
+    service->listener.fd = service->setup->listener.fd;
+    service->listener.function = service_handle_listener;
+    service->listener.argument = service;
+    service->signals.function = service_handle_signals;
+    service->signals.argument = service;
+    service->kill = (struct loop_timer){.function = service_handle_kill, .argument = service};
     service->policy = (struct current_policy){.folders = service->setup->policy_folders,
                                               .n_folders = service->setup->n_policy_folders,
                                               .subject = &service->subject,
@@ -162,12 +164,12 @@ static void service_setup_all(struct service *service) {
 
     if (r < 0)
         service_die(r == -ENOSYS ? "Linux 5.9 is needed" : "preparing descriptors", r);
-    parts_connect(service);
+    service_connect_parts(service);
     r = loop_init(&service->loop);
     if (r == 0)
         r = loop_add_source(&service->loop, &service->listener, 0);
     if (r == 0)
-        r = signals_setup(service);
+        r = service_setup_signals(service);
     if (r < 0)
         service_die("setting up the event loop", r);
     r = subject_init_self(&service->subject);
@@ -204,14 +206,14 @@ static bool service_is_finished(struct service *service) {
     return false;
 }
 
-/* What can wait is done when no source is ready: no client is to wait for it. */
+/* Work that can wait is done when no source is ready, so that no client waits for it. */
 static void service_run_once(struct service *service) {
     bool was_busy = service->clients.n > 0;
     bool wants_session = session_pool_wants_session(&service->pool);
     bool has_unknown = reaper_has_unknown(&service->reaper);
     int r;
 
-    listener_watch(service);
+    service_watch_listener(service);
     r = loop_run_once(&service->loop, !wants_session && !has_unknown);
     if (r < 0)
         service_die("waiting", r);
@@ -226,8 +228,11 @@ static void service_run_once(struct service *service) {
         session_pool_make_ahead(&service->pool);
 }
 
-/* Serves until it is told to stop, or until no command lives and no client has come for the time of
- * @setup. */
+/*
+ * Serves until it gets SIGTERM or SIGINT, or until there was no client and no command for the time
+ * of
+ * @setup. Then it ends the process.
+ */
 _Noreturn void service_run(const struct service_setup *setup) {
     struct service service = {.setup = setup};
     struct listener listener = setup->listener;

@@ -17,7 +17,7 @@ enum {
     BUSY_MS = 50,          /* a session that takes longer waits for something */
 };
 
-/* There is no hurry: a client that comes before the pause is over has a session made for it. */
+/* After a failure. A client that comes during the pause has a session made for it. */
 static void pool_pause(struct session_pool *pool) {
     pool->pause = pool->pause == 0 ? PAUSE_MS : pool->pause * 2;
     if (pool->pause > PAUSE_MAX_MS)
@@ -25,23 +25,23 @@ static void pool_pause(struct session_pool *pool) {
     pool->not_before = loop_now() + pool->pause;
 }
 
-/* The session will not name a gate any more: none, or one that is in @gate now. */
-static void gate_is_settled(struct pool_session *session) {
-    if (!session->has_named_gate)
-        session->pool->reaper->n_unnamed--;
-    session->has_named_gate = true;
+/* The gate of @session is known now, or will never be. */
+static void pool_settle_gate(struct pool_session *session) {
+    if (!session->has_noted_gate)
+        session->pool->reaper->n_gates_unknown--;
+    session->has_noted_gate = true;
 }
 
 /*
- * Closes the channel to @session, which has said all or is not heard any more. A gate that it has
- * not named is unknown from now on.
+ * Closes the channel to @session. If its gate is not known yet, the reaper treats it as unknown
+ * from now on.
  */
 void pool_session_close(struct pool_session *session) {
     if (session->control.fd < 0)
         return;
     if (session->state == POOL_TAKEN)
         session->pool->n_working--;
-    gate_is_settled(session);
+    pool_settle_gate(session);
     loop_remove_source(session->pool->loop, &session->control);
     base_close_fd(&session->control.fd);
 }
@@ -59,7 +59,7 @@ void pool_session_free(struct pool_session *session) {
  * Ends @session, which has no client, and its gate. One that has not begun finds its channel closed
  * and ends by itself.
  */
-static void session_drop(struct session_pool *pool, struct pool_session *session) {
+static void pool_drop(struct session_pool *pool, struct pool_session *session) {
     if (pool->ahead == session)
         pool->ahead = NULL;
     pool_session_close(session);
@@ -70,12 +70,12 @@ static void session_drop(struct session_pool *pool, struct pool_session *session
 
 static void ahead_fail(struct session_pool *pool) {
     if (pool->ahead != NULL)
-        session_drop(pool, pool->ahead);
+        pool_drop(pool, pool->ahead);
     pool_pause(pool);
 }
 
 /* A session made ahead, or its gate, has ended: somebody has killed it, or it could not begin. */
-static void ahead_has_ended(void *argument, int stop_signal) {
+static void ahead_handle_end(void *argument, int stop_signal) {
     struct pool_session *session = argument;
     struct session_pool *pool = session->pool;
 
@@ -87,8 +87,8 @@ static void ahead_has_ended(void *argument, int stop_signal) {
 }
 
 /*
- * Receives one message of @session, as recv(2). Without memory for it, tries again: a session that
- * is taken for gone has its command killed, of which the launcher may know.
+ * Receives one message of @session, as recv(2). Tries again without memory: if the session seemed
+ * to have ended, its command would be killed although the launcher may know of it.
  */
 ssize_t pool_session_receive(struct pool_session *session, struct session_message *message) {
     const int tries = 3;
@@ -100,21 +100,21 @@ ssize_t pool_session_receive(struct pool_session *session, struct session_messag
 }
 
 /*
- * @session says that its gate is @pid, or that it has none (0); to be said once, before it has read
- * a stranger's byte. Returns 0 or -EBADMSG.
+ * Notes that the gate of @session is the process @pid, or that it has none (0). The session sends
+ * this once, before it reads a stranger's byte. Returns 0 or -EBADMSG.
  */
-int pool_session_name_gate(struct pool_session *session, uint32_t pid) {
-    if (session->has_named_gate)
+int pool_session_note_gate(struct pool_session *session, uint32_t pid) {
+    if (session->has_noted_gate)
         return -EBADMSG;
-    if (pid != 0 &&
-        reaper_add(session->pool->reaper, &session->gate, (pid_t)pid, ahead_has_ended, session) < 0)
+    if (pid != 0 && reaper_add(session->pool->reaper, &session->gate, (pid_t)pid, ahead_handle_end,
+                               session) < 0)
         return -EBADMSG;
-    gate_is_settled(session);
+    pool_settle_gate(session);
     return 0;
 }
 
 /*
- * Hears what the session that is made ahead is, as soon as it says so. Returns false if it is gone.
+ * Receives what the session made ahead says of itself. Returns false if it was dropped.
  */
 static bool ahead_hear(struct pool_session *session) {
     struct session_pool *pool = session->pool;
@@ -128,12 +128,12 @@ static bool ahead_hear(struct pool_session *session) {
             return true;
         if (n == sizeof(message) && message.word == SESSION_BEGINS &&
             session->state == POOL_ASKED) {
-            r = reaper_add(pool->reaper, &session->process, (pid_t)message.value, ahead_has_ended,
+            r = reaper_add(pool->reaper, &session->process, (pid_t)message.value, ahead_handle_end,
                            session);
             session->state = POOL_BEGUN;
         } else if (n == sizeof(message) && message.word == SESSION_HAS_GATE &&
                    session->state == POOL_BEGUN) {
-            r = pool_session_name_gate(session, message.value);
+            r = pool_session_note_gate(session, message.value);
             session->state = POOL_READY;
             reaper_take_news(pool->reaper); /* one of them may have died before it was known */
         }
@@ -142,18 +142,18 @@ static bool ahead_hear(struct pool_session *session) {
             return false;
         }
     }
-    /* It says nothing more before it has a client. */
+    /* It sends nothing more before it has a client. */
     loop_remove_source(pool->loop, &session->control);
     return true;
 }
 
-static void ahead_is_readable(void *argument, uint32_t events) {
+static void ahead_handle_control(void *argument, uint32_t events) {
     (void)events;
     (void)ahead_hear(argument);
 }
 
-/* A session that is to be made; its own end of the channel is *@theirsp, and the caller's. */
-static int session_new(struct session_pool *pool, struct pool_session **sessionp, int *theirsp) {
+/* Prepares a session. The caller owns *@theirsp, the session's end of the channel. */
+static int pool_prepare(struct session_pool *pool, struct pool_session **sessionp, int *theirsp) {
     struct pool_session *session = calloc(1, sizeof(*session));
     int ends[2];
 
@@ -169,18 +169,18 @@ static int session_new(struct session_pool *pool, struct pool_session **sessionp
         .made_at = loop_now(),
         .process.pidfd.fd = -1,
         .gate.pidfd.fd = -1,
-        .control = {.fd = ends[0], .function = ahead_is_readable, .argument = session}};
-    pool->reaper->n_unnamed++;
+        .control = {.fd = ends[0], .function = ahead_handle_control, .argument = session}};
+    pool->reaper->n_gates_unknown++;
     *theirsp = ends[1];
     *sessionp = session;
     return 0;
 }
 
-/* For a client that waits: the way over the zygote would take longer. */
-static int session_fork(struct session_pool *pool, struct pool_session **sessionp) {
+/* For a client that waits: by the zygote it would take longer. */
+static int pool_fork(struct session_pool *pool, struct pool_session **sessionp) {
     CLEANUP_FD int theirs = -1;
     struct pool_session *session;
-    int r = session_new(pool, &session, &theirs);
+    int r = pool_prepare(pool, &session, &theirs);
     pid_t pid;
 
     if (r < 0)
@@ -190,7 +190,7 @@ static int session_fork(struct session_pool *pool, struct pool_session **session
         zygote_run_session(pool->policy, theirs, false);
     r = pid < 0 ? -errno : reaper_add(pool->reaper, &session->process, pid, NULL, NULL);
     if (r < 0) {
-        session_drop(pool, session);
+        pool_drop(pool, session);
         return r;
     }
     session->state = POOL_BEGUN;
@@ -201,7 +201,7 @@ static int session_fork(struct session_pool *pool, struct pool_session **session
 /* Has a session made ahead. If that fails, the next client has one made for it. */
 void session_pool_make_ahead(struct session_pool *pool) {
     CLEANUP_FD int theirs = -1;
-    int r = session_new(pool, &pool->ahead, &theirs);
+    int r = pool_prepare(pool, &pool->ahead, &theirs);
 
     if (r == 0)
         r = loop_add_source(pool->loop, &pool->ahead->control, EPOLLIN);
@@ -214,17 +214,17 @@ void session_pool_make_ahead(struct session_pool *pool) {
 }
 
 /* When a session made ahead is late. */
-static int64_t session_due(const struct pool_session *session) {
+static int64_t pool_due(const struct pool_session *session) {
     return session->made_at + (session->state == POOL_ASKED ? BEGIN_MS : READY_MS);
 }
 
 /* A session made ahead that is late: somebody has stopped it, or the zygote. */
-static void timer_is_due(void *argument) {
+static void pool_handle_timer(void *argument) {
     struct session_pool *pool = argument;
 
-    /* What it has said counts: somebody may have stopped the service, and not the session. */
+    /* Messages first: somebody may have stopped the service, but not the session. */
     if (pool->ahead == NULL || !ahead_hear(pool->ahead) || pool->ahead->state == POOL_READY ||
-        loop_now() < session_due(pool->ahead))
+        loop_now() < pool_due(pool->ahead))
         return;
     zygote_end(&pool->zygote);
     ahead_fail(pool);
@@ -240,7 +240,7 @@ bool session_pool_wants_session(struct session_pool *pool) {
     int64_t due = 0;
 
     if (ahead != NULL && ahead->state != POOL_READY) {
-        due = session_due(ahead);
+        due = pool_due(ahead);
     } else if (ahead == NULL && !pool->is_ending) {
         due = pool->n_working > 0 ? pool->busy_until : 0;
         due = due > pool->not_before ? due : pool->not_before;
@@ -258,7 +258,7 @@ bool session_pool_wants_session(struct session_pool *pool) {
  * A session that has looked up users and groups knows them as they were then. As in direct mode, a
  * change takes effect a few seconds later.
  */
-static bool session_is_good(const struct session_pool *pool, const struct pool_session *session) {
+static bool pool_can_use(const struct session_pool *pool, const struct pool_session *session) {
     return session->generation == pool->policy->generation &&
            (!pool->policy->has_names || loop_now() - session->made_at < LOOKUP_AGE_MS);
 }
@@ -270,9 +270,9 @@ static struct pool_session *ahead_find(struct session_pool *pool) {
 
     if (ahead == NULL || !ahead_hear(ahead) || ahead->state == POOL_ASKED)
         return NULL;
-    if (session_is_good(pool, ahead))
+    if (pool_can_use(pool, ahead))
         return ahead;
-    session_drop(pool, ahead);
+    pool_drop(pool, ahead);
     return NULL;
 }
 
@@ -288,13 +288,13 @@ int session_pool_take(struct session_pool *pool, const struct session_client *cl
     /* The one made ahead may have been killed; one that is made now was not. */
     for (int i = 0; i < 2 && (r == -EPIPE || r == -ECONNRESET); i++) {
         session = ahead_find(pool);
-        r = session != NULL ? 0 : session_fork(pool, &session);
+        r = session != NULL ? 0 : pool_fork(pool, &session);
         if (r < 0)
             return r;
         r = channel_send(session->control.fd, client, sizeof(*client), fds, n_fds);
         if (r < 0 && (session != pool->ahead || r == -EPIPE || r == -ECONNRESET))
-            session_drop(pool, session);
-    } /* else it has heard nothing, and stays for the next client */
+            pool_drop(pool, session);
+    } /* else it has received nothing, and stays for the next client */
     if (r < 0)
         return r;
     if (session == pool->ahead)
@@ -311,7 +311,7 @@ int session_pool_take(struct session_pool *pool, const struct session_client *cl
 /* Ends the session made ahead and the zygote. Both are made anew when they are wanted. */
 void session_pool_drop(struct session_pool *pool) {
     if (pool->ahead != NULL && ahead_hear(pool->ahead))
-        session_drop(pool, pool->ahead);
+        pool_drop(pool, pool->ahead);
     zygote_end(&pool->zygote);
 }
 
@@ -322,5 +322,5 @@ void session_pool_init(struct session_pool *pool, struct loop *loop, struct reap
                                   .reaper = reaper,
                                   .policy = policy,
                                   .zygote.channel = -1,
-                                  .timer = {.function = timer_is_due, .argument = pool}};
+                                  .timer = {.function = pool_handle_timer, .argument = pool}};
 }

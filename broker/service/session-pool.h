@@ -31,9 +31,9 @@ enum pool_session_state { POOL_ASKED, POOL_BEGUN, POOL_READY, POOL_TAKEN };
 struct pool_session {
     enum pool_session_state state;
     struct session_pool *pool;
-    struct loop_source control; /* what it says; fd -1: it has said all */
+    struct loop_source control; /* its messages; fd -1: closed */
     struct child process, gate;
-    bool has_named_gate;
+    bool has_noted_gate;
     unsigned generation; /* of the policy that it has */
     int64_t made_at;
 };
@@ -45,7 +45,7 @@ struct session_pool {
     struct zygote zygote;
     struct pool_session *ahead; /* NULL: there is none */
     struct loop_timer timer;    /* when @ahead is late, or when the next one may be made */
-    unsigned n_working;         /* taken, and have not said all */
+    unsigned n_working;         /* taken, with an open channel */
     int64_t busy_until;         /* the last of them has work to do until then */
     int64_t not_before;         /* after a failure */
     int64_t pause;              /* doubles with each failure */
@@ -61,6 +61,6 @@ int session_pool_take(struct session_pool *pool, const struct session_client *cl
 void session_pool_drop(struct session_pool *pool);
 
 ssize_t pool_session_receive(struct pool_session *session, struct session_message *message);
-int pool_session_name_gate(struct pool_session *session, uint32_t pid);
+int pool_session_note_gate(struct pool_session *session, uint32_t pid);
 void pool_session_close(struct pool_session *session);
 void pool_session_free(struct pool_session *session);

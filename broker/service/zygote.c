@@ -71,7 +71,7 @@ static _Noreturn void zygote_run(const struct current_policy *current, int chann
     }
 }
 
-static void zygote_has_ended(void *argument, int stop_signal) {
+static void zygote_handle_end(void *argument, int stop_signal) {
     struct zygote *zygote = argument;
 
     if (stop_signal == 0)
@@ -98,7 +98,7 @@ static int zygote_make(struct zygote *zygote, struct reaper *reaper,
     (void)close(ends[1]);
     *zygote = (struct zygote){.channel = ends[0], .generation = current->generation};
     /* It cannot fail: the child was just made. */
-    (void)reaper_add(reaper, &zygote->process, pid, zygote_has_ended, zygote);
+    (void)reaper_add(reaper, &zygote->process, pid, zygote_handle_end, zygote);
     return 0;
 }
 

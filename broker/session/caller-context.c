@@ -40,7 +40,7 @@ int caller_context_set_limit(int resource, const struct rlimit *wanted) {
     return setrlimit((__rlimit_resource_t)resource, &next) < 0 ? -errno : 0;
 }
 
-static int apply_limits(const struct limits *limits) {
+static int caller_context_apply_limits(const struct limits *limits) {
     int r = 0;
 
     for (int resource = 0; resource < RLIM_NLIMITS && r == 0; resource++)
@@ -57,7 +57,7 @@ static bool is_number_reserved(const struct launch *launch, int fd) {
 }
 
 /* Moves *@fdp to a free number if its own is reserved, since that one is overwritten later. */
-static int move_descriptor(const struct launch *launch, int *fdp) {
+static int caller_context_move_descriptor(const struct launch *launch, int *fdp) {
     int least = 3, fd;
 
     if (!is_number_reserved(launch, *fdp))
@@ -79,15 +79,16 @@ static int move_descriptor(const struct launch *launch, int *fdp) {
  * inherits none there: they are the service's own. All others are close-on-exec. *@channelp is
  * moved out of the way.
  */
-static int apply_descriptors(const struct launch *launch, const int *fds, int *channelp) {
+static int caller_context_apply_descriptors(const struct launch *launch, const int *fds,
+                                            int *channelp) {
     size_t n = launch->header.n_descriptors;
     int moved[CHANNEL_FDS_MAX];
     uint32_t taken = 0;
-    int r = move_descriptor(launch, channelp);
+    int r = caller_context_move_descriptor(launch, channelp);
 
     for (size_t i = 0; i < n && r == 0; i++) {
         moved[i] = fds[i];
-        r = move_descriptor(launch, &moved[i]);
+        r = caller_context_move_descriptor(launch, &moved[i]);
     }
     for (size_t i = 0; i < n && r == 0; i++) {
         if (dup2(moved[i], launch->descriptors[i]) < 0)
@@ -107,7 +108,7 @@ static int apply_descriptors(const struct launch *launch, const int *fds, int *c
  * service's session. Its parent is in that session, so the group is not orphaned, and SIGTSTP stops
  * it as usual (signal(7)).
  */
-static int start_process_group(const struct channel_fds *fds, uint32_t flags) {
+static int caller_context_start_process_group(const struct channel_fds *fds, uint32_t flags) {
     if ((flags & PROTOCOL_HAS_TERMINAL) == 0)
         return setpgid(0, 0) < 0 ? -errno : 0;
     if (setsid() < 0 || ioctl(fds->fds[PROTOCOL_TERMINAL_FD], TIOCSCTTY, 0) < 0)
@@ -120,14 +121,14 @@ static bool is_bit_set(const uint64_t *bits, size_t bit) {
 }
 
 /* A nice value below the service's own needs a right that it lacks (setpriority(2)): ignored. */
-static int apply_nice(int nice) {
+static int caller_context_apply_nice(int nice) {
     int now = getpriority(PRIO_PROCESS, 0); /* cannot fail for the caller itself */
 
     return nice > now && setpriority(PRIO_PROCESS, 0, nice) < 0 ? -errno : 0;
 }
 
 /* If the cpuset permits none of the processors (EINVAL), they stay as they are. */
-static int apply_processors(const struct launch_header *header) {
+static int caller_context_apply_processors(const struct launch_header *header) {
     cpu_set_t processors;
 
     if (header->n_processors == 0)
@@ -145,7 +146,7 @@ static int apply_processors(const struct launch_header *header) {
  * Ignores and blocks the signals that the caller does; the service itself ignores none. A signal
  * that cannot be ignored (EINVAL), such as the two that the C library uses itself, stays as it is.
  */
-static int apply_signals(const struct launch_header *header) {
+static int caller_context_apply_signals(const struct launch_header *header) {
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigset_t blocked;
 
@@ -180,16 +181,16 @@ int caller_context_apply(const struct launch *launch, const struct channel_fds *
         return -EBADMSG;
     if (fchdir(fds->fds[PROTOCOL_CWD_FD]) < 0)
         return -errno;
-    r = start_process_group(fds, flags);
+    r = caller_context_start_process_group(fds, flags);
     if (r == 0)
-        r = apply_descriptors(launch, fds->fds + first, channelp);
+        r = caller_context_apply_descriptors(launch, fds->fds + first, channelp);
     if (r < 0)
         return r;
     (void)umask(launch->header.umask);
-    r = apply_nice(limits->nice);
+    r = caller_context_apply_nice(limits->nice);
     if (r == 0)
-        r = apply_processors(&launch->header);
+        r = caller_context_apply_processors(&launch->header);
     if (r == 0)
-        r = apply_limits(limits);
-    return r < 0 ? r : apply_signals(&launch->header);
+        r = caller_context_apply_limits(limits);
+    return r < 0 ? r : caller_context_apply_signals(&launch->header);
 }

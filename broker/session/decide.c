@@ -21,7 +21,7 @@
  * Takes over what the service found out about the caller. Refuses a confined caller: the command
  * would leave that confinement, since it descends from the service.
  */
-static void check_caller(struct session *session, const struct session_client *client) {
+static void session_check_caller(struct session *session, const struct session_client *client) {
     static const char *const reasons[PROTOCOL_CONFINEMENT_COUNT] = {
         [PROTOCOL_OTHER_USER] = "the caller is another user",
         [PROTOCOL_LACKS_GROUP] = "the caller lacks a group that the service has",
@@ -50,7 +50,7 @@ static void check_caller(struct session *session, const struct session_client *c
  * knows about it. The gate gets the caller's limits before the session reads what a stranger sent.
  * Returns false if the service has ended or gives it no client.
  */
-static bool receive_client(struct session *session) {
+static bool session_receive_client(struct session *session) {
     struct session_client client;
     struct channel_fds fds;
     size_t size = 0;
@@ -61,7 +61,7 @@ static bool receive_client(struct session *session) {
     session->channel = fds.fds[0];
     session->audit.fd = fds.n_fds > 1 ? fds.fds[1] : -1;
     session->audit.is_stream = client.log_is_stream != 0;
-    check_caller(session, &client);
+    session_check_caller(session, &client);
     if (client.log < 0)
         session_refuse(session, PROTOCOL_NOT_LOGGED, -client.log, "cannot open the log: %s",
                        error_text(-client.log));
@@ -81,7 +81,7 @@ static bool receive_client(struct session *session) {
  * Step 7. Receives the request, the first bytes from a stranger that this process reads. Returns
  * false if the launcher has ended: then there is nothing to do.
  */
-static bool receive_request(struct session *session) {
+static bool session_receive_request(struct session *session) {
     struct protocol_request record;
     size_t size = 0;
     int r = channel_receive_all(session->channel, &record, sizeof(record), &size, &session->fds);
@@ -113,7 +113,7 @@ static bool receive_request(struct session *session) {
  * True if the policy was loaded too long ago. A launcher that delays its request would else be
  * judged by an old policy, whatever the administrator has changed since.
  */
-static bool is_policy_too_old(const struct session *session) {
+static bool session_is_policy_too_old(const struct session *session) {
     struct timespec now;
 
     return clock_gettime(CLOCK_MONOTONIC, &now) < 0 ||
@@ -121,7 +121,7 @@ static bool is_policy_too_old(const struct session *session) {
 }
 
 /* Refuses with the reason of a decision that does not permit the request. */
-static void refuse_denied(struct session *session, const struct decision *decision) {
+static void session_refuse_denied(struct session *session, const struct decision *decision) {
     session->refused_names = decision->names;
     if (decision->verdict == DECISION_BAD_NAME)
         session_refuse(session, PROTOCOL_BAD_NAME, 0, "%s",
@@ -140,7 +140,7 @@ static void refuse_denied(struct session *session, const struct decision *decisi
  * Asks the service whether the rule's limit has room. Only the service knows which commands live;
  * of the rule it gets its counter only.
  */
-static void check_limit(struct session *session, const struct policy_rule *rule) {
+static void session_check_limit(struct session *session, const struct policy_rule *rule) {
     const struct session_service *service = session->setup->service;
     size_t index = (size_t)(rule - session->selection.policy->rules);
     struct session_message message = {.word = SESSION_COUNTS};
@@ -162,7 +162,7 @@ static void check_limit(struct session *session, const struct policy_rule *rule)
 }
 
 /* Refuses a permitted request if this mode cannot do what the rule says. */
-static void check_mode(struct session *session, const struct policy_rule *rule) {
+static void session_check_mode(struct session *session, const struct policy_rule *rule) {
     bool is_service = session->setup->service != NULL;
 
     if (rule->is_setuid && is_service)
@@ -172,15 +172,15 @@ static void check_mode(struct session *session, const struct policy_rule *rule) 
         session_refuse(session, PROTOCOL_NEEDS_SERVICE, 0,
                        "the rule has a limit, and direct mode does not count commands");
     else if (rule->limit != 0)
-        check_limit(session, rule);
+        session_check_limit(session, rule);
 }
 
 /* Step 8. Decides by the policy, or refuses. */
-static void decide_by_policy(struct session *session) {
+static void session_decide_by_policy(struct session *session) {
     const struct protocol_request *request = &session->request;
     struct decision decision;
 
-    if (is_policy_too_old(session))
+    if (session_is_policy_too_old(session))
         session_refuse(session, PROTOCOL_TOO_LATE, 0,
                        "the request came more than %d seconds after the policy was loaded",
                        SESSION_PATIENCE_SECONDS);
@@ -191,9 +191,9 @@ static void decide_by_policy(struct session *session) {
                                 request->names & PROTOCOL_DOMAINNAME ? request->domainname : NULL);
     session->rule = decision.rule;
     if (decision.verdict != DECISION_PERMITTED)
-        refuse_denied(session, &decision);
+        session_refuse_denied(session, &decision);
     else
-        check_mode(session, decision.rule);
+        session_check_mode(session, decision.rule);
 }
 
 /*
@@ -201,7 +201,7 @@ static void decide_by_policy(struct session *session) {
  * record: a service that misses a grant would end a command of which the launcher knows. If the
  * service has ended, nobody needs the message.
  */
-static void tell_service(const struct session *session, enum session_word word) {
+static void session_tell_service(const struct session *session, enum session_word word) {
     const int n_tries = 3;
     const struct session_message message = {
         .word = (uint32_t)word,
@@ -217,7 +217,7 @@ static void tell_service(const struct session *session, enum session_word word) 
  * comes too late for it: the kernel closes the stranger's descriptors then, which can block (a file
  * system that does not answer).
  */
-static void close_channels(struct session *session) {
+static void session_close_channels(struct session *session) {
     if (session->setup->service != NULL)
         (void)close(session->setup->service->control);
     base_close_fd(&session->gate.channel);
@@ -228,7 +228,7 @@ static void close_channels(struct session *session) {
  * log comes first: a user who kills the session right after the release has a command, but the log
  * has its grant.
  */
-static void release_gate(struct session *session) {
+static void session_release_gate(struct session *session) {
     const struct protocol_request *request = &session->request;
     struct gate_verdict verdict = {
         .names = request->names, .is_setuid = session->rule->is_setuid, .flags = request->flags};
@@ -243,7 +243,7 @@ static void release_gate(struct session *session) {
                        error_text(-r));
         return;
     }
-    tell_service(session, SESSION_DECIDED);
+    session_tell_service(session, SESSION_DECIDED);
     r = gate_release(&session->gate, &verdict, &session->fds);
     if (r == 0)
         r = gate_wait(&session->gate, &report);
@@ -259,7 +259,7 @@ static void release_gate(struct session *session) {
     (void)session_log(session, AUDIT_FAILURE);
     /* With r < 0 the gate may be the command all the same: the service then waits for its end. */
     if (r > 0)
-        tell_service(session, SESSION_FAILED);
+        session_tell_service(session, SESSION_FAILED);
 }
 
 /* True if the launcher still runs, but the kernel could not send the reply. */
@@ -272,7 +272,7 @@ static bool is_send_failure(int error) {
  * pidfd cannot be sent (unix(7), ETOOMANYREFS) the reply is a refusal, and the service, or the
  * launcher, ends the command. The log keeps the grant, since the command may have run.
  */
-static bool send_reply(struct session *session) {
+static bool session_send_reply(struct session *session) {
     int r = session_reply(session);
 
     if (session->status == PROTOCOL_GRANTED && is_send_failure(r)) {
@@ -291,16 +291,17 @@ static bool send_reply(struct session *session) {
 bool decide_request(struct session *session) {
     bool is_granted = false;
 
-    if ((session->setup->service == NULL || receive_client(session)) && receive_request(session)) {
-        decide_by_policy(session);
+    if ((session->setup->service == NULL || session_receive_client(session)) &&
+        session_receive_request(session)) {
+        session_decide_by_policy(session);
         if (session->status == PROTOCOL_GRANTED)
-            release_gate(session);
+            session_release_gate(session);
         else
             (void)session_log(session, AUDIT_REFUSAL);
-        is_granted = send_reply(session);
+        is_granted = session_send_reply(session);
     }
     if (is_granted)
-        tell_service(session, SESSION_GRANTED);
-    close_channels(session);
+        session_tell_service(session, SESSION_GRANTED);
+    session_close_channels(session);
     return is_granted;
 }

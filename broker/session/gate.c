@@ -31,7 +31,7 @@
  * Safe: only gate_run() leads here, and only the child of clone3(CLONE_NEWUTS) runs that. So this
  * process is never in the host's own UTS namespace, and no verdict can change the host's name.
  */
-static int set_names(const struct gate_verdict *verdict) {
+static int gate_set_names(const struct gate_verdict *verdict) {
     const char *hostname = verdict->hostname;
     const char *domainname = verdict->domainname;
     bool sets_hostname = (verdict->names & PROTOCOL_HOSTNAME) != 0;
@@ -54,7 +54,7 @@ static int set_names(const struct gate_verdict *verdict) {
 }
 
 /* Receives the caller's limits. The service's session sends them before it reads a request. */
-static int receive_limits(int channel, struct limits *limitsp) {
+static int gate_receive_limits(int channel, struct limits *limitsp) {
     struct channel_fds fds;
     size_t size;
     int r = channel_receive(channel, limitsp, sizeof(*limitsp), &size, &fds);
@@ -66,8 +66,8 @@ static int receive_limits(int channel, struct limits *limitsp) {
 }
 
 /* Waits for the verdict. Returns -EPIPE if the session ended without one, which is a refusal. */
-static int receive_verdict(int channel, bool is_service, struct gate_verdict *verdictp,
-                           struct channel_fds *fdsp) {
+static int gate_receive_verdict(int channel, bool is_service, struct gate_verdict *verdictp,
+                                struct channel_fds *fdsp) {
     size_t size;
     int r = channel_receive(channel, verdictp, sizeof(*verdictp), &size, fdsp);
 
@@ -86,8 +86,9 @@ static int receive_verdict(int channel, bool is_service, struct gate_verdict *ve
  * request: a session that is taken over cannot leave no_new_privs out unless a rule with setuid is
  * for this user.
  */
-static int set_names_and_drop(const struct gate_setup *setup, const struct gate_verdict *verdict) {
-    int r = set_names(verdict);
+static int gate_set_names_and_drop(const struct gate_setup *setup,
+                                   const struct gate_verdict *verdict) {
+    int r = gate_set_names(verdict);
 
     if (r == 0)
         r = privilege_drop_all();
@@ -100,7 +101,7 @@ static int set_names_and_drop(const struct gate_setup *setup, const struct gate_
  * Reports the inode of the UTS namespace (namespaces(7)) to the session. The launcher could read it
  * only while the command lives.
  */
-static void report_namespace(int channel) {
+static void gate_report_namespace(int channel) {
     struct gate_report report = {.status = PROTOCOL_GRANTED};
     struct stat status;
 
@@ -114,18 +115,18 @@ static void report_namespace(int channel) {
  * Has the kernel kill the command when the launcher ends. Only for direct mode, where the command
  * is the launcher's child; the service ends its commands itself.
  */
-static int end_with_launcher(const struct gate_setup *setup) {
+static int gate_end_with_launcher(const struct gate_setup *setup) {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
         return -errno;
     return getppid() == setup->launcher ? 0 : -ESRCH; /* it has ended already */
 }
 
 /* Does what the request's flags ask for. This process has no privilege any more. */
-static int apply_flags(const struct gate_setup *setup, uint32_t flags, int channel) {
+static int gate_apply_flags(const struct gate_setup *setup, uint32_t flags, int channel) {
     if ((flags & PROTOCOL_ASKS_FOR_NAMESPACE) != 0)
-        report_namespace(channel);
+        gate_report_namespace(channel);
     if ((flags & PROTOCOL_DIES_WITH_LAUNCHER) != 0 && !setup->is_service)
-        return end_with_launcher(setup);
+        return gate_end_with_launcher(setup);
     return 0;
 }
 
@@ -139,15 +140,15 @@ static void gate_become_command(const struct gate_setup *setup, int *channelp,
     struct channel_fds fds;
     struct launch launch = LAUNCH_NULL;
     struct limits limits;
-    int r = setup->is_service ? receive_limits(*channelp, &limits) : 0;
+    int r = setup->is_service ? gate_receive_limits(*channelp, &limits) : 0;
 
     reportp->status = PROTOCOL_KERNEL_REFUSED;
     if (r == 0)
-        r = receive_verdict(*channelp, setup->is_service, &verdict, &fds);
+        r = gate_receive_verdict(*channelp, setup->is_service, &verdict, &fds);
     if (r == 0)
-        r = set_names_and_drop(setup, &verdict);
+        r = gate_set_names_and_drop(setup, &verdict);
     if (r == 0)
-        r = apply_flags(setup, verdict.flags, *channelp);
+        r = gate_apply_flags(setup, verdict.flags, *channelp);
     /* Now this process has no privilege: it may read what the user sent. */
     if (r == 0) {
         r = launch_read(&launch, fds.fds[PROTOCOL_LAUNCH_FD]);

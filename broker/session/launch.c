@@ -25,7 +25,7 @@
  * Returns @n pointers to the strings that begin at *@atp, and a final NULL. Moves *@atp after the
  * strings. Returns NULL with errno set on error. The caller frees the array.
  */
-static char **take_strings(char **atp, const char *end, size_t n) {
+static char **launch_take_strings(char **atp, const char *end, size_t n) {
     char **strings = calloc(n + 1, sizeof(*strings));
     char *at = *atp;
 
@@ -90,10 +90,10 @@ int launch_parse(struct launch *launch, char *bytes, size_t size) {
     if (!are_descriptors_valid(parsed.descriptors, parsed.header.n_descriptors))
         return -EBADMSG;
 
-    parsed.arguments = take_strings(&at, end, parsed.header.n_arguments);
+    parsed.arguments = launch_take_strings(&at, end, parsed.header.n_arguments);
     if (parsed.arguments == NULL)
         return -errno;
-    parsed.environment = take_strings(&at, end, parsed.header.n_environment);
+    parsed.environment = launch_take_strings(&at, end, parsed.header.n_environment);
     if (parsed.environment == NULL || at != end) {
         int error = parsed.environment == NULL ? errno : EBADMSG;
 
@@ -140,7 +140,7 @@ void launch_deinit(struct launch *launch) {
 }
 
 /* Returns 0 or a negative errno. */
-static int restore_stack_limit(rlim_t soft) {
+static int launch_restore_stack_limit(rlim_t soft) {
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_STACK, &limit) < 0)
@@ -162,7 +162,7 @@ int launch_restore(const struct launch *launch) {
             (void)close(fd);
     if (launch->header.personality != 0 && personality(launch->header.personality) < 0)
         return -errno;
-    return restore_stack_limit(launch->header.stack_limit);
+    return launch_restore_stack_limit(launch->header.stack_limit);
 }
 
 /*

@@ -18,7 +18,7 @@ struct errors {
 };
 
 /* Keeps the text of the first error and counts the rest. */
-static void note_error(void *context, const struct policy_error *error) {
+static void policy_snapshot_note_error(void *context, const struct policy_error *error) {
     struct errors *errors = context;
     struct policy_snapshot *snapshot = errors->snapshot;
 
@@ -33,7 +33,7 @@ static void note_error(void *context, const struct policy_error *error) {
 }
 
 /* Adds the number of the other errors to the reason. */
-static void append_error_count(const struct errors *errors) {
+static void policy_snapshot_append_error_count(const struct errors *errors) {
     struct policy_snapshot *snapshot = errors->snapshot;
     size_t length = strlen(snapshot->reason);
 
@@ -52,11 +52,11 @@ void policy_snapshot_load(struct policy_snapshot *snapshot, const char *const *f
     int r;
 
     *snapshot = (struct policy_snapshot){.status = PROTOCOL_GRANTED};
-    r = policy_load(&snapshot->policy, folders, n_folders, 0, note_error, &errors);
+    r = policy_load(&snapshot->policy, folders, n_folders, 0, policy_snapshot_note_error, &errors);
     if (r == 0)
         return;
     snapshot->status = PROTOCOL_POLICY_INVALID;
-    append_error_count(&errors);
+    policy_snapshot_append_error_count(&errors);
     if (r > 0)
         return;
     snapshot->status = PROTOCOL_KERNEL_REFUSED;

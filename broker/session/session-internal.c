@@ -29,7 +29,7 @@ void session_refuse(struct session *session, enum protocol_status status, int er
 }
 
 /* Copies the end of a path that is too long: the file's name says more than the first folders. */
-static void copy_rule_file(char *field, const char *path) {
+static void session_copy_rule_file(char *field, const char *path) {
     size_t length = strlen(path);
 
     if (length >= PROTOCOL_RULE_FILE_SIZE)
@@ -54,7 +54,7 @@ int session_reply(const struct session *session) {
 
     if (session->rule != NULL) {
         reply.rule_line = session->rule->line;
-        copy_rule_file(reply.rule_file, session->rule->file);
+        session_copy_rule_file(reply.rule_file, session->rule->file);
     }
     return channel_send(session->channel, &reply, sizeof(reply), &session->gate.pidfd,
                         granted ? 1 : 0);

@@ -48,7 +48,7 @@ static _Noreturn void session_die(struct session *session, const char *step, int
 }
 
 /* Step 1. Without the capability the session goes on, without privilege, to send that refusal. */
-static void keep_privilege(struct session *session) {
+static void session_keep_privilege(struct session *session) {
     int r = privilege_keep_sys_admin();
 
     if (r == PRIVILEGE_E_MISSING)
@@ -62,7 +62,7 @@ static void keep_privilege(struct session *session) {
 }
 
 /* Reads the user's ids: they are this process's own, as it runs as the user. */
-static void read_identity(struct session *session) {
+static void session_read_identity(struct session *session) {
     int r = subject_init_self(&session->subject);
 
     if (r == 0 && clock_gettime(CLOCK_MONOTONIC, &session->loaded) < 0)
@@ -72,7 +72,7 @@ static void read_identity(struct session *session) {
 }
 
 /* Step 2. Loads the policy and selects this user's rules. Without a policy it refuses. */
-static void load_policy(struct session *session) {
+static void session_load_policy(struct session *session) {
     const struct session_setup *setup = session->setup;
     const struct policy_snapshot *snapshot = &session->own_snapshot;
     const struct policy_rule *failed;
@@ -106,7 +106,7 @@ static void load_policy(struct session *session) {
  * daemon is no reason to refuse. The service connects for each client later, as the daemon may be
  * restarted until then.
  */
-static void open_log(struct session *session) {
+static void session_open_log(struct session *session) {
     int r;
 
     if (session->setup->service != NULL) {
@@ -123,7 +123,7 @@ static void open_log(struct session *session) {
  * command, decides what they do; the session must live on to report it. It ends soon, or when the
  * launcher ends.
  */
-static void block_terminal_signals(struct session *session) {
+static void session_block_terminal_signals(struct session *session) {
     sigset_t set;
 
     if (sigemptyset(&set) < 0 || sigaddset(&set, SIGINT) < 0 || sigaddset(&set, SIGQUIT) < 0 ||
@@ -135,7 +135,7 @@ static void block_terminal_signals(struct session *session) {
  * Limits how long the session waits for the request. The gate holds the capability while it waits,
  * so a launcher that sends nothing must not keep it.
  */
-static void limit_wait_for_request(struct session *session) {
+static void session_limit_wait_for_request(struct session *session) {
     const struct timeval patience = {.tv_sec = SESSION_PATIENCE_SECONDS};
 
     if (setsockopt(session->channel, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
@@ -146,7 +146,7 @@ static void limit_wait_for_request(struct session *session) {
  * Returns the pid of the process that made the channel (unix(7), SO_PEERCRED): the launcher, if it
  * is still the parent, which the gate checks. Returns 0 on error.
  */
-static pid_t find_launcher(const struct session *session) {
+static pid_t session_find_launcher(const struct session *session) {
     struct ucred credentials = {.pid = 0};
     socklen_t size = sizeof(credentials);
 
@@ -156,13 +156,13 @@ static pid_t find_launcher(const struct session *session) {
 }
 
 /* Makes the gate with CAP_SYS_ADMIN effective. Returns 0 or a negative errno. */
-static int make_gate(struct session *session) {
+static int session_make_gate(struct session *session) {
     const struct session_service *service = session->setup->service;
     const struct gate_setup setup = {
         /* The service has no_new_privs set already; this does not rely on it. */
         .may_setuid = session->selection.has_setuid && service == NULL,
         .is_service = service != NULL,
-        .launcher = service == NULL ? find_launcher(session) : 0,
+        .launcher = service == NULL ? session_find_launcher(session) : 0,
         .session_fds = {session->channel, service != NULL ? service->control : -1}};
     /* The service checks this limit for each client, when it knows the client's own. */
     int r = service == NULL ? gate_check_limit() : 0;
@@ -179,7 +179,7 @@ static int make_gate(struct session *session) {
  * Sends the gate's pid to the service. The gate is the service's child, and the service must know
  * it before anything can release it; else it could reap a child that it does not know.
  */
-static void report_gate(struct session *session) {
+static void session_report_gate(struct session *session) {
     const struct session_message message = {.word = SESSION_HAS_GATE,
                                             .value = (uint32_t)session->gate.pid};
     const struct session_service *service = session->setup->service;
@@ -196,7 +196,7 @@ static void report_gate(struct session *session) {
  * True if the service has given a client to this session, which then must reply to it. The service
  * gives it none from now on: after the shutdown(2) its send fails, and it makes another session.
  */
-static bool close_to_clients(const struct session_service *service) {
+static bool session_close_to_clients(const struct session_service *service) {
     char byte;
 
     (void)shutdown(service->control, SHUT_RD);
@@ -204,23 +204,23 @@ static bool close_to_clients(const struct session_service *service) {
 }
 
 /* Step 4. Makes the gate, unless the request is refused already. */
-static void open_gate(struct session *session) {
+static void session_open_gate(struct session *session) {
     const struct session_service *service = session->setup->service;
     int r;
 
     if (session->status != PROTOCOL_GRANTED) {
         if (service != NULL)
-            report_gate(session);
+            session_report_gate(session);
         return;
     }
-    r = make_gate(session);
-    if (r < 0 && service != NULL && service->is_ahead && !close_to_clients(service))
+    r = session_make_gate(session);
+    if (r < 0 && service != NULL && service->is_ahead && !session_close_to_clients(service))
         _exit(SESSION_EXIT_REFUSED);
     if (service != NULL)
-        report_gate(session);
+        session_report_gate(session);
     if (r == 0 && service == NULL) {
-        block_terminal_signals(session);
-        limit_wait_for_request(session);
+        session_block_terminal_signals(session);
+        session_limit_wait_for_request(session);
     }
     if (r < 0)
         session_refuse(session, PROTOCOL_KERNEL_REFUSED, -r,
@@ -228,7 +228,7 @@ static void open_gate(struct session *session) {
 }
 
 /* Steps 5 and 6. After them the session can send, receive and close, and nothing else. */
-static void confine(struct session *session) {
+static void session_confine(struct session *session) {
     int r = privilege_drop_all();
 
     if (r < 0)
@@ -242,19 +242,19 @@ static void confine(struct session *session) {
 }
 
 /* Does all the steps, in the order that this file's header gives. Returns the exit status. */
-static int serve_request(const struct session_setup *setup) {
+static int session_serve_request(const struct session_setup *setup) {
     struct session session = {.setup = setup,
                               .channel = setup->channel,
                               .own_snapshot = POLICY_SNAPSHOT_NULL,
                               .audit = AUDIT_NULL,
                               .gate = GATE_NULL};
 
-    keep_privilege(&session);
-    read_identity(&session);
-    load_policy(&session);
-    open_log(&session);
-    open_gate(&session);
-    confine(&session);
+    session_keep_privilege(&session);
+    session_read_identity(&session);
+    session_load_policy(&session);
+    session_open_log(&session);
+    session_open_gate(&session);
+    session_confine(&session);
     return decide_request(&session) ? SESSION_EXIT_GRANTED : SESSION_EXIT_REFUSED;
 }
 
@@ -267,5 +267,5 @@ static int serve_request(const struct session_setup *setup) {
  */
 __attribute__((no_sanitize("address"))) _Noreturn void
 session_run(const struct session_setup *setup) {
-    _exit(serve_request(setup));
+    _exit(session_serve_request(setup));
 }
