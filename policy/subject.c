@@ -146,7 +146,7 @@ static int subject_look_up(struct subject *subject, const struct policy_subject 
 }
 
 /*
- * Looks up the id of the user or group @name, in the way of the names in rules. Returns 0,
+ * Looks up the id of the user or group @name, as rules name them. Returns 0,
  * SUBJECT_E_UNKNOWN, or a negative errno. @name must live as long as @subject.
  */
 int subject_find_id(struct subject *subject, enum policy_subject_kind kind, const char *name,

@@ -191,7 +191,7 @@ static const char *verdict_word(const struct explanation *explanation) {
     return is_permitted(explanation)                            ? "permitted"
            : explanation->decision.verdict == DECISION_BAD_NAME ? "bad-name"
            : explanation->decision.verdict == DECISION_DENIED   ? "denied"
-           : explanation->needs_both_modes                      ? "in-no-way"
+           : explanation->needs_both_modes                      ? "needs-both-modes"
            : explanation->only_via == TOOL_VIA_SERVICE          ? "needs-service"
                                                                 : "needs-direct";
 }
