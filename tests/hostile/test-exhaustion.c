@@ -527,16 +527,16 @@ static void a_full_run_folder(void **state) {
 }
 
 /* A lookup of the group "held" waits until a process writes to the fifo. */
-static void groups_hold(void) {
+static void hold_group_lookups(void) {
     assert_int_equal(mkfifo(HELD_PATH, 0644), 0);
 }
 
-static void groups_are_there_again(void) {
+static void restore_group_lookups(void) {
     assert_int_equal(unlink(HELD_PATH), 0);
 }
 
 /* All waiting lookups find no group, until @ended is readable. */
-static void groups_let_go(int ended) {
+static void release_group_lookups(int ended) {
     struct pollfd ready = {.fd = ended, .events = POLLIN};
 
     for (int i = 0; poll(&ready, 1, 10) == 0 && i < 1000; i++) {
@@ -546,7 +546,7 @@ static void groups_let_go(int ended) {
     }
 }
 
-static bool one_is_made(void *context) {
+static bool is_session_being_made(void *context) {
     pid_t pids[4];
 
     (void)context;
@@ -573,19 +573,19 @@ static void a_client_while_a_session_is_made(void **state) {
         const char *line;
         pid_t pid;
 
-        groups_hold();
+        hold_group_lookups();
         drop_ready_session();
-        assert_true(harness_wait_for(one_is_made, NULL));
+        assert_true(harness_wait_for(is_session_being_made, NULL));
         usleep(20000); /* until the session looks up the group */
         pid = harness_start(&run, &output, &errors);
         usleep(100000); /* until the session has this client */
-        groups_let_go(errors);
+        release_group_lookups(errors);
         line = harness_read_line(errors);
         if (strstr(line, too_many_namespaces) == NULL)
             fail_msg("%s", line);
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(status, 125 << 8);
-        groups_are_there_again();
+        restore_group_lookups();
         close(output);
         close(errors);
         tally.tried++;
@@ -680,7 +680,7 @@ static void ask_and_limit(char *mode, uint64_t *chance) {
 }
 
 /* The broker may lack descriptors when it has released the command and not yet replied. */
-static void too_many_descriptors_on_their_way(void **state) {
+static void too_many_descriptors_in_transit(void **state) {
     uint64_t chance = 0x9e3779b97f4a7c15U;
 
     (void)state;
@@ -693,7 +693,7 @@ static void too_many_descriptors_on_their_way(void **state) {
     send_no_more();
     assert_ran(ask("service", become, NULL));
     end_service();
-    tally_print("descriptors on their mode");
+    tally_print("descriptors in transit");
 }
 
 /* A failed case must not make the next one fail. */
@@ -734,7 +734,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_teardown(too_little_memory_in_a_cgroup, tear_down_case),
     cmocka_unit_test_teardown(too_few_descriptors_of_utsrun, tear_down_case),
     cmocka_unit_test_teardown(a_full_run_folder, tear_down_case),
-    cmocka_unit_test_teardown(too_many_descriptors_on_their_way, tear_down_case),
+    cmocka_unit_test_teardown(too_many_descriptors_in_transit, tear_down_case),
     cmocka_unit_test_teardown(too_few_descriptors_of_the_service, tear_down_case),
     cmocka_unit_test_teardown(a_client_while_a_session_is_made, tear_down_case),
 };

@@ -1,12 +1,13 @@
 /*
- * Every system call on the way to a command fails once: of utsrun, session and gate, and of the
- * service and its zygote; those that take privilege away also say that they did and did not.
- * Behind each single fault the command runs as it should, or there is a refusal that says why; and
- * a service serves the next who asks, or has ended with a message, and its manager starts another.
+ * Each system call that starts a command fails once: those of utsrun, session and gate, and those
+ * of the service and its zygote. A call that drops a privilege also does nothing and reports
+ * success. After each single fault the command runs correctly, or the request is refused with a
+ * reason. Then the service serves the next request, or it has ended with a message and its manager
+ * starts another one.
  *
- * With a service one of the errors is tried for each call, which one UTSBROKER_TEST_SEED says; each
- * that fits with UTSBROKER_TEST_FAULTS=all. UTSBROKER_TEST_VERBOSE has each fault printed, with
- * what came of it.
+ * In service mode this program tries one error for each call; UTSBROKER_TEST_SEED selects it.
+ * UTSBROKER_TEST_FAULTS=all tries all possible errors. UTSBROKER_TEST_VERBOSE prints each fault and
+ * its outcome.
  */
 
 #include <errno.h>
@@ -41,8 +42,8 @@ static const char *const role_names[FAULTER_ROLES] = {
     [FAULTER_SESSION] = "session", [FAULTER_GATE] = "gate",       [FAULTER_COMMAND] = "command"};
 
 /*
- * The command ran as it should; it was refused; it ran, and was killed by a utsrun that could not
- * follow it; and what must not be.
+ * The command ran correctly; it was refused; it ran, and utsrun killed it because utsrun could not
+ * supervise it. The last two must not occur.
  */
 enum outcome { RAN, REFUSED, KILLED, WRONG, HUNG, OUTCOMES };
 static const char *const outcome_names[OUTCOMES] = {"ran", "refused", "killed with a message",
@@ -52,7 +53,7 @@ struct launch {
     pid_t pid;
     int status, output_fd, error_fd;
     bool has_ended;
-    unsigned n_commands; /* that were begun */
+    unsigned n_commands; /* that were started */
     bool is_released;    /* the command has made its first step */
     char output[HARNESS_OUTPUT_MAX], errors[HARNESS_OUTPUT_MAX];
 };
@@ -63,26 +64,26 @@ struct service {
     bool has_ended;
 };
 
-/* What happens to one fault. */
+/* One fault and its result. */
 struct trial {
     struct fault fault;
     struct faulter faulter;
     struct launch launch;
     struct service service;
     unsigned n_restarts;
-    char service_errors[HARNESS_OUTPUT_MAX]; /* of the one that ended */
-    char problem[512];                       /* the first one; "" for none */
+    char service_errors[HARNESS_OUTPUT_MAX]; /* of the service that ended */
+    char problem[512];                       /* the first one; "": none */
 };
 
 static struct {
     struct utsname host;
     struct stat host_namespace;
     int host_namespace_fd, listen_fd, log_fd;
-    char output[HARNESS_OUTPUT_MAX]; /* what a command prints that runs as it should */
+    char output[HARNESS_OUTPUT_MAX]; /* of a command that runs correctly */
     const struct user *user;
-    const char *hostname; /* that is asked for */
-    bool has_wishes;      /* besides the names */
-    bool is_policy_new;   /* the service has a policy that is not that of the ready session */
+    const char *hostname; /* the requested one */
+    bool has_options;     /* utsrun gets options besides the names */
+    bool is_policy_new;   /* the policy changes after the service has made its ready session */
 } stage;
 
 static struct {
@@ -101,8 +102,8 @@ __attribute__((format(printf, 2, 3))) static void problem(struct trial *trial, c
     va_end(arguments);
 }
 
-/* What is behind @key in the lines of @path, up to the line's end; "" for nothing. */
-static const char *line_of(const char *path, const char *key) {
+/* Returns the rest of the line of @path that starts with @key; "": there is no such line. */
+static const char *file_find_value(const char *path, const char *key) {
     static char line[256];
     FILE *file = fopen(path, "re");
     const char *found = "";
@@ -118,15 +119,15 @@ static const char *line_of(const char *path, const char *key) {
     return found;
 }
 
-/* The names in the namespace of @fd, by this process, which goes there and comes back. */
-static void names_read(int fd, struct utsname *names) {
+/* Reads the names in the namespace of @fd: this process enters it and returns to the host's. */
+static void read_names(int fd, struct utsname *names) {
     assert_int_equal(setns(fd, CLONE_NEWUTS), 0);
     assert_int_equal(uname(names), 0);
     assert_int_equal(setns(stage.host_namespace_fd, CLONE_NEWUTS), 0);
 }
 
-/* A command is about to make its first step; if it has not been killed meanwhile. */
-static void command_judge(pid_t pid, void *context) {
+/* The command is about to make its first step, or has been killed by now. */
+static void check_command(pid_t pid, void *context) {
     static const char *const expected[][2] = {{"CapInh:", "\t0000000000000000"},
                                               {"CapPrm:", "\t0000000000000000"},
                                               {"CapEff:", "\t0000000000000000"},
@@ -144,7 +145,7 @@ static void command_judge(pid_t pid, void *context) {
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return;
-    names_read(fd, &names);
+    read_names(fd, &names);
     assert_int_equal(fstat(fd, &status), 0);
     close(fd);
     if (status.st_ino == stage.host_namespace.st_ino)
@@ -153,14 +154,14 @@ static void command_judge(pid_t pid, void *context) {
         problem(trial, "a command has the names %s and %s", names.nodename, names.domainname);
     snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
     for (size_t i = 0; i < BASE_ARRAY_SIZE(expected); i++) {
-        const char *value = line_of(path, expected[i][0]);
+        const char *value = file_find_value(path, expected[i][0]);
 
         if (value[0] != '\0' && strcmp(value, expected[i][1]) != 0)
             problem(trial, "a command has %s%s", expected[i][0], value);
     }
 }
 
-static void process_has_ended(pid_t pid, int status, void *context) {
+static void handle_end(pid_t pid, int status, void *context) {
     struct trial *trial = context;
 
     if (pid == trial->launch.pid) {
@@ -173,8 +174,8 @@ static void process_has_ended(pid_t pid, int status, void *context) {
     }
 }
 
-/* What a launch may lose on the way, so that the loss would be seen. */
-static void surroundings_set_up(void *context) {
+/* Attributes that a faulty launch could lose; the probe reports them. */
+static void set_up_surroundings(void *context) {
     const struct rlimit descriptors = {.rlim_cur = 2000, .rlim_max = 3000};
     const struct rlimit core = {.rlim_cur = 0, .rlim_max = 4096};
     cpu_set_t processors, one;
@@ -204,8 +205,8 @@ static void surroundings_set_up(void *context) {
     (void)raise(SIGSTOP); /* for faulter_take() */
 }
 
-/* What is there to be read. */
-static void text_read(int *fdp, char *text) {
+/* Reads the available text, without waiting, and closes *@fdp. */
+static void read_text(int *fdp, char *text) {
     ssize_t n;
 
     text[0] = '\0';
@@ -215,24 +216,24 @@ static void text_read(int *fdp, char *text) {
     base_close_fd(fdp);
 }
 
-static void launch_begin(struct trial *trial) {
-    static char *const wishes[] = {"--die-with-parent", "--status-fd", "7"};
-    char *const words[] = {
+static void trial_start_launch(struct trial *trial) {
+    static char *const options[] = {"--die-with-parent", "--status-fd", "7"};
+    char *const arguments[] = {
         "-n", (char *)(uintptr_t)stage.hostname, "-d", DOMAINNAME, "--", PROBE_PATH, "-"};
-    struct run run = {.user = stage.user, .argv = {UTSRUN_PATH}, .set_up = surroundings_set_up};
+    struct run run = {.user = stage.user, .argv = {UTSRUN_PATH}, .set_up = set_up_surroundings};
     struct launch *launch = &trial->launch;
     size_t n = 1;
 
-    for (size_t i = 0; stage.has_wishes && i < BASE_ARRAY_SIZE(wishes); i++)
-        run.argv[n++] = wishes[i];
-    memcpy(run.argv + n, words, sizeof(words));
+    for (size_t i = 0; stage.has_options && i < BASE_ARRAY_SIZE(options); i++)
+        run.argv[n++] = options[i];
+    memcpy(run.argv + n, arguments, sizeof(arguments));
     launch->has_ended = launch->is_released = false;
     launch->n_commands = 0;
     launch->pid = harness_start(&run, &launch->output_fd, &launch->error_fd);
     faulter_take(&trial->faulter, launch->pid, FAULTER_LAUNCHER, 1);
 }
 
-static void service_begin(struct trial *trial) {
+static void trial_start_service(struct trial *trial) {
     char *const options[] = {"--idle-exit", "0", NULL};
     struct service *service = &trial->service;
     int ends[2];
@@ -250,60 +251,60 @@ static void service_begin(struct trial *trial) {
     faulter_take(&trial->faulter, service->pid, FAULTER_SERVICE, 2); /* setpriv, utsbroker */
 }
 
-/* The C library's dynamic loader has a page that it cannot do without, nor say so. */
-static bool is_the_loaders_end(const struct trial *trial, int status) {
+/* Without one of its pages the C library's dynamic loader crashes, without a message. */
+static bool is_killed_in_loader(const struct trial *trial, int status) {
     return trial->fault.number == SYS_mmap && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
 }
 
-/* Does what a service manager does: one that has ended is started again, for who waits. */
-static void service_look(struct trial *trial) {
+/* Does what a service manager does: starts a service that has ended again, for waiting clients. */
+static void trial_restart_service(struct trial *trial) {
     struct service *service = &trial->service;
 
     if (service->pid == 0 || !service->has_ended)
         return;
-    text_read(&service->error_fd, trial->service_errors);
-    if (is_the_loaders_end(trial, service->status))
-        strcpy(trial->service_errors, "(the manager says so)");
-    if (WIFSIGNALED(service->status) && !is_the_loaders_end(trial, service->status))
-        problem(trial, "the service is killed by signal %d", WTERMSIG(service->status));
+    read_text(&service->error_fd, trial->service_errors);
+    if (is_killed_in_loader(trial, service->status))
+        strcpy(trial->service_errors, "(the manager reports it)");
+    if (WIFSIGNALED(service->status) && !is_killed_in_loader(trial, service->status))
+        problem(trial, "signal %d killed the service", WTERMSIG(service->status));
     if (trial->service_errors[0] == '\0' || service->status == 0)
-        problem(trial, "the service ends with wait status 0x%x, and no message",
+        problem(trial, "the service ends with wait status 0x%x and without a message",
                 (unsigned)service->status);
     if (trial->n_restarts++ > 0)
         problem(trial, "the service ends again: %s", trial->service_errors);
-    service_begin(trial);
+    trial_start_service(trial);
 }
 
-/* False if nothing happens any more. */
-static bool trial_go_on(struct trial *trial) {
+/* Waits for the next event. Returns false if there is none before the deadline. */
+static bool trial_wait(struct trial *trial) {
     bool has_happened = faulter_next(&trial->faulter, true);
 
-    service_look(trial);
+    trial_restart_service(trial);
     return has_happened;
 }
 
-/* Lets the command begin when all the others wait for it. False if somebody hangs. */
-static bool launch_run(struct trial *trial) {
+/* Releases the command when all other processes wait. Returns false if a process hangs. */
+static bool trial_run_launch(struct trial *trial) {
     struct faulter *faulter = &trial->faulter;
     struct launch *launch = &trial->launch;
 
     faulter_set_patience(faulter, PATIENCE_SECONDS);
-    while (!launch->has_ended && launch->n_commands == 0 && trial_go_on(trial))
+    while (!launch->has_ended && launch->n_commands == 0 && trial_wait(trial))
         ;
     if (!faulter_settle(faulter))
         return false;
     if (!launch->has_ended)
         launch->is_released = launch->n_commands > 0;
     else if (faulter_is_holding(faulter))
-        problem(trial, "utsrun has ended, and the command goes on");
+        problem(trial, "utsrun has ended, but the command still runs");
     faulter_release(faulter);
-    while (!launch->has_ended && trial_go_on(trial))
+    while (!launch->has_ended && trial_wait(trial))
         ;
     return launch->has_ended;
 }
 
-/* Takes out of what the probe has said what is another with each launch. */
-static void output_normalise(char *output) {
+/* Removes from the probe's output what differs between any two launches. */
+static void normalise_output(char *output) {
     static char all[HARNESS_OUTPUT_MAX];
     char *to = output;
 
@@ -311,7 +312,7 @@ static void output_normalise(char *output) {
     for (char *rest = all, *line; (line = strsep(&rest, "\n")) != NULL;) {
         char *inode = strncmp(line, "fd.", 3) == 0 ? strchr(line, ':') : NULL;
 
-        /* Not every kernel has a login uid that can be set (begin_privilege()). */
+        /* Not every kernel permits to set the login uid (broker/service/setup.c). */
         if (strncmp(line, "ns.uts=", 7) == 0 || strncmp(line, "group=", 6) == 0 ||
             strncmp(line, "loginuid=", 9) == 0)
             continue;
@@ -321,8 +322,8 @@ static void output_normalise(char *output) {
     }
 }
 
-/* Lines of the log since the last time; a daemon that does not read would hold everybody up. */
-static unsigned log_read(void) {
+/* Reads the log's new lines; if nobody read them, all brokers would wait for the log daemon. */
+static unsigned log_count_grants(void) {
     char line[4096];
     unsigned n_grants = 0;
     ssize_t n;
@@ -334,28 +335,28 @@ static unsigned log_read(void) {
     return n_grants;
 }
 
-static void launch_end(struct trial *trial) {
+static void trial_end_launch(struct trial *trial) {
     struct launch *launch = &trial->launch;
-    unsigned n_grants = log_read();
+    unsigned n_grants = log_count_grants();
     struct utsname now;
 
-    text_read(&launch->output_fd, launch->output);
-    text_read(&launch->error_fd, launch->errors);
-    output_normalise(launch->output);
+    read_text(&launch->output_fd, launch->output);
+    read_text(&launch->error_fd, launch->errors);
+    normalise_output(launch->output);
     assert_int_equal(uname(&now), 0);
     if (strcmp(now.nodename, stage.host.nodename) != 0 ||
         strcmp(now.domainname, stage.host.domainname) != 0)
-        problem(trial, "the host's names are %s and %s", now.nodename, now.domainname);
+        problem(trial, "the host's names are now %s and %s", now.nodename, now.domainname);
     if (launch->n_commands > n_grants)
-        problem(trial, "a command runs whose grant is not in the log");
+        problem(trial, "a command runs, but its grant is not in the log");
     if (launch->n_commands > 1)
         problem(trial, "%u commands run", launch->n_commands);
     if (trial->faulter.is_unexpected)
-        problem(trial, "somebody executes something who never should");
+        problem(trial, "a process executes a program that it never executes");
 }
 
-/* Also what was begun and could not be followed to its end must have been right until then. */
-static enum outcome launch_judge(struct trial *trial) {
+/* A command that utsrun killed must also have been correct until then. */
+static enum outcome trial_judge_launch(struct trial *trial) {
     const struct launch *launch = &trial->launch;
     int code = WIFEXITED(launch->status) ? WEXITSTATUS(launch->status) : -1;
 
@@ -364,12 +365,12 @@ static enum outcome launch_judge(struct trial *trial) {
         return HUNG;
     }
     if (launch->n_commands > 0 && strcmp(stage.hostname, HOSTNAME) != 0)
-        problem(trial, "a command runs that is denied");
+        problem(trial, "a denied command runs");
     if (code == 0 && launch->n_commands == 1) {
         if (strcmp(launch->output, stage.output) != 0)
-            problem(trial, "the command is not as it should be");
+            problem(trial, "the command differs from one without a fault");
         if (launch->errors[0] != '\0')
-            problem(trial, "the command runs, and there is a message");
+            problem(trial, "the command runs, but there is a message");
         return trial->problem[0] == '\0' ? RAN : WRONG;
     }
     if (code < 125 || code > 127)
@@ -377,33 +378,33 @@ static enum outcome launch_judge(struct trial *trial) {
     if (launch->errors[0] == '\0')
         problem(trial, "no message");
     if (strstr(launch->errors, "use different protocols") != NULL)
-        problem(trial, "the message blames the version");
+        problem(trial, "the message wrongly names different versions");
     if (trial->problem[0] != '\0')
         return WRONG;
     return launch->is_released ? KILLED : REFUSED;
 }
 
-static void difference_print(const char *is, const char *expected) {
+static void print_difference(const char *is, const char *expected) {
     while (*is != '\0' && *is == *expected) {
         is++;
         expected++;
     }
-    print_error("  from here: %.60s\n  expected: %.60s\n", is, expected);
+    print_error("  output from the first difference: %.60s\n  expected: %.60s\n", is, expected);
 }
 
 static const char *error_name(const struct fault *fault) {
-    return fault->error == FAULTER_LIE ? "a lie" : strerrorname_np(fault->error);
+    return fault->error == FAULTER_LIE ? "a false success" : strerrorname_np(fault->error);
 }
 
 static void trial_print(const struct trial *trial) {
     char *call = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, (int)trial->fault.number);
 
-    print_error("%s: call %u, %s, fails with %s: %s\n  utsrun says: %s  the service says: %s\n",
-                role_names[trial->fault.role], trial->fault.index, call != NULL ? call : "?",
-                error_name(&trial->fault), trial->problem, trial->launch.errors,
-                trial->service_errors);
+    print_error(
+        "%s: call %u, %s, fails with %s: %s\n  utsrun printed: %s  the service printed: %s\n",
+        role_names[trial->fault.role], trial->fault.index, call != NULL ? call : "?",
+        error_name(&trial->fault), trial->problem, trial->launch.errors, trial->service_errors);
     if (strcmp(trial->launch.output, stage.output) != 0 && trial->launch.output[0] != '\0')
-        difference_print(trial->launch.output, stage.output);
+        print_difference(trial->launch.output, stage.output);
     free(call);
 }
 
@@ -428,18 +429,18 @@ static void trial_count(const struct trial *trial, enum outcome outcome, double 
         trial_print(trial);
 }
 
-static void trial_begin(struct trial *trial, const struct fault *fault) {
+static void trial_init(struct trial *trial, const struct fault *fault) {
     memset(trial, 0, sizeof(*trial));
     trial->fault = *fault;
     faulter_init(&trial->faulter, &trial->fault);
-    trial->faulter.on_command = command_judge;
-    trial->faulter.on_end = process_has_ended;
+    trial->faulter.on_command = check_command;
+    trial->faulter.on_end = handle_end;
     trial->faulter.context = trial;
-    (void)log_read();
+    (void)log_count_grants();
 }
 
-/* Whoever has not ended is made to. */
-static void trial_end(struct trial *trial, bool is_hanging) {
+/* Waits for the end of all processes, and kills those that are left. */
+static void trial_end_processes(struct trial *trial, bool is_hanging) {
     faulter_set_patience(&trial->faulter, is_hanging ? 1 : PATIENCE_SECONDS);
     while (trial->faulter.n_tracees > 0 && faulter_next(&trial->faulter, true))
         ;
@@ -452,56 +453,56 @@ static void trial_end(struct trial *trial, bool is_hanging) {
 static enum outcome trial_run_direct(struct trial *trial) {
     bool is_hanging;
 
-    launch_begin(trial);
-    is_hanging = !launch_run(trial);
-    trial_end(trial, is_hanging);
-    launch_end(trial);
-    return is_hanging ? HUNG : launch_judge(trial);
+    trial_start_launch(trial);
+    is_hanging = !trial_run_launch(trial);
+    trial_end_processes(trial, is_hanging);
+    trial_end_launch(trial);
+    return is_hanging ? HUNG : trial_judge_launch(trial);
 }
 
-static bool settle(struct trial *trial) {
+static bool trial_settle(struct trial *trial) {
     faulter_set_patience(&trial->faulter, PATIENCE_SECONDS);
     if (!faulter_settle(&trial->faulter)) {
-        problem(trial, "the service does not come to rest");
+        problem(trial, "the service does not become idle");
         return false;
     }
-    service_look(trial);
+    trial_restart_service(trial);
     return true;
 }
 
 /*
- * One more, without a fault, is to be served. The service hears some milliseconds later of the end
- * of a gate that had a tracer, and counts it until then.
+ * The service must serve the next request, which has no fault. If a gate has a tracer, the service
+ * learns of its end some milliseconds later, and counts it against the limit until then.
  */
-static void next_run(struct trial *trial) {
+static void trial_run_next(struct trial *trial) {
     const struct timespec pause = {.tv_nsec = 12 * 1000 * 1000};
     static struct launch faulted;
 
     if (!trial->launch.is_released)
         (void)nanosleep(&pause, NULL);
-    (void)settle(trial);
+    (void)trial_settle(trial);
     faulted = trial->launch;
     trial->faulter.is_armed = false;
-    launch_begin(trial);
-    if (!launch_run(trial))
+    trial_start_launch(trial);
+    if (!trial_run_launch(trial))
         problem(trial, "the next utsrun hangs");
-    launch_end(trial);
-    if (launch_judge(trial) != RAN)
-        problem(trial, "the next is not served: %s", trial->launch.errors);
+    trial_end_launch(trial);
+    if (trial_judge_launch(trial) != RAN)
+        problem(trial, "the next request is not served: %s", trial->launch.errors);
     trial->launch = faulted;
 }
 
-static enum outcome service_ask(struct trial *trial) {
+static enum outcome trial_ask_service(struct trial *trial) {
     enum outcome outcome;
     bool is_hanging;
 
-    launch_begin(trial);
-    is_hanging = !launch_run(trial) || !settle(trial);
-    launch_end(trial);
+    trial_start_launch(trial);
+    is_hanging = !trial_run_launch(trial) || !trial_settle(trial);
+    trial_end_launch(trial);
     if (is_hanging)
         return HUNG;
-    outcome = launch_judge(trial);
-    next_run(trial);
+    outcome = trial_judge_launch(trial);
+    trial_run_next(trial);
     return outcome;
 }
 
@@ -509,16 +510,16 @@ static enum outcome trial_run_service(struct trial *trial) {
     enum outcome outcome = HUNG;
 
     trial->faulter.is_armed = !stage.is_policy_new;
-    service_begin(trial);
-    if (settle(trial)) {
+    trial_start_service(trial);
+    if (trial_settle(trial)) {
         if (stage.is_policy_new) {
             assert_int_equal(utimensat(AT_FDCWD, POLICY_PATH, NULL, 0), 0);
             faulter_arm(&trial->faulter);
         }
-        outcome = service_ask(trial);
+        outcome = trial_ask_service(trial);
     }
     (void)kill(trial->service.pid, SIGTERM);
-    trial_end(trial, outcome == HUNG);
+    trial_end_processes(trial, outcome == HUNG);
     base_close_fd(&trial->service.error_fd);
     if (trial->service.status != 0)
         problem(trial, "the service ends with wait status 0x%x", (unsigned)trial->service.status);
@@ -529,79 +530,82 @@ static enum outcome trial_run(struct trial *trial) {
     return harness_is_service() ? trial_run_service(trial) : trial_run_direct(trial);
 }
 
-/* Tries one fault. False if the role makes no such call. */
-static bool fault_try(const struct fault *fault, struct fault *donep) {
+/* Tries one fault. Returns false if the role makes no such call. */
+static bool try_fault(const struct fault *fault, struct fault *donep) {
     static struct trial trial;
     double begin = harness_now();
     enum outcome outcome;
 
-    trial_begin(&trial, fault);
+    trial_init(&trial, fault);
     outcome = trial_run(&trial);
     trial_count(&trial, outcome, harness_now() - begin);
     *donep = trial.fault;
     return trial.fault.is_injected;
 }
 
-/* In the service a trial takes ten times as long. */
-static bool tries_all_errors(void) {
+/* In service mode a trial takes ten times as long, so all errors are optional there. */
+static bool has_all_errors(void) {
     const char *text = getenv("UTSBROKER_TEST_FAULTS");
 
     return !harness_is_service() || (text != NULL && strcmp(text, "all") == 0);
 }
 
-/* Each call of @role in turn, until it makes no more: twice, as not each launch takes as many. */
-static void role_try(enum faulter_role role) {
-    for (unsigned index = 0, n_missed = 0; n_missed < 2 && tally.of_outcome[HUNG] < HUNG_MAX;) {
+/*
+ * Tries each call of @role in turn. Stops when two trials in a row find no further call, because
+ * the number of calls differs between launches.
+ */
+static void try_role(enum faulter_role role) {
+    for (unsigned index = 0, n_absent = 0; n_absent < 2 && tally.of_outcome[HUNG] < HUNG_MAX;) {
         struct fault fault = {.role = role, .index = index}, done;
 
-        if (!tries_all_errors())
+        if (!has_all_errors())
             fault.choice = index + harness_number("UTSBROKER_TEST_SEED", 0);
-        if (!fault_try(&fault, &done)) {
-            n_missed++;
+        if (!try_fault(&fault, &done)) {
+            n_absent++;
             continue;
         }
-        n_missed = 0;
+        n_absent = 0;
         index = done.index + 1;
         fault.index = done.index;
-        for (fault.choice = 1; tries_all_errors() && fault.choice < done.n_errors; fault.choice++)
-            (void)fault_try(&fault, &done);
+        for (fault.choice = 1; has_all_errors() && fault.choice < done.n_errors; fault.choice++)
+            (void)try_fault(&fault, &done);
     }
 }
 
-/* What is compared with later. */
-static void command_runs_without_a_fault(void) {
+/* Stores the output to compare with later. */
+static void run_without_fault(void) {
     static struct trial trial;
     const struct fault none = {.role = FAULTER_NOBODY};
 
-    trial_begin(&trial, &none);
+    trial_init(&trial, &none);
     (void)trial_run(&trial);
-    if (trial.problem[0] == '\0' || strstr(trial.problem, "as it should") != NULL)
+    if (trial.problem[0] == '\0' || strstr(trial.problem, "without a fault") != NULL)
         strcpy(stage.output, trial.launch.output);
     trial.problem[0] = '\0';
-    if (launch_judge(&trial) != RAN)
+    if (trial_judge_launch(&trial) != RAN)
         fail_msg("without a fault: %s; %s", trial.problem, trial.launch.errors);
     assert_non_null(strstr(stage.output, "hostname=" HOSTNAME "\ndomainname=" DOMAINNAME "\n"));
 }
 
 static void tally_print(void) {
-    print_message("tried: %s: %u faults in", harness_mode(), tally.n_faults);
+    print_message("tried: faults in %s mode: %u in", harness_mode(), tally.n_faults);
     for (size_t i = 0; i < FAULTER_ROLES; i++)
         if (tally.of_role[i] > 0)
             print_message(" %s %u", role_names[i], tally.of_role[i]);
     for (size_t i = 0; i < OUTCOMES; i++)
         print_message("%s %s %u", i == 0 ? ":" : ",", outcome_names[i], tally.of_outcome[i]);
     if (harness_is_service())
-        print_message("; the service was started again %u times", tally.n_restarts);
-    print_message("; the longest took %.1f s\n", tally.longest);
+        print_message("; the service was restarted %u times", tally.n_restarts);
+    print_message("; the longest trial took %.1f s\n", tally.longest);
 }
 
-static void roles_try(const enum faulter_role *roles, size_t n) {
-    command_runs_without_a_fault();
+static void try_roles(const enum faulter_role *roles, size_t n) {
+    run_without_fault();
     for (size_t i = 0; i < n; i++)
-        role_try(roles[i]);
+        try_role(roles[i]);
 }
 
-static void roles_assert(const enum faulter_role *roles, size_t n) {
+static void assert_roles(const enum faulter_role *roles, size_t n) {
     tally_print();
     assert_int_equal(tally.of_outcome[WRONG] + tally.of_outcome[HUNG], 0);
     for (size_t i = 0; i < n; i++)
@@ -609,19 +613,19 @@ static void roles_assert(const enum faulter_role *roles, size_t n) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-static void every_call_fails_once_directly(void **state) {
+static void each_failing_call_in_direct_mode(void **state) {
     static const enum faulter_role roles[] = {FAULTER_LAUNCHER, FAULTER_SESSION, FAULTER_GATE};
 
     (void)state;
     for (int i = 0; i < 2; i++) {
-        stage.has_wishes = i == 1;
-        roles_try(roles, BASE_ARRAY_SIZE(roles));
+        stage.has_options = i == 1;
+        try_roles(roles, BASE_ARRAY_SIZE(roles));
     }
-    roles_assert(roles, BASE_ARRAY_SIZE(roles));
+    assert_roles(roles, BASE_ARRAY_SIZE(roles));
 }
 
-/* Asked for by a name that has to be looked up, in a file before another that permits. */
-static void what_is_denied_is_denied_whatever_fails(void **state) {
+/* The deny rule names a group, which must be looked up; a later file permits the same name. */
+static void a_denied_name_is_refused_whatever_call_fails(void **state) {
     const struct group *group = getgrgid(USER_NOBODY->gid);
     static struct trial trial;
     const struct fault none = {.role = FAULTER_NOBODY};
@@ -634,54 +638,54 @@ static void what_is_denied_is_denied_whatever_fails(void **state) {
     memset(&tally, 0, sizeof(tally));
     stage.user = USER_NOBODY;
     stage.hostname = DENIED;
-    stage.has_wishes = false;
-    trial_begin(&trial, &none);
+    stage.has_options = false;
+    trial_init(&trial, &none);
     assert_int_equal(trial_run(&trial), REFUSED);
     if (strstr(trial.launch.errors, "05-faults.conf:1 denies it") == NULL)
         fail_msg("without a fault: %s", trial.launch.errors);
-    role_try(FAULTER_SESSION);
+    try_role(FAULTER_SESSION);
     tally_print();
     assert_int_equal(tally.of_outcome[REFUSED], tally.n_faults);
     assert_true(tally.n_faults > 10);
 }
 
-/* From the start of the service to the end of a launch. */
-static void every_call_fails_once_in_the_service(void **state) {
+/* Covers the service from its start to the end of a launch. */
+static void each_failing_call_in_service_mode(void **state) {
     static const enum faulter_role roles[] = {FAULTER_SERVICE, FAULTER_ZYGOTE, FAULTER_SESSION,
                                               FAULTER_GATE, FAULTER_LAUNCHER};
 
     (void)state;
-    sleep(4); /* a policy that has just changed is read with each request */
-    stage.has_wishes = true;
-    roles_try(roles, BASE_ARRAY_SIZE(roles));
-    roles_assert(roles, BASE_ARRAY_SIZE(roles));
+    sleep(4); /* while the policy is new, the service reads it for each request */
+    stage.has_options = true;
+    try_roles(roles, BASE_ARRAY_SIZE(roles));
+    assert_roles(roles, BASE_ARRAY_SIZE(roles));
 }
 
-/* The command does not end with utsrun then. */
-static void every_call_of_a_launch_fails_once_without_wishes(void **state) {
+/* Without the options the command does not end with utsrun. */
+static void each_failing_call_of_a_launch_without_options(void **state) {
     static const enum faulter_role roles[] = {FAULTER_SESSION, FAULTER_LAUNCHER};
 
     (void)state;
     memset(&tally, 0, sizeof(tally));
-    stage.has_wishes = false;
-    roles_try(roles, BASE_ARRAY_SIZE(roles));
-    roles_assert(roles, BASE_ARRAY_SIZE(roles));
+    stage.has_options = false;
+    try_roles(roles, BASE_ARRAY_SIZE(roles));
+    assert_roles(roles, BASE_ARRAY_SIZE(roles));
 }
 
-/* The session that was made ahead is of no use then, and the service makes another itself. */
-static void every_call_fails_once_with_a_new_policy(void **state) {
+/* The ready session has the old policy: the service discards it and makes another one itself. */
+static void each_failing_call_with_a_new_policy(void **state) {
     static const enum faulter_role roles[] = {FAULTER_SERVICE, FAULTER_SESSION, FAULTER_GATE};
 
     (void)state;
     memset(&tally, 0, sizeof(tally));
-    stage.has_wishes = true;
+    stage.has_options = true;
     stage.is_policy_new = true;
-    roles_try(roles, BASE_ARRAY_SIZE(roles));
-    roles_assert(roles, BASE_ARRAY_SIZE(roles));
+    try_roles(roles, BASE_ARRAY_SIZE(roles));
+    assert_roles(roles, BASE_ARRAY_SIZE(roles));
 }
 
-/* A log daemon that takes everything. */
-static int log_open(void) {
+/* Starts a log daemon that accepts each line. */
+static int open_log(void) {
     const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
 
     stage.log_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -691,8 +695,8 @@ static int log_open(void) {
     return chmod("/dev/log", 0666);
 }
 
-/* Each trial has a service of its own, at the socket of the harness's. */
-static void service_replace(void) {
+/* Each trial starts its own service; all use the socket path of the harness's service. */
+static void replace_service(void) {
     struct test_service *service = harness_service_of(USER_WITHOUT_NAME);
     char path[sizeof(service->path)];
 
@@ -702,13 +706,13 @@ static void service_replace(void) {
 }
 
 static int set_up(void **state) {
-    if (harness_mount_dev() < 0 || log_open() < 0 || harness_set_up(state) < 0)
+    if (harness_mount_dev() < 0 || open_log() < 0 || harness_set_up(state) < 0)
         return -1;
     stage.host_namespace_fd = open("/proc/self/ns/uts", O_RDONLY | O_CLOEXEC);
     if (stage.host_namespace_fd < 0 || fstat(stage.host_namespace_fd, &stage.host_namespace) < 0 ||
         uname(&stage.host) < 0)
         return -1;
-    /* The first rule asks a database, the second counts where somebody counts. */
+    /* The first rule needs a user database, the second one has a limit, which a service counts. */
     policy_write(POLICY_NAME, harness_is_service() ? "deny user daemon hostname forbidden.test\n"
                                                      "permit any hostname " HOSTNAME
                                                      " domainname " DOMAINNAME " limit 1\n"
@@ -718,25 +722,25 @@ static int set_up(void **state) {
     stage.user = USER_WITHOUT_NAME;
     stage.hostname = HOSTNAME;
     if (harness_is_service())
-        service_replace();
+        replace_service();
     return 0;
 }
 
 int main(void) {
     static const struct CMUnitTest direct[] = {
-        cmocka_unit_test(every_call_fails_once_directly),
-        cmocka_unit_test(what_is_denied_is_denied_whatever_fails)};
+        cmocka_unit_test(each_failing_call_in_direct_mode),
+        cmocka_unit_test(a_denied_name_is_refused_whatever_call_fails)};
     static const struct CMUnitTest service[] = {
-        cmocka_unit_test(every_call_fails_once_in_the_service),
-        cmocka_unit_test(every_call_of_a_launch_fails_once_without_wishes),
-        cmocka_unit_test(every_call_fails_once_with_a_new_policy)};
+        cmocka_unit_test(each_failing_call_in_service_mode),
+        cmocka_unit_test(each_failing_call_of_a_launch_without_options),
+        cmocka_unit_test(each_failing_call_with_a_new_policy)};
     int status;
 
     if (!test_has_root(harness_is_service() ? BASE_ARRAY_SIZE(service) : BASE_ARRAY_SIZE(direct),
                        &status))
         return status;
     if (!FAULTER_IS_SUPPORTED) {
-        printf("skipped: no system call can be replaced on this architecture yet\n");
+        printf("skipped: the test cannot replace system calls on this architecture yet\n");
         return TEST_SKIPPED;
     }
     cmocka_set_test_filter(getenv("UTSBROKER_TEST_FILTER"));

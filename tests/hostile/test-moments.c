@@ -1,11 +1,10 @@
 /*
- * The moments between the clone and the execution of a command, in which somebody holds a
- * capability: somebody else who runs as the same user attacks, signals or kills session and gate
- * behind every system call that they make. Nobody gets a capability, and no command runs that was
- * not granted.
+ * Between the clone and the execution of a command, session and gate hold a capability. After each
+ * of their system calls another process of the same user attacks, signals or kills them. The
+ * attacker gets no capability, and no command runs without a grant.
  *
- * The programs are those that are shipped: no hook waits in them. A tracer of root's takes a
- * process from call to call (stepper.h), and lets go of it while it is attacked.
+ * The programs are the shipped ones, without any hook for tests. A tracer that runs as root steps a
+ * process from call to call (stepper.h), and detaches from it during each attack.
  */
 
 #include <errno.h>
@@ -28,7 +27,7 @@
 
 enum { PATIENCE_MS = 20000, STEPS_MAX = 1000 };
 
-/* What a command writes down: its name, and what it holds. */
+/* The command writes its host name and its privileges to a file. */
 static char script[] = "{ uname -n; grep -E '^(Cap(Inh|Prm|Eff|Amb)|NoNewPrivs|Seccomp):' "
                        "/proc/self/status; } > " OUTPUT_PATH;
 static char good_output[512];
@@ -36,17 +35,18 @@ static char good_output[512];
 /* How the launches ended, and how many moments were tried. */
 static struct { unsigned granted, refused, unanswered, moments; } tally;
 
-/* One launch, as it is followed. */
+/* One launch, and the processes that the test steps. */
 struct moment {
     pid_t client;
     int channel; /* to the client */
     bool has_asked, follows_gate;
-    struct stepper session, gate; /* pid 0: not there yet */
+    struct stepper session, gate; /* pid 0: does not exist yet */
     struct attacker *attacker;
 };
 
-/* What a command of the client's own does is its own matter: it ends when that has ended. */
-static void client_wait(struct speaker *speaker) {
+/* Reads notices until the broker closes the connection, which it does when the command has ended.
+ */
+static void wait_for_command(struct speaker *speaker) {
     char notice[256];
 
     while (recv(speaker->channel, notice, sizeof(notice), 0) > 0)
@@ -55,27 +55,27 @@ static void client_wait(struct speaker *speaker) {
 }
 
 /*
- * The client, a process of the user's: tells who its broker is (direct mode), asks when it is told
- * to, and tells what was answered.
+ * The client, a process of the user. In direct mode it reports its broker's pid. It sends its
+ * request when the test writes a byte, and reports the status of the reply.
  */
-static _Noreturn void client_run(int channel, const char *hostname) {
+static _Noreturn void run_client(int channel, const char *hostname) {
     static char *const command[] = {"sh", "-c", script, NULL};
     const struct protocol_request request = speaker_request(hostname);
     int fds[] = {speaker_describe(command), open("/", O_PATH | O_CLOEXEC)};
     struct speaker speaker = {.channel = -1};
     enum protocol_status status;
-    char word;
+    char byte;
 
     if ((!harness_is_service() && !speaker_open_stopped(&speaker, USER_WITHOUT_NAME)) ||
         write(channel, &speaker.broker, sizeof(pid_t)) != sizeof(pid_t) ||
-        read(channel, &word, 1) != 1 ||
+        read(channel, &byte, 1) != 1 ||
         (harness_is_service() && !speaker_open(&speaker, USER_WITHOUT_NAME)))
         _exit(1);
     (void)channel_send(speaker.channel, &request, sizeof(request), fds, speaker_fds_needed());
     status = speaker_hear(&speaker);
     if (write(channel, &status, sizeof(status)) != sizeof(status))
         _exit(1);
-    client_wait(&speaker);
+    wait_for_command(&speaker);
     _exit(0);
 }
 
@@ -88,21 +88,21 @@ static void client_start(struct moment *moment, const char *hostname, pid_t *bro
     if (moment->client == 0) {
         close(ends[0]);
         speaker_become(USER_WITHOUT_NAME, 120);
-        client_run(ends[1], hostname);
+        run_client(ends[1], hostname);
     }
     close(ends[1]);
     moment->channel = ends[0];
     assert_int_equal(read(moment->channel, brokerp, sizeof(*brokerp)), sizeof(*brokerp));
 }
 
-static void moment_ask(struct moment *moment) {
+static void moment_send_request(struct moment *moment) {
     if (!moment->has_asked)
         assert_int_equal(write(moment->channel, "", 1), 1);
     moment->has_asked = true;
 }
 
-/* Direct mode: the broker is had before its program begins, and is left where that has begun. */
-static void session_follow_from_exec(struct moment *moment, pid_t broker) {
+/* Direct mode: attaches to the stopped broker, and steps it until it has executed its program. */
+static void moment_follow_executed_session(struct moment *moment, pid_t broker) {
     assert_true(harness_wait_for_state(broker, "T"));
     assert_true(stepper_attach(&moment->session, broker));
     assert_int_equal(kill(broker, SIGCONT), 0);
@@ -112,21 +112,21 @@ static void session_follow_from_exec(struct moment *moment, pid_t broker) {
     moment->session.n_steps = 0;
 }
 
-/* A launch that takes the session which waits, so that another one is made ahead. */
+/* Makes a launch that uses the ready session, so that the zygote makes another one. */
 static void use_ready_session(void) {
     struct moment other = {.client = 0};
     enum protocol_status status;
     pid_t none;
 
     client_start(&other, PERMITTED, &none);
-    moment_ask(&other);
+    moment_send_request(&other);
     assert_int_equal(read(other.channel, &status, sizeof(status)), sizeof(status));
     assert_int_equal(waitpid(other.client, NULL, 0), other.client);
     close(other.channel);
 }
 
-/* Who waits: the zygote, and the session made ahead, with its gate. */
-static bool service_is_settled(void *context) {
+/* An idle service has two children that wait: the zygote and the ready session, with its gate. */
+static bool is_service_idle(void *context) {
     pid_t *zygote = context, children[3], service = harness_service_of(USER_WITHOUT_NAME)->pid;
 
     *zygote = service_zygote(service);
@@ -134,17 +134,17 @@ static bool service_is_settled(void *context) {
            harness_process_state(children[0]) == 'S' && harness_process_state(children[1]) == 'S';
 }
 
-/* Service mode: the session is had from its first moment on, as the zygote makes it. */
-static void session_follow_from_clone(struct moment *moment) {
+/* Service mode: attaches to the zygote, and takes the next session as soon as it is cloned. */
+static void moment_follow_cloned_session(struct moment *moment) {
     enum stepper_state state = STEPPER_WAITS;
     struct stepper zygote;
     pid_t pid;
 
     if (service_zygote(harness_service_of(USER_WITHOUT_NAME)->pid) == 0)
-        use_ready_session(); /* by which one is made */
-    if (!harness_wait_for(service_is_settled, &pid)) {
+        use_ready_session(); /* after that the service starts a zygote */
+    if (!harness_wait_for(is_service_idle, &pid)) {
         harness_print_processes(USER_WITHOUT_NAME->uid);
-        fail_msg("no session is made ahead");
+        fail_msg("the service has no ready session");
     }
     assert_true(stepper_attach(&zygote, pid));
     use_ready_session();
@@ -155,21 +155,21 @@ static void session_follow_from_clone(struct moment *moment) {
     stepper_detach(&zygote);
 }
 
-/* Begins a launch of @hostname, whose session stands still at its beginning. */
-static struct moment moment_begin(struct attacker *attacker, const char *hostname) {
+/* Starts a launch of @hostname; its session is stopped at its beginning. */
+static struct moment moment_start(struct attacker *attacker, const char *hostname) {
     struct moment moment = {.attacker = attacker};
     pid_t broker;
 
     if (harness_is_service())
-        session_follow_from_clone(&moment);
+        moment_follow_cloned_session(&moment);
     (void)unlink(OUTPUT_PATH);
     client_start(&moment, hostname, &broker);
     if (!harness_is_service())
-        session_follow_from_exec(&moment, broker);
+        moment_follow_executed_session(&moment, broker);
     return moment;
 }
 
-static size_t output_read(char *output, size_t size) {
+static size_t read_output(char *output, size_t size) {
     FILE *file = fopen(OUTPUT_PATH, "re");
     size_t n = file != NULL ? fread(output, 1, size - 1, file) : 0;
 
@@ -180,23 +180,23 @@ static size_t output_read(char *output, size_t size) {
 }
 
 /*
- * What the command wrote is right, or there is none. Of one whose client got no answer, or that was
- * killed, it may be the beginning only.
+ * The command's output must be correct; without a grant there must be none. The output may be cut
+ * off if the client got no reply, or if a process was killed.
  */
-static void output_judge(const char *hostname, enum protocol_status status, bool may_be_killed) {
+static void assert_output(const char *hostname, enum protocol_status status, bool may_be_killed) {
     char output[1024];
-    size_t n = output_read(output, sizeof(output));
+    size_t n = read_output(output, sizeof(output));
     bool may_run = strcmp(hostname, PERMITTED) == 0 &&
                    (status == PROTOCOL_GRANTED || status == PROTOCOL_STATUS_COUNT);
     bool may_be_short = status == PROTOCOL_STATUS_COUNT || may_be_killed;
 
     if ((n > 0 && !may_run) || strncmp(output, good_output, n) != 0 ||
         (n < strlen(good_output) && status == PROTOCOL_GRANTED && !may_be_short))
-        fail_msg("a command for %s, answered with status %d, wrote: %s", hostname, (int)status,
-                 output);
+        fail_msg("a command for %s ran after a reply with status %d, and wrote: %s", hostname,
+                 (int)status, output);
 }
 
-/* Lets go of what is left, hears how it ends, and judges that. Returns the status of the answer. */
+/* Detaches, waits for the end of the launch, and checks it. Returns the status of the reply. */
 static enum protocol_status moment_end(struct moment *moment, const char *hostname,
                                        bool may_be_killed) {
     struct pollfd answer = {.fd = moment->channel, .events = POLLIN};
@@ -204,10 +204,10 @@ static enum protocol_status moment_end(struct moment *moment, const char *hostna
 
     stepper_detach(&moment->session);
     stepper_detach(&moment->gate);
-    moment_ask(moment);
+    moment_send_request(moment);
     if (poll(&answer, 1, PATIENCE_MS) != 1) {
         harness_print_processes(USER_WITHOUT_NAME->uid);
-        fail_msg("a launch had no end");
+        fail_msg("a launch does not end");
     }
     assert_int_equal(read(moment->channel, &status, sizeof(status)), sizeof(status));
     assert_int_equal(waitpid(moment->client, NULL, 0), moment->client);
@@ -215,14 +215,14 @@ static enum protocol_status moment_end(struct moment *moment, const char *hostna
     tally.granted += status == PROTOCOL_GRANTED;
     tally.unanswered += status == PROTOCOL_STATUS_COUNT;
     tally.refused += status != PROTOCOL_GRANTED && status != PROTOCOL_STATUS_COUNT;
-    output_judge(hostname, status, may_be_killed);
+    assert_output(hostname, status, may_be_killed);
     return status;
 }
 
 /*
- * Steps @stepper, the session or the gate, on to the next place behind a system call; the client
- * asks once the process waits for somebody. False once it has ended, or become the command, or, in
- * the service, if its launch was served by another one.
+ * Steps @stepper, the session or the gate, until it has made its next system call. When the process
+ * waits, the client sends its request. Returns false if the process has ended or has become the
+ * command, or, in service mode, if another session has served the launch.
  */
 static bool moment_next(struct moment *moment, struct stepper *stepper) {
     for (int i = 0; i < PATIENCE_MS; i++) {
@@ -237,7 +237,7 @@ static bool moment_next(struct moment *moment, struct stepper *stepper) {
         case STEPPER_WAITS:
             if (moment->has_asked && i > 2000)
                 return false;
-            moment_ask(moment);
+            moment_send_request(moment);
             break;
         default:
             return false;
@@ -246,8 +246,8 @@ static bool moment_next(struct moment *moment, struct stepper *stepper) {
     return false;
 }
 
-/* The session goes on by itself, and the gate is had from its first moment; false: none came. */
-static bool gate_follow(struct moment *moment) {
+/* Takes the gate as soon as it is cloned, and detaches from the session. False: there is none. */
+static bool moment_follow_gate(struct moment *moment) {
     moment->follows_gate = true;
     while (moment->gate.pid == 0)
         if (!moment_next(moment, &moment->session))
@@ -259,37 +259,37 @@ static bool gate_follow(struct moment *moment) {
 static void tally_print(const char *what, const struct attacker *attacker) {
     print_message(
         "tried: %s in %s mode: %u moments, %u attempts; launches: %u granted, %u refused, %u "
-        "without an answer; wrong outcomes 0\n",
+        "without a reply; wrong outcomes 0\n",
         what, harness_mode(), tally.moments, attacker != NULL ? attacker->n_tried : 0,
         tally.granted, tally.refused, tally.unanswered);
     memset(&tally, 0, sizeof(tally));
 }
 
-static void stepper_attack(struct moment *moment, struct stepper *stepper, const char *who) {
+static void attack(struct moment *moment, struct stepper *stepper, const char *who) {
     char what[64];
 
-    snprintf(what, sizeof(what), "%s behind its call %u", who, stepper->n_steps);
+    snprintf(what, sizeof(what), "%s after its call %u", who, stepper->n_steps);
     assert_true(stepper_park(stepper));
     attacker_assert_fails(moment->attacker, stepper->pid, what);
     if (stepper != &moment->gate && moment->gate.pid != 0 && !moment->has_asked)
-        attacker_assert_fails(moment->attacker, moment->gate.pid, "the gate meanwhile");
+        attacker_assert_fails(moment->attacker, moment->gate.pid, "the gate of this session");
     assert_true(stepper_unpark(stepper));
     tally.moments++;
 }
 
-/* At every moment of the session; or of the gate, up to the last one before it is the command,
- * whose owner may look into it as they like. */
-static void attack_everywhere(bool is_gate, unsigned moments_min) {
+/* Attacks the session, or the gate until it becomes the command: the user may access the command.
+ */
+static void attack_after_each_call(bool is_gate, unsigned moments_min) {
     struct attacker attacker;
     struct moment moment;
     struct stepper *victim = is_gate ? &moment.gate : &moment.session;
 
     attacker_start(&attacker, USER_WITHOUT_NAME);
     attacker_assert_is_able(&attacker, USER_WITHOUT_NAME);
-    moment = moment_begin(&attacker, PERMITTED);
-    assert_true(!is_gate || gate_follow(&moment));
+    moment = moment_start(&attacker, PERMITTED);
+    assert_true(!is_gate || moment_follow_gate(&moment));
     do
-        stepper_attack(&moment, victim, is_gate ? "the gate" : "the session");
+        attack(&moment, victim, is_gate ? "the gate" : "the session");
     while (moment_next(&moment, victim));
     (void)moment_end(&moment, PERMITTED, false);
     attacker_end(&attacker);
@@ -298,18 +298,18 @@ static void attack_everywhere(bool is_gate, unsigned moments_min) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
-static void a_session_cannot_be_looked_into_at_any_moment(void **state) {
+static void no_process_of_the_user_can_access_a_session(void **state) {
     (void)state;
-    attack_everywhere(false, 20);
+    attack_after_each_call(false, 20);
 }
 
-static void a_gate_cannot_be_looked_into_at_any_moment(void **state) {
+static void no_process_of_the_user_can_access_a_gate(void **state) {
     (void)state;
-    attack_everywhere(true, 10);
+    attack_after_each_call(true, 10);
 }
 
-/* Those that stay: the service, the zygote, and what is made ahead. */
-static void who_waits_cannot_be_looked_into(void **state) {
+/* The idle processes: the service, the zygote and the ready session. */
+static void no_process_of_the_user_can_access_an_idle_service(void **state) {
     struct attacker attacker;
     pid_t children[8], service;
     size_t n;
@@ -324,17 +324,17 @@ static void who_waits_cannot_be_looked_into(void **state) {
     attacker_assert_fails(&attacker, service, "the service");
     for (size_t i = 0; i < n; i++) {
         assert_true(harness_wait_for_state(children[i], "S"));
-        attacker_assert_fails(&attacker, children[i], "a child of the service's");
+        attacker_assert_fails(&attacker, children[i], "a child of the service");
     }
     attacker_end(&attacker);
-    tally_print("who waits", &attacker);
+    tally_print("idle services", &attacker);
 }
 
-/* Kills the session (or the gate) behind its call @step. False if it has ended before. */
-static bool kill_at(const char *hostname, bool is_gate, unsigned step) {
-    struct moment moment = moment_begin(NULL, hostname);
+/* Kills the session (or the gate) after its call @step. Returns false if it ended earlier. */
+static bool kill_after_call(const char *hostname, bool is_gate, unsigned step) {
+    struct moment moment = moment_start(NULL, hostname);
     struct stepper *victim = is_gate ? &moment.gate : &moment.session;
-    bool is_there = !is_gate || gate_follow(&moment);
+    bool is_there = !is_gate || moment_follow_gate(&moment);
 
     while (is_there && victim->n_steps < step)
         is_there = moment_next(&moment, victim);
@@ -346,30 +346,30 @@ static bool kill_at(const char *hostname, bool is_gate, unsigned step) {
     return is_there;
 }
 
-static void kill_everywhere(const char *hostname, bool is_gate) {
+static void kill_after_each_call(const char *hostname, bool is_gate) {
     unsigned step = 0;
 
-    while (kill_at(hostname, is_gate, step))
+    while (kill_after_call(hostname, is_gate, step))
         step++;
     assert_true(step > 10 && step < STEPS_MAX);
     harness_assert_nothing_left(USER_WITHOUT_NAME);
     tally_print(is_gate ? "killed gates" : "killed sessions", NULL);
 }
 
-static void a_session_that_is_killed_at_any_moment_releases_nothing(void **state) {
+static void a_killed_session_releases_no_command_without_a_grant(void **state) {
     (void)state;
-    kill_everywhere(PERMITTED, false);
-    kill_everywhere(DENIED, false);
+    kill_after_each_call(PERMITTED, false);
+    kill_after_each_call(DENIED, false);
 }
 
-static void a_gate_that_is_killed_at_any_moment_is_no_command(void **state) {
+static void a_killed_gate_never_becomes_a_wrong_command(void **state) {
     (void)state;
-    kill_everywhere(PERMITTED, true);
+    kill_after_each_call(PERMITTED, true);
 }
 
 enum role { SESSION, GATE, ZYGOTE, ROLES };
 
-/* Those that nobody dies or stops of. */
+/* Signals that by default neither end nor stop a process. */
 static bool is_harmless(int signal_number) {
     return signal_number == SIGCHLD || signal_number == SIGURG || signal_number == SIGWINCH ||
            signal_number == SIGCONT;
@@ -380,13 +380,16 @@ static bool is_stop(int signal_number) {
            signal_number == SIGTTOU;
 }
 
-/* While all wait, somebody sends a signal; then the client asks; what was stopped is continued. */
-static void signal_try(struct attacker *attacker, enum role role, int signal_number) {
-    struct moment moment = moment_begin(attacker, PERMITTED);
+/*
+ * While session and gate wait, the attacker sends a signal to one process of the broker. Then the
+ * client sends its request, and the test continues a process that was stopped.
+ */
+static void try_signal(struct attacker *attacker, enum role role, int signal_number) {
+    struct moment moment = moment_start(attacker, PERMITTED);
     enum protocol_status status;
     pid_t pids[ROLES] = {0};
 
-    assert_true(gate_follow(&moment));
+    assert_true(moment_follow_gate(&moment));
     stepper_detach(&moment.gate);
     pids[SESSION] = moment.session.pid;
     pids[GATE] = moment.gate.pid;
@@ -395,32 +398,32 @@ static void signal_try(struct attacker *attacker, enum role role, int signal_num
     assert_true(harness_wait_for_state(pids[SESSION], "S"));
     assert_true(harness_wait_for_state(pids[GATE], "S"));
     attacker_signal(attacker, pids[role], signal_number);
-    moment_ask(&moment);
-    if (is_stop(signal_number)) { /* stopped for ever, it would be waited for as long */
+    moment_send_request(&moment);
+    if (is_stop(signal_number)) { /* otherwise the launch would wait forever */
         usleep(20000);
-        (void)kill(pids[role], SIGCONT); /* one whose group is orphaned did not stop */
+        (void)kill(pids[role], SIGCONT); /* in an orphaned process group it did not stop */
     }
     tally.moments++;
     status = moment_end(&moment, PERMITTED, true);
     if (is_harmless(signal_number) && status != PROTOCOL_GRANTED)
-        fail_msg("signal %d, which hurts nobody, ended with status %d", signal_number, (int)status);
+        fail_msg("harmless signal %d: the reply has status %d", signal_number, (int)status);
 }
 
-static void no_signal_makes_a_command_of_what_waits(void **state) {
+static void no_signal_starts_a_command_without_a_grant(void **state) {
     struct attacker attacker;
 
     (void)state;
     attacker_start(&attacker, USER_WITHOUT_NAME);
     for (enum role role = SESSION; role < (harness_is_service() ? ROLES : ZYGOTE); role++)
         for (int number = 1; number <= SIGRTMAX; number++)
-            signal_try(&attacker, role, number);
+            try_signal(&attacker, role, number);
     attacker_end(&attacker);
     harness_assert_nothing_left(USER_WITHOUT_NAME);
     tally_print("signals", NULL);
 }
 
-/* As a service manager would: with the same socket. */
-static void service_restart(void) {
+/* Restarts the service at the same socket path, as a service manager does. */
+static void restart_service(void) {
     struct test_service *service = harness_service_of(USER_WITHOUT_NAME);
     char *const options[] = {"--idle-exit", "0", NULL};
     const struct test_service old = *service;
@@ -429,11 +432,11 @@ static void service_restart(void) {
     service_start(service, USER_WITHOUT_NAME, old.path, options);
 }
 
-/* Kills the service behind the gate's call @step. False if the gate was the command before. */
-static bool service_kill_at(unsigned step) {
-    struct moment moment = moment_begin(NULL, PERMITTED);
+/* Kills the service after the gate's call @step. Returns false if the gate made fewer calls. */
+static bool kill_service_after_call(unsigned step) {
+    struct moment moment = moment_start(NULL, PERMITTED);
     const struct test_service *service = harness_service_of(USER_WITHOUT_NAME);
-    bool is_there = gate_follow(&moment);
+    bool is_there = moment_follow_gate(&moment);
 
     while (is_there && moment.gate.n_steps < step)
         is_there = moment_next(&moment, &moment.gate);
@@ -441,17 +444,17 @@ static bool service_kill_at(unsigned step) {
         assert_int_equal(kill(service->pid, SIGKILL), 0);
         assert_int_equal(waitpid(service->pid, NULL, 0), service->pid);
         tally.moments++;
-        service_restart();
+        restart_service();
     }
     (void)moment_end(&moment, PERMITTED, true);
     return is_there;
 }
 
-static void a_service_that_is_killed_at_any_moment_releases_nothing(void **state) {
+static void a_killed_service_releases_no_command_without_a_grant(void **state) {
     unsigned step = 0;
 
     (void)state;
-    while (service_kill_at(step))
+    while (kill_service_after_call(step))
         step++;
     assert_true(step > 10 && step < STEPS_MAX);
     harness_assert_nothing_left(USER_WITHOUT_NAME);
@@ -470,8 +473,8 @@ static int set_up(void **state) {
         chown(OUTPUT_FOLDER, USER_WITHOUT_NAME->uid, USER_WITHOUT_NAME->gid) < 0)
         return -1;
     if (harness_is_service()) {
-        /* While a policy is that new, it is read with each request, and the zygote, which is
-         * traced here, replaced. */
+        /* While the policy is new, the service reads it for each request and replaces the zygote,
+         * but this test traces the zygote. */
         sleep(3);
         use_ready_session();
     }
@@ -485,18 +488,18 @@ static int tear_down(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(a_session_cannot_be_looked_into_at_any_moment),
-    cmocka_unit_test(a_gate_cannot_be_looked_into_at_any_moment),
-    cmocka_unit_test(a_session_that_is_killed_at_any_moment_releases_nothing),
-    cmocka_unit_test(a_gate_that_is_killed_at_any_moment_is_no_command),
-    cmocka_unit_test(no_signal_makes_a_command_of_what_waits),
+    cmocka_unit_test(no_process_of_the_user_can_access_a_session),
+    cmocka_unit_test(no_process_of_the_user_can_access_a_gate),
+    cmocka_unit_test(a_killed_session_releases_no_command_without_a_grant),
+    cmocka_unit_test(a_killed_gate_never_becomes_a_wrong_command),
+    cmocka_unit_test(no_signal_starts_a_command_without_a_grant),
 };
 
 static const struct CMUnitTest direct_tests[] = {HARNESS_NO_TEST};
 
 static const struct CMUnitTest service_tests[] = {
-    cmocka_unit_test(who_waits_cannot_be_looked_into),
-    cmocka_unit_test(a_service_that_is_killed_at_any_moment_releases_nothing),
+    cmocka_unit_test(no_process_of_the_user_can_access_an_idle_service),
+    cmocka_unit_test(a_killed_service_releases_no_command_without_a_grant),
 };
 
 HARNESS_MAIN_OF_BOTH(tests, direct_tests, service_tests, set_up, tear_down)

@@ -1,10 +1,10 @@
 /*
- * Policies that cannot be trusted, cannot be read, or change while they are read, to the real
- * broker: everybody is refused everything, with a message and a line in the log, in moments and
- * little memory; and as soon as it is mended, all is as before. unit/test-loader shows what the
- * loader says of each.
+ * The real broker with a policy that is untrusted, unreadable or changes while it is read: the
+ * broker refuses all requests, with a message and a line in the log, quickly and with little
+ * memory. As soon as the policy is fixed, the broker grants as before. unit/test-loader checks the
+ * loader's message for each case.
  *
- * The policy's folders are the test's own file systems here.
+ * The policy folders are on file systems that only this test uses.
  */
 
 #include <errno.h>
@@ -23,7 +23,7 @@
 
 static int daemon_fd = -1;
 
-/* What the log took since it was last looked at. */
+/* The log's lines of the last request. */
 static struct {
     unsigned n_grants, n_refusals;
     char text[1 << 16];
@@ -38,7 +38,7 @@ static int listen_at_dev_log(void) {
     return chmod("/dev/log", 0666);
 }
 
-/* A tmpfs where the folder @path is to be, so that what is done there is nobody else's. */
+/* Mounts a tmpfs on the parent of the folder @path, so that the test changes no file of others. */
 static int mount_parent(const char *path) {
     char parent[4096];
 
@@ -60,15 +60,16 @@ static void run_shell(const char *command) {
         fail_msg("failed: %s", command);
 }
 
-/* A policy that gives "lab", and by the vendor's file what ends in .test. */
-static void policy_mend(void) {
+/* Writes a policy that permits "lab"; its vendor file permits all names that end in ".test". */
+static void fix_policy(void) {
     run_shell("umask 022; chmod 755 $(dirname $ADMIN $VENDOR); rm -rf $ADMIN* $VENDOR*;"
               "mkdir $ADMIN $VENDOR; echo 'permit any hostname lab' > $ADMIN/10-test.conf;"
               "echo 'permit any hostname *.test' > $VENDOR/50-default.conf");
 }
 
-/* Takes what is in the log; the end of a command may come later, and is nothing to wait for. */
-static void log_take(void) {
+/* Reads the log's new lines. Does not wait for the line about a command's end, which may be late.
+ */
+static void read_log(void) {
     static char record[4096];
     ssize_t n;
 
@@ -84,7 +85,7 @@ static void log_take(void) {
     }
 }
 
-/* For utsrun and a broker of its own: what they need, and not what a large file needs. */
+/* Limits utsrun and its broker to the memory that they need; a large file would need more. */
 static void limit_memory(void *context) {
     const struct rlimit limit = {40 << 20, 40 << 20};
 
@@ -92,7 +93,7 @@ static void limit_memory(void *context) {
     (void)setrlimit(RLIMIT_AS, &limit);
 }
 
-static const struct result *ask_for(char *hostname) {
+static const struct result *request_hostname(char *hostname) {
     static struct result result;
     const struct run run = {.user = USER_WITHOUT_NAME,
                             .argv = {UTSRUN_PATH, "-n", hostname, "--", "uname", "-n"},
@@ -100,67 +101,67 @@ static const struct result *ask_for(char *hostname) {
     double before = harness_now();
 
     harness_run(&run, &result);
-    log_take();
+    read_log();
     if (harness_now() - before > 10)
-        fail_msg("it took %.1f s", harness_now() - before);
+        fail_msg("the request took %.1f s", harness_now() - before);
     return &result;
 }
 
 static void assert_granted(const char *what) {
-    const struct result *result = ask_for("lab");
+    const struct result *result = request_hostname("lab");
 
     if (result->status != 0 || strcmp(result->output, "lab\n") != 0 || logged.n_grants != 1)
         fail_msg("%s: wait status 0x%x, %s%s", what, result->status, result->errors, logged.text);
 }
 
 static void assert_refused(const char *what, const char *reason) {
-    const struct result *result = ask_for("lab");
+    const struct result *result = request_hostname("lab");
 
     if (!WIFEXITED(result->status) || WEXITSTATUS(result->status) != 125 ||
         strcmp(result->output, "") != 0 ||
         strstr(result->errors, "utsrun: host name 'lab' refused: the policy in ") == NULL)
         fail_msg("%s: wait status 0x%x, %s", what, result->status, result->errors);
     if (logged.n_grants != 0 || logged.n_refusals != 1 || strstr(logged.text, reason) == NULL)
-        fail_msg("%s: not '%s', but\n%s", what, reason, logged.text);
+        fail_msg("%s: expected '%s' in the log, which has\n%s", what, reason, logged.text);
 }
 
-/* Kilobytes that the service has had at the most; 0 in direct mode, where a limit shows it. */
-static unsigned long service_peak(void) {
+/* Returns the service's peak memory in KiB; 0 in direct mode, where limit_memory() limits it. */
+static unsigned long service_peak_memory(void) {
     const struct test_service *service = harness_service_of(USER_WITHOUT_NAME);
 
     return service != NULL ? strtoul(harness_status_line(service->pid, "VmHWM"), NULL, 10) : 0;
 }
 
-#define NOT_ROOTS "is not owned by root"
+#define NOT_OWNED_BY_ROOT "is not owned by root"
 #define WRITABLE "is writable by others"
 #define NOT_REGULAR "is not a regular file"
-#define A_LINK "it is a link to something else"
-#define NO_RIGHT "could not be opened: Permission denied"
+#define SYMBOLIC_LINK "it is a link to something else"
+#define PERMISSION_DENIED "could not be opened: Permission denied"
 #define TOO_LARGE "is larger than 4 MiB"
 
 static const struct {
-    const char *make, *reason; /* NULL: it is in order, though odd */
+    const char *make, *reason; /* NULL: unusual, but valid */
 } cases[] = {
     {"chmod 664 $ADMIN/10-test.conf", WRITABLE},
     {"chmod 646 $ADMIN/10-test.conf", WRITABLE},
     {"chmod 4777 $ADMIN/10-test.conf", WRITABLE},
-    {"chown 54321 $ADMIN/10-test.conf", NOT_ROOTS},
-    {"chown 65534 $VENDOR/50-default.conf", NOT_ROOTS},
-    {"chown 54321:54322 $ADMIN", NOT_ROOTS},
+    {"chown 54321 $ADMIN/10-test.conf", NOT_OWNED_BY_ROOT},
+    {"chown 65534 $VENDOR/50-default.conf", NOT_OWNED_BY_ROOT},
+    {"chown 54321:54322 $ADMIN", NOT_OWNED_BY_ROOT},
     {"chmod 775 $ADMIN", WRITABLE},
     {"chmod 1777 $VENDOR", WRITABLE},
-    {"chmod 600 $ADMIN/10-test.conf", NO_RIGHT},
-    {"chmod 0 $VENDOR/50-default.conf", NO_RIGHT},
-    {"chmod 700 $ADMIN", NO_RIGHT},
-    {"chmod 700 $VENDOR/..", NO_RIGHT},
-    {"ln -s 10-test.conf $ADMIN/20-link.conf", A_LINK},
-    {"ln -s /etc/passwd $ADMIN/20-link.conf", A_LINK},
-    {"ln -s nowhere $ADMIN/20-link.conf", A_LINK},
-    {"ln -s 20-link.conf $ADMIN/20-link.conf", A_LINK},
-    {"ln -s /dev/zero $ADMIN/20-link.conf", A_LINK},
-    {"ln -s /dev//null $ADMIN/20-link.conf", A_LINK},
-    {"ln -s /dev/null/x $ADMIN/20-link.conf", A_LINK},
-    {"ln -s /proc/self/fd/0 $ADMIN/20-link.conf", A_LINK},
+    {"chmod 600 $ADMIN/10-test.conf", PERMISSION_DENIED},
+    {"chmod 0 $VENDOR/50-default.conf", PERMISSION_DENIED},
+    {"chmod 700 $ADMIN", PERMISSION_DENIED},
+    {"chmod 700 $VENDOR/..", PERMISSION_DENIED},
+    {"ln -s 10-test.conf $ADMIN/20-link.conf", SYMBOLIC_LINK},
+    {"ln -s /etc/passwd $ADMIN/20-link.conf", SYMBOLIC_LINK},
+    {"ln -s nowhere $ADMIN/20-link.conf", SYMBOLIC_LINK},
+    {"ln -s 20-link.conf $ADMIN/20-link.conf", SYMBOLIC_LINK},
+    {"ln -s /dev/zero $ADMIN/20-link.conf", SYMBOLIC_LINK},
+    {"ln -s /dev//null $ADMIN/20-link.conf", SYMBOLIC_LINK},
+    {"ln -s /dev/null/x $ADMIN/20-link.conf", SYMBOLIC_LINK},
+    {"ln -s /proc/self/fd/0 $ADMIN/20-link.conf", SYMBOLIC_LINK},
     {"mkfifo $ADMIN/20-fifo.conf", NOT_REGULAR},
     {"mkfifo -m 666 $VENDOR/20-fifo.conf", NOT_REGULAR},
     {"mkdir $ADMIN/20-folder.conf", NOT_REGULAR},
@@ -185,7 +186,7 @@ static const struct {
     {"rm -r $VENDOR; mkfifo $VENDOR", "could not be opened: Not a directory"},
     {"rm -r $VENDOR; mknod $VENDOR c 1 5", "could not be opened: Not a directory"},
     {"rm -r $ADMIN; ln -s policy.d $ADMIN", "could not be opened: Too many levels"},
-    {"mv $ADMIN $ADMIN.x; chown 54321 $ADMIN.x; ln -s $ADMIN.x $ADMIN", NOT_ROOTS},
+    {"mv $ADMIN $ADMIN.x; chown 54321 $ADMIN.x; ln -s $ADMIN.x $ADMIN", NOT_OWNED_BY_ROOT},
     {"rm -r $ADMIN $VENDOR", "holds no *.conf file"},
     {"rm $ADMIN/* $VENDOR/*", "holds no *.conf file"},
     {"chmod 555 $ADMIN; chmod 444 $ADMIN/10-test.conf", NULL},
@@ -198,14 +199,14 @@ static const struct {
     {"for i in $(seq 2000); do echo > $ADMIN/20-$i.conf; done", NULL},
 };
 
-static void what_cannot_be_trusted_or_read_refuses_and_is_logged(void **state) {
+static void a_policy_that_is_untrusted_or_unreadable_refuses_and_is_logged(void **state) {
     unsigned n_refused = 0;
     unsigned long before;
 
     (void)state;
-    policy_mend();
-    assert_granted("at first");
-    before = service_peak();
+    fix_policy();
+    assert_granted("before the first case");
+    before = service_peak_memory();
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
         run_shell(cases[i].make);
         if (cases[i].reason != NULL)
@@ -213,35 +214,36 @@ static void what_cannot_be_trusted_or_read_refuses_and_is_logged(void **state) {
         else
             assert_granted(cases[i].make);
         n_refused += cases[i].reason != NULL;
-        policy_mend();
-        assert_granted("mended");
+        fix_policy();
+        assert_granted("after the fix");
     }
     harness_assert_nothing_left(USER_WITHOUT_NAME);
     print_message("tried: policies in %s mode: %zu cases, %u refused and logged, wrong outcomes 0; "
-                  "the service's "
-                  "memory grew by %lu KiB\n",
-                  harness_mode(), BASE_ARRAY_SIZE(cases), n_refused, service_peak() - before);
-    assert_true(service_peak() - before < 32 << 10);
+                  "the service's memory grew by %lu KiB\n",
+                  harness_mode(), BASE_ARRAY_SIZE(cases), n_refused,
+                  service_peak_memory() - before);
+    assert_true(service_peak_memory() - before < 32 << 10);
 }
 
-static void a_socket_refuses_and_is_logged(void **state) {
+static void a_socket_as_policy_file_refuses_and_is_logged(void **state) {
     const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "20-socket.conf"};
     CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     (void)state;
-    policy_mend();
+    fix_policy();
     assert_int_equal(chdir(POLICY_FOLDER_ADMIN), 0);
     assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
     assert_int_equal(chdir("/"), 0);
     assert_refused("a socket", "20-socket.conf: could not be opened: ");
-    policy_mend();
-    assert_granted("mended");
+    fix_policy();
+    assert_granted("after the fix");
 }
 
 /*
- * Two policies of one size, in which what begins one and ends the other would give "neither": the
- * first rule that matches decides. One page each: of several, a write(2) that the scheduler stops
- * in the middle leaves a file that is of both, for as long as it likes (policy/stable-read.c).
+ * Two policies of the same size. Both deny "neither", but the beginning of the second one with the
+ * end of the first one would permit it, because the first rule that matches decides. Each is one
+ * page: the scheduler may interrupt a longer write(2), and the file would mix both for an unlimited
+ * time (policy/stable-read.c).
  */
 enum { VERSION_SIZE = 4096 };
 static char versions[2][VERSION_SIZE];
@@ -267,24 +269,24 @@ static void write_file(const char *name, const char *text, size_t size) {
         _exit(1);
 }
 
-/* Each changes the policy from one state to the next; the number counts up. */
-static void rename_another_over_it(unsigned n) {
+/* Each of these functions changes the policy to its next state; @n counts the changes. */
+static void replace_file(unsigned n) {
     write_file("next", versions[n % 2], VERSION_SIZE);
     (void)rename("next", "10-test.conf");
 }
 
-static void write_into_it(unsigned n) {
+static void overwrite_file(unsigned n) {
     CLEANUP_FD int fd = open("10-test.conf", O_WRONLY | O_CLOEXEC);
 
     if (fd < 0 || pwrite(fd, versions[n % 2], VERSION_SIZE, 0) != VERSION_SIZE)
         _exit(1);
 }
 
-static void empty_and_write_it(unsigned n) {
+static void truncate_and_write_file(unsigned n) {
     write_file("10-test.conf", versions[n % 2], VERSION_SIZE);
 }
 
-static void extend_and_cut_it(unsigned n) {
+static void extend_and_truncate_file(unsigned n) {
     static const char more[] = "permit any hostname second\n";
     CLEANUP_FD int fd = open("10-test.conf", O_WRONLY | O_APPEND | O_CLOEXEC);
 
@@ -293,73 +295,73 @@ static void extend_and_cut_it(unsigned n) {
         _exit(1);
 }
 
-static void remove_and_make_it(unsigned n) {
+static void remove_and_create_file(unsigned n) {
     if (n % 2 == 0)
-        rename_another_over_it(0);
+        replace_file(0);
     else
         (void)unlink("10-test.conf");
 }
 
-static void change_its_kind(unsigned n) {
+static void change_file_type(unsigned n) {
     (void)unlink("next");
     if ((n % 4 == 1 && mkfifo("next", 0644) < 0) ||
         (n % 4 == 3 && symlink("/etc/passwd", "next") < 0))
         _exit(1);
     if (n % 2 == 0)
-        rename_another_over_it(n / 2);
+        replace_file(n / 2);
     else
         (void)rename("next", "10-test.conf");
 }
 
-static void change_its_mode(unsigned n) {
+static void change_file_mode(unsigned n) {
     (void)chmod("10-test.conf", n % 2 == 0 ? 0644 : 0666);
 }
 
-static void change_its_owner(unsigned n) {
+static void change_file_owner(unsigned n) {
     (void)!chown("10-test.conf", n % 2 == 0 ? 0 : USER_WITHOUT_NAME->uid, 0);
 }
 
-static void change_its_name(unsigned n) {
+static void rename_file(unsigned n) {
     static const char *const names[] = {"10-test.conf", "40-test.conf"};
 
     (void)rename(names[n % 2], names[(n + 1) % 2]);
 }
 
-static void move_the_folder(unsigned n) {
+static void rename_folder(unsigned n) {
     (void)rename(n % 2 == 0 ? POLICY_FOLDER_ADMIN : POLICY_FOLDER_ADMIN ".away",
                  n % 2 == 0 ? POLICY_FOLDER_ADMIN ".away" : POLICY_FOLDER_ADMIN);
 }
 
-/* Where the file is always there, so is its denial of "neither", whatever a later file gives. */
+/* If the file always exists, it always denies "neither", although a later file permits it. */
 static const struct {
     const char *what;
     void (*change)(unsigned n);
-    bool gives_second, is_always_there;
+    bool permits_second, is_always_there;
 } changes[] = {
-    {"another file is put in its place", rename_another_over_it, true, true},
-    {"written in place", write_into_it, true, true},
-    {"emptied and written", empty_and_write_it, true, false},
-    {"extended and cut off", extend_and_cut_it, true, true},
-    {"removed and made again", remove_and_make_it, false, false},
-    {"a FIFO, a link, a file", change_its_kind, true, true},
-    {"its mode changes", change_its_mode, false, true},
-    {"its owner changes", change_its_owner, false, true},
-    {"its name changes", change_its_name, false, true},
-    {"its folder goes and comes", move_the_folder, false, false},
+    {"replaced by another file", replace_file, true, true},
+    {"overwritten in place", overwrite_file, true, true},
+    {"truncated and written", truncate_and_write_file, true, false},
+    {"extended and truncated", extend_and_truncate_file, true, true},
+    {"removed and created again", remove_and_create_file, false, false},
+    {"a FIFO, a symbolic link, a file in turn", change_file_type, true, true},
+    {"its mode changes", change_file_mode, false, true},
+    {"its owner changes", change_file_owner, false, true},
+    {"its name changes", rename_file, false, true},
+    {"its folder is renamed and renamed back", rename_folder, false, false},
 };
 
-static pid_t change_begin(size_t i) {
+static pid_t start_change(size_t i) {
     pid_t pid;
 
-    policy_mend();
+    fix_policy();
     if (changes[i].is_always_there)
         run_shell("echo 'permit any hostname neither' > $VENDOR/60-last.conf");
     assert_int_equal(chdir(POLICY_FOLDER_ADMIN), 0);
-    rename_another_over_it(0);
+    replace_file(0);
     pid = fork();
     assert_true(pid >= 0);
     for (unsigned n = 0; pid == 0; n++) {
-        /* Some at once, and then none for as long as a file takes to be taken for still. */
+        /* Some changes in quick succession, then a pause after which the loader trusts the file. */
         const struct timespec pause = {.tv_nsec = n % 5 == 0 ? 50000000 : (n % 5) * 100000};
 
         changes[i].change(n);
@@ -371,11 +373,11 @@ static pid_t change_begin(size_t i) {
 
 static struct { unsigned n, granted, denied, invalid, changed; } tally;
 
-/* Returns false for an outcome that neither policy gives. */
-static bool request_try(size_t i, unsigned n) {
+/* Returns false for an outcome that neither version of the policy permits. */
+static bool try_request(size_t i, unsigned n) {
     static char *const names[] = {"first", "second", "neither"};
-    const struct result *result = ask_for(names[n % 3]);
-    bool may_be_granted = n % 3 == 0 || (n % 3 == 1 && changes[i].gives_second);
+    const struct result *result = request_hostname(names[n % 3]);
+    bool may_be_granted = n % 3 == 0 || (n % 3 == 1 && changes[i].permits_second);
 
     tally.n++;
     tally.changed += strstr(logged.text, "changed meanwhile") != NULL;
@@ -394,7 +396,7 @@ static bool request_try(size_t i, unsigned n) {
     return false;
 }
 
-static void a_policy_that_changes_is_the_old_one_or_the_new_one_or_refuses(void **state) {
+static void a_changing_policy_decides_as_the_old_or_the_new_one_or_refuses(void **state) {
     const unsigned per_change = 21;
     unsigned n_wrong = 0;
 
@@ -402,21 +404,21 @@ static void a_policy_that_changes_is_the_old_one_or_the_new_one_or_refuses(void 
     memset(&tally, 0, sizeof(tally));
     versions_init();
     for (size_t i = 0; i < BASE_ARRAY_SIZE(changes); i++) {
-        pid_t writer = change_begin(i);
+        pid_t writer = start_change(i);
         int status;
 
         for (unsigned n = 0; n < per_change; n++)
-            n_wrong += !request_try(i, n);
+            n_wrong += !try_request(i, n);
         assert_int_equal(kill(writer, SIGKILL), 0);
         assert_int_equal(waitpid(writer, &status, 0), writer);
-        assert_true(WIFSIGNALED(status)); /* it has not failed by itself */
+        assert_true(WIFSIGNALED(status)); /* the writer had not failed */
     }
-    policy_mend();
-    assert_granted("mended");
+    fix_policy();
+    assert_granted("after the fix");
     harness_assert_nothing_left(USER_WITHOUT_NAME);
     print_message(
         "tried: changing policies in %s mode: %u requests, %u granted, %u denied, %u refused for "
-        "an error (%u: it changed meanwhile), wrong outcomes %u\n",
+        "an error (%u because it changed meanwhile), wrong outcomes %u\n",
         harness_mode(), tally.n, tally.granted, tally.denied, tally.invalid, tally.changed,
         n_wrong);
     assert_int_equal(n_wrong, 0);
@@ -424,45 +426,45 @@ static void a_policy_that_changes_is_the_old_one_or_the_new_one_or_refuses(void 
     assert_int_equal(tally.granted + tally.denied + tally.invalid, tally.n);
 }
 
-/* Somebody writes into the file without a pause: after a while of that it is refused. */
-static void a_policy_that_is_never_still_gives_nothing_of_its_parts(void **state) {
+/* A process overwrites the file without a pause: after some attempts the broker refuses. */
+static void a_policy_that_always_changes_never_mixes_two_versions(void **state) {
     unsigned n = 0, n_granted = 0, n_changed = 0;
     pid_t writer;
     int status;
 
     (void)state;
     versions_init();
-    policy_mend();
+    fix_policy();
     assert_int_equal(chdir(POLICY_FOLDER_ADMIN), 0);
     write_file("10-test.conf", versions[0], VERSION_SIZE);
     writer = fork();
     for (unsigned i = 0; writer == 0; i++)
-        write_into_it(i);
+        overwrite_file(i);
     assert_int_equal(chdir("/"), 0);
-    /* On a busy machine the writer has pauses after all. */
+    /* On a busy machine the scheduler pauses the writer. */
     for (; n < 25 || (n_changed == 0 && n < 1000); n++) {
-        const struct result *result = ask_for("neither");
+        const struct result *result = request_hostname("neither");
 
         n_granted += result->status == 0;
         n_changed += strstr(result->errors, " refused: the policy in ") != NULL;
     }
     assert_int_equal(kill(writer, SIGKILL), 0);
     assert_int_equal(waitpid(writer, &status, 0), writer);
-    assert_true(WIFSIGNALED(status)); /* it has not failed by itself */
-    policy_mend();
-    assert_granted("mended");
-    print_message("tried: a policy that is never still in %s mode: %u requests for what no policy "
-                  "gives, %u refused as it changed meanwhile, wrong outcomes %u\n",
+    assert_true(WIFSIGNALED(status)); /* the writer had not failed */
+    fix_policy();
+    assert_granted("after the fix");
+    print_message("tried: a policy that always changes in %s mode: %u requests for a name that no "
+                  "version permits, %u refused because it changed meanwhile, wrong outcomes %u\n",
                   harness_mode(), n, n_changed, n_granted);
     assert_true(n_changed > 0);
     assert_int_equal(n_granted, 0);
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(what_cannot_be_trusted_or_read_refuses_and_is_logged),
-    cmocka_unit_test(a_socket_refuses_and_is_logged),
-    cmocka_unit_test(a_policy_that_changes_is_the_old_one_or_the_new_one_or_refuses),
-    cmocka_unit_test(a_policy_that_is_never_still_gives_nothing_of_its_parts),
+    cmocka_unit_test(a_policy_that_is_untrusted_or_unreadable_refuses_and_is_logged),
+    cmocka_unit_test(a_socket_as_policy_file_refuses_and_is_logged),
+    cmocka_unit_test(a_changing_policy_decides_as_the_old_or_the_new_one_or_refuses),
+    cmocka_unit_test(a_policy_that_always_changes_never_mixes_two_versions),
 };
 
 TEST_MAIN_AS_ROOT(tests, set_up, harness_tear_down)

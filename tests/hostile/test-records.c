@@ -1,9 +1,9 @@
 /*
- * Records that no launcher would send, to the real broker: each is refused or has its connection
- * closed, the broker never dies by a signal, and no descriptor and no process is left.
+ * Sends the real broker records that no launcher sends. The broker refuses each record or closes
+ * its connection; no signal kills the broker, and no descriptor and no process is left.
  *
- * UTSBROKER_TEST_RECORDS says how many random ones there are in each mode, UTSBROKER_TEST_SEED
- * which.
+ * UTSBROKER_TEST_RECORDS sets the number of random records in each mode, UTSBROKER_TEST_SEED
+ * selects them.
  */
 
 #include <errno.h>
@@ -17,13 +17,13 @@
 #include "tests/hostile/speaker.h"
 #include "utsbroker/channel.h"
 
-/* A granted record would be a wrong one: of these names only the first is permitted. */
+/* The policy permits only the first name. No record of this test may be granted. */
 #define PERMITTED "only.test"
 #define DENIED "x.test"
 
 enum { REQUEST_SIZE = sizeof(struct protocol_request), RECORDS = 50000, WORKERS = 2 };
 
-/* What is to be sent, and how it may end. */
+/* The record to send, with its descriptors. */
 struct record {
     const char *what;
     unsigned char bytes[2 * sizeof(struct protocol_reply)];
@@ -31,18 +31,20 @@ struct record {
     int fds[CHANNEL_FDS_MAX];
 };
 
-/* Shared by the workers: how often each status came, the last one being an end without a reply; and
- * what must not be. */
+/*
+ * Shared by the workers: the number of replies with each status (PROTOCOL_STATUS_COUNT: a closed
+ * connection without a reply), and of wrong outcomes.
+ */
 static struct {
     unsigned of[PROTOCOL_STATUS_COUNT + 1];
-    unsigned wrong;
+    unsigned n_wrong;
 } * tally;
 
-/* In a worker, which has no test to fail. */
-static void wrong(const char *problem, const struct record *record) {
+/* A worker cannot fail the test itself, so it prints and counts. */
+static void report_wrong(const char *problem, const struct record *record) {
     print_error("%s: %s; %zu bytes, %zu descriptors, errno %d\n", record->what, problem,
                 record->size, record->n_fds, errno);
-    __atomic_add_fetch(&tally->wrong, 1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&tally->n_wrong, 1, __ATOMIC_RELAXED);
 }
 
 static bool is_refusal(enum protocol_status status) {
@@ -51,19 +53,19 @@ static bool is_refusal(enum protocol_status status) {
            status == PROTOCOL_STATUS_COUNT;
 }
 
-/* Hears what becomes of what was sent. */
-static enum protocol_status record_end(const struct record *record, struct speaker *speaker) {
+/* Waits for the reply and checks it. */
+static enum protocol_status judge_record(const struct record *record, struct speaker *speaker) {
     enum protocol_status status = speaker_hear(speaker);
 
     if (!is_refusal(status))
-        wrong("granted, or not judged", record);
+        report_wrong("the reply is no refusal of the record", record);
     if (!speaker_close(speaker))
-        wrong("the broker was killed", record);
+        report_wrong("a signal killed the broker", record);
     __atomic_add_fetch(&tally->of[status], 1, __ATOMIC_RELAXED);
     return status;
 }
 
-static enum protocol_status record_try(const struct record *record) {
+static enum protocol_status try_record(const struct record *record) {
     struct speaker speaker;
     int r =
         speaker_open(&speaker, USER_WITHOUT_NAME)
@@ -71,8 +73,8 @@ static enum protocol_status record_try(const struct record *record) {
             : -errno;
 
     if (r < 0 && r != -EPIPE)
-        wrong("not sent", record);
-    return record_end(record, &speaker);
+        report_wrong("not sent", record);
+    return judge_record(record, &speaker);
 }
 
 static void record_init(struct record *record, const char *what, const char *hostname,
@@ -85,8 +87,8 @@ static void record_init(struct record *record, const char *what, const char *hos
     record->fds[1] = fds->kinds[2].fd;
 }
 
-/* Runs @act as the user in as many processes as it likes; each must end well. */
-static void as_user(void (*act)(unsigned worker), unsigned n_workers) {
+/* Runs @act as the user in @n_workers processes; each must end with status 0. */
+static void run_as_user(void (*act)(unsigned worker), unsigned n_workers) {
     pid_t workers[WORKERS];
     int status, worst = 0;
 
@@ -105,27 +107,27 @@ static void as_user(void (*act)(unsigned worker), unsigned n_workers) {
     assert_int_equal(worst, 0);
 }
 
-static size_t n_descriptors(void) {
+static size_t count_descriptors(void) {
     return harness_count_descriptors(harness_service_of(USER_WITHOUT_NAME)->pid);
 }
 
-static bool has_as_many_descriptors(void *context) {
-    return n_descriptors() == *(const size_t *)context;
+static bool has_equally_many_descriptors(void *context) {
+    return count_descriptors() == *(const size_t *)context;
 }
 
-/* What was there before is there afterwards: the service, with as many descriptors, and no more. */
+/* Runs @act. After it nothing is left, and the service has as many descriptors as before. */
 static void send_all(void (*act)(unsigned worker), unsigned n_workers) {
     size_t before = 0;
 
     memset(tally, 0, sizeof(*tally));
     if (harness_is_service()) {
         harness_assert_nothing_left(USER_WITHOUT_NAME);
-        before = n_descriptors();
+        before = count_descriptors();
     }
-    as_user(act, n_workers);
+    run_as_user(act, n_workers);
     harness_assert_nothing_left(USER_WITHOUT_NAME);
-    if (harness_is_service() && !harness_wait_for(has_as_many_descriptors, &before))
-        fail_msg("the service has %zu descriptors, %zu before", n_descriptors(), before);
+    if (harness_is_service() && !harness_wait_for(has_equally_many_descriptors, &before))
+        fail_msg("the service has %zu descriptors, it had %zu before", count_descriptors(), before);
 }
 
 static unsigned tally_print(const char *what) {
@@ -138,14 +140,14 @@ static unsigned tally_print(const char *what) {
         "%u bad names, %u without a reply; wrong outcomes %u\n",
         what, n, harness_mode(), tally->of[PROTOCOL_DENIED], tally->of[PROTOCOL_BAD_REQUEST],
         tally->of[PROTOCOL_BAD_VERSION], tally->of[PROTOCOL_BAD_NAME],
-        tally->of[PROTOCOL_STATUS_COUNT], tally->wrong);
-    assert_int_equal(tally->wrong, 0);
+        tally->of[PROTOCOL_STATUS_COUNT], tally->n_wrong);
+    assert_int_equal(tally->n_wrong, 0);
     return n;
 }
 
 static void expect(const struct record *record, enum protocol_status expected) {
-    if (record_try(record) != expected)
-        wrong("another status than it should be", record);
+    if (try_record(record) != expected)
+        report_wrong("the reply has the wrong status", record);
 }
 
 static void try_lengths(unsigned worker) {
@@ -154,11 +156,11 @@ static void try_lengths(unsigned worker) {
 
     (void)worker;
     speaker_fds_init(&fds);
-    record_init(&record, "of another length", DENIED, &fds);
-    /* What is behind a record of the right length looks like another one. */
+    record_init(&record, "a record of another length", DENIED, &fds);
+    /* The bytes after a valid record look like another record. */
     memcpy(record.bytes + REQUEST_SIZE, record.bytes, REQUEST_SIZE);
     for (record.size = 0; record.size <= 2 * (size_t)REQUEST_SIZE; record.size++)
-        /* An empty one is what the end of a connection looks like. */
+        /* For the broker an empty record is the end of the connection. */
         expect(&record, record.size == 0              ? PROTOCOL_STATUS_COUNT
                         : record.size == REQUEST_SIZE ? PROTOCOL_DENIED
                                                       : PROTOCOL_BAD_REQUEST);
@@ -173,7 +175,7 @@ static void try_lengths(unsigned worker) {
     expect(&record, PROTOCOL_BAD_REQUEST);
 }
 
-static void every_length_but_the_right_one_is_refused(void **state) {
+static void a_record_of_any_wrong_length_is_refused(void **state) {
     (void)state;
     send_all(try_lengths, 1);
     assert_int_equal(tally_print("lengths"), 2 * REQUEST_SIZE + 3);
@@ -186,10 +188,10 @@ static void try_numbers(unsigned worker) {
     (void)worker;
     speaker_fds_init(&fds);
     for (size_t n = 0; n <= CHANNEL_FDS_MAX; n = n < 4 ? n + 1 : n == 4 ? 252 : n + 1) {
-        /* Too few, or more than belong there: by the flags, or by the description (the gate). */
+        /* The session checks the number by the flags, the gate by the launch description. */
         const char *name = n == speaker_fds_needed() ? DENIED : PERMITTED;
 
-        record_init(&record, "of another number of descriptors", name, &fds);
+        record_init(&record, "a wrong number of descriptors", name, &fds);
         record.n_fds = n;
         for (size_t i = 2; i < n; i++)
             record.fds[i] = fds.kinds[11].fd;
@@ -197,13 +199,13 @@ static void try_numbers(unsigned worker) {
     }
 }
 
-static void every_number_of_descriptors_but_the_right_one_is_refused(void **state) {
+static void any_wrong_number_of_descriptors_is_refused(void **state) {
     (void)state;
     send_all(try_numbers, 1);
     assert_int_equal(tally_print("numbers of descriptors"), 7);
 }
 
-/* Of a name that is permitted, so that it is the descriptor that is looked at. */
+/* The name is permitted, so that only the descriptor can be the reason of the refusal. */
 static void try_kinds(unsigned worker) {
     struct speaker_fds fds;
     struct record record;
@@ -217,13 +219,13 @@ static void try_kinds(unsigned worker) {
     }
 }
 
-static void every_kind_of_descriptor_but_the_right_one_is_refused(void **state) {
+static void any_wrong_kind_of_descriptor_is_refused(void **state) {
     (void)state;
     send_all(try_kinds, 1);
     assert_int_equal(tally_print("kinds of descriptors"), SPEAKER_KINDS - 1);
 }
 
-/* A description that lacks a seal, or all of them, shrinks while it is on its way, and behind. */
+/* A launch description lacks F_SEAL_SHRINK; it shrinks before and after the broker receives it. */
 static void try_shrinking(unsigned worker) {
     struct speaker_fds fds;
     struct record record;
@@ -232,14 +234,14 @@ static void try_shrinking(unsigned worker) {
     speaker_fds_init(&fds);
     for (unsigned i = 0; i < 64; i++) {
         int seals = (i & 1 ? F_SEAL_WRITE : 0) | (i & 2 ? F_SEAL_GROW : 0) |
-                    (i & 4 ? F_SEAL_SEAL : 0); /* but for F_SEAL_SHRINK */
+                    (i & 4 ? F_SEAL_SEAL : 0); /* never F_SEAL_SHRINK */
         int memfd = memfd_create("shrinks", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         pid_t shrinker;
 
         record_init(&record, "a memfd that shrinks", PERMITTED, &fds);
         record.fds[0] = memfd;
         if (memfd < 0 || ftruncate(memfd, 1 << 20) < 0 || fcntl(memfd, F_ADD_SEALS, seals) < 0)
-            wrong("no memfd", &record);
+            report_wrong("the memfd could not be made", &record);
         shrinker = fork();
         if (shrinker == 0) {
             for (off_t size = 1 << 20; size > 0; size -= 4096)
@@ -252,7 +254,7 @@ static void try_shrinking(unsigned worker) {
     }
 }
 
-static void a_description_that_can_shrink_is_refused(void **state) {
+static void a_launch_description_that_can_shrink_is_refused(void **state) {
     (void)state;
     send_all(try_shrinking, 1);
     assert_int_equal(tally_print("shrinking"), 64);
@@ -281,7 +283,7 @@ static void try_fields(unsigned worker) {
             expect(&record, PROTOCOL_BAD_REQUEST);
         }
         if (mask != PROTOCOL_HOSTNAME) {
-            record.what = "a name that is not there";
+            record.what = "a bit of an unknown name";
             request = speaker_request(DENIED);
             request.names |= mask;
             memcpy(record.bytes, &request, sizeof(request));
@@ -290,54 +292,53 @@ static void try_fields(unsigned worker) {
     }
 }
 
-static void every_unknown_version_flag_and_name_is_refused(void **state) {
+static void any_unknown_version_flag_or_name_is_refused(void **state) {
     (void)state;
     send_all(try_fields, 1);
     (void)tally_print("fields");
 }
 
-static void expect_bad(struct record *record, const struct protocol_request *request) {
+static void expect_bad_request(struct record *record, const struct protocol_request *request) {
     memcpy(record->bytes, request, sizeof(*request));
     expect(record, PROTOCOL_BAD_REQUEST);
 }
 
-/* In each place: something behind the NUL, in a name that was not asked for, and in what is
- * reserved. */
-static void try_strings(unsigned worker) {
+/* Sets one byte after the NUL, in a name that is not requested, and in the reserved bytes. */
+static void try_bytes_of_names(unsigned worker) {
     struct protocol_request request = speaker_request(DENIED);
     struct speaker_fds fds;
     struct record record;
 
     (void)worker;
     speaker_fds_init(&fds);
-    record_init(&record, "a byte that does not belong there", DENIED, &fds);
+    record_init(&record, "a byte in an unused place", DENIED, &fds);
     memset(request.hostname, 'a', sizeof(request.hostname)); /* without a NUL */
-    expect_bad(&record, &request);
+    expect_bad_request(&record, &request);
     for (size_t at = 0; at < PROTOCOL_NAME_SIZE; at++) {
         request = speaker_request(DENIED);
         request.domainname[at] = 'a';
-        expect_bad(&record, &request);
+        expect_bad_request(&record, &request);
         request = speaker_request(DENIED);
         if (at < sizeof(DENIED))
             continue;
         request.hostname[at] = 'a';
-        expect_bad(&record, &request);
+        expect_bad_request(&record, &request);
     }
     for (size_t i = 0; i < sizeof(request.reserved); i++) {
         request = speaker_request(DENIED);
         request.reserved[i] = 1;
-        expect_bad(&record, &request);
+        expect_bad_request(&record, &request);
     }
 }
 
-static void every_byte_that_does_not_belong_into_a_name_is_refused(void **state) {
+static void any_byte_in_an_unused_place_is_refused(void **state) {
     (void)state;
-    send_all(try_strings, 1);
+    send_all(try_bytes_of_names, 1);
     assert_int_equal(tally_print("strings"), 1 + 2 * PROTOCOL_NAME_SIZE - sizeof(DENIED) + 2);
 }
 
-/* The broker takes one request and ends: what comes behind is nobody's. */
-static void try_two(unsigned worker) {
+/* The broker reads one request and ends, so nobody reads a second one. */
+static void try_two_requests(unsigned worker) {
     struct speaker_fds fds;
     struct record record;
 
@@ -350,18 +351,18 @@ static void try_two(unsigned worker) {
         record_init(&record, "two requests", DENIED, &fds);
         if (!speaker_open(&speaker, USER_WITHOUT_NAME) ||
             channel_send(speaker.channel, record.bytes, record.size, record.fds, record.n_fds) < 0)
-            wrong("not sent", &record);
+            report_wrong("not sent", &record);
         (void)channel_send(speaker.channel, &second, sizeof(second), record.fds, record.n_fds);
         if (speaker_hear(&speaker) != PROTOCOL_DENIED)
-            wrong("the first one was not denied", &record);
-        if (record_end(&record, &speaker) != PROTOCOL_STATUS_COUNT)
-            wrong("the second one was answered", &record);
+            report_wrong("the first one was not denied", &record);
+        if (judge_record(&record, &speaker) != PROTOCOL_STATUS_COUNT)
+            report_wrong("the second one was answered", &record);
     }
 }
 
-static void of_two_requests_the_second_is_nobodys(void **state) {
+static void only_the_first_of_two_requests_is_answered(void **state) {
     (void)state;
-    send_all(try_two, 1);
+    send_all(try_two_requests, 1);
     assert_int_equal(tally_print("two requests"), 50);
 }
 
@@ -370,8 +371,8 @@ struct control {
     size_t size; /* of the data */
 };
 
-/* Control data by hand; what the kernel does not take never comes to the broker. */
-static void control_try(struct record *record, const struct control *parts, size_t n_parts) {
+/* Makes control data by hand. The kernel itself refuses some of it: then nothing is sent. */
+static void try_control_data(struct record *record, const struct control *parts, size_t n_parts) {
     char buffer[256] = {0};
     struct iovec bytes = {.iov_base = record->bytes, .iov_len = record->size};
     struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1, .msg_control = buffer};
@@ -390,13 +391,13 @@ static void control_try(struct record *record, const struct control *parts, size
         header = (struct cmsghdr *)(void *)(buffer + message.msg_controllen);
     }
     if (!speaker_open(&speaker, USER_WITHOUT_NAME))
-        wrong("no broker", record);
+        report_wrong("no connection to a broker", record);
     if (sendmsg(speaker.channel, &message, MSG_NOSIGNAL) < 0)
         (void)shutdown(speaker.channel, SHUT_WR);
-    (void)record_end(record, &speaker);
+    (void)judge_record(record, &speaker);
 }
 
-static void try_control(unsigned worker) {
+static void try_all_control_data(unsigned worker) {
     static const struct control parts[] = {
         {SOL_SOCKET, SCM_RIGHTS, 0}, {SOL_SOCKET, SCM_RIGHTS, 3},
         {SOL_SOCKET, SCM_RIGHTS, 8}, {SOL_SOCKET, SCM_CREDENTIALS, sizeof(struct ucred)},
@@ -411,38 +412,40 @@ static void try_control(unsigned worker) {
     record_init(&record, "control data", DENIED, &fds);
     for (size_t i = 0; i < BASE_ARRAY_SIZE(parts); i++)
         for (size_t j = 0; j < BASE_ARRAY_SIZE(parts); j++)
-            control_try(&record, (const struct control[]){parts[i], parts[j]}, 2);
+            try_control_data(&record, (const struct control[]){parts[i], parts[j]}, 2);
 }
 
-static void control_data_of_any_kind_is_refused(void **state) {
+static void any_two_parts_of_control_data_are_refused(void **state) {
     (void)state;
-    send_all(try_control, 1);
+    send_all(try_all_control_data, 1);
     assert_int_equal(tally_print("control data"), 49);
 }
 
-static void bytes_randomise(struct record *record, size_t from, uint64_t *random) {
+static void randomise_bytes(struct record *record, size_t from, uint64_t *random) {
     for (size_t i = from; i < record->size; i++)
         record->bytes[i] = (unsigned char)chance_next(random);
 }
 
-/* One in five each: nothing but chance; a good one with some bytes changed; one that is too short,
- * or has chance behind it; one with small numbers in its fields; a good one with wrong descriptors.
+/*
+ * Makes one of five kinds: random bytes; a valid record with some bytes changed; one that is too
+ * short or has random bytes after it; one with small numbers in its fields; one with wrong
+ * descriptors.
  */
-static void record_randomise(struct record *record, const struct speaker_fds *fds,
+static void randomise_record(struct record *record, const struct speaker_fds *fds,
                              uint64_t *random) {
     size_t kind = chance_below(random, 5);
     uint32_t words[3];
 
-    record_init(record, "by chance", kind == 4 ? PERMITTED : DENIED, fds);
+    record_init(record, "a random record", kind == 4 ? PERMITTED : DENIED, fds);
     if (kind == 0 || kind == 2)
         record->size = chance_below(random, 2 * (size_t)REQUEST_SIZE + 1);
     if (kind == 0)
-        bytes_randomise(record, chance_below(random, 2) * sizeof(uint32_t), random);
+        randomise_bytes(record, chance_below(random, 2) * sizeof(uint32_t), random);
     if (kind == 1)
         for (size_t n = 1 + chance_below(random, 8); n > 0; n--)
             record->bytes[chance_below(random, REQUEST_SIZE)] = (unsigned char)chance_next(random);
     if (kind == 2)
-        bytes_randomise(record, REQUEST_SIZE, random);
+        randomise_bytes(record, REQUEST_SIZE, random);
     if (kind == 3) {
         for (size_t i = 0; i < BASE_ARRAY_SIZE(words); i++)
             words[i] = (uint32_t)chance_below(random, 20);
@@ -465,20 +468,20 @@ static void try_random(unsigned worker) {
 
     speaker_fds_init(&fds);
     for (unsigned n = harness_number("UTSBROKER_TEST_RECORDS", RECORDS) / WORKERS; n > 0; n--) {
-        record_randomise(&record, &fds, &random);
-        (void)record_try(&record);
+        randomise_record(&record, &fds, &random);
+        (void)try_record(&record);
     }
 }
 
-static void records_by_chance_are_refused(void **state) {
+static void random_records_are_refused(void **state) {
     unsigned n = harness_number("UTSBROKER_TEST_RECORDS", RECORDS) / WORKERS * WORKERS;
 
     (void)state;
     send_all(try_random, WORKERS);
-    assert_int_equal(tally_print("by chance"), n);
+    assert_int_equal(tally_print("random"), n);
 }
 
-/* Without a log daemon: nobody else's is to be flooded. */
+/* There is no log daemon here: so many lines would flood the machine's log. */
 static int set_up(void **state) {
     tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (tally == MAP_FAILED || harness_mount_dev() < 0 || harness_set_up(state) < 0)
@@ -488,15 +491,15 @@ static int set_up(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(every_length_but_the_right_one_is_refused),
-    cmocka_unit_test(every_number_of_descriptors_but_the_right_one_is_refused),
-    cmocka_unit_test(every_kind_of_descriptor_but_the_right_one_is_refused),
-    cmocka_unit_test(a_description_that_can_shrink_is_refused),
-    cmocka_unit_test(every_unknown_version_flag_and_name_is_refused),
-    cmocka_unit_test(every_byte_that_does_not_belong_into_a_name_is_refused),
-    cmocka_unit_test(of_two_requests_the_second_is_nobodys),
-    cmocka_unit_test(control_data_of_any_kind_is_refused),
-    cmocka_unit_test(records_by_chance_are_refused),
+    cmocka_unit_test(a_record_of_any_wrong_length_is_refused),
+    cmocka_unit_test(any_wrong_number_of_descriptors_is_refused),
+    cmocka_unit_test(any_wrong_kind_of_descriptor_is_refused),
+    cmocka_unit_test(a_launch_description_that_can_shrink_is_refused),
+    cmocka_unit_test(any_unknown_version_flag_or_name_is_refused),
+    cmocka_unit_test(any_byte_in_an_unused_place_is_refused),
+    cmocka_unit_test(only_the_first_of_two_requests_is_answered),
+    cmocka_unit_test(any_two_parts_of_control_data_are_refused),
+    cmocka_unit_test(random_records_are_refused),
 };
 
 TEST_MAIN_AS_ROOT(tests, set_up, harness_tear_down)

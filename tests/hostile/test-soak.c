@@ -1,10 +1,10 @@
 /*
- * Very many launches, of which one third has some of its processes killed in moments of chance.
- * Each has an outcome that it may have, and at the end there are as many processes and descriptors,
- * and as much memory, as before.
+ * Makes very many launches, and kills processes of one third of them at random moments. Each launch
+ * must have a permitted outcome. At the end there are as many processes and descriptors as before,
+ * and hardly more memory.
  *
- * UTSBROKER_TEST_LAUNCHES says how many launches there are in each mode, UTSBROKER_TEST_SEED which
- * moments it are; tests/hostile/soak has it run for long.
+ * UTSBROKER_TEST_LAUNCHES sets the number of launches in each mode, UTSBROKER_TEST_SEED selects the
+ * moments. tests/hostile/soak runs this test with many more launches.
  */
 
 #include <errno.h>
@@ -23,45 +23,44 @@ enum {
     AT_ONCE = 4,
     HOSTILE_ONE_IN = 3,
     PATIENCE_SECONDS = 10,
-    NAMED = 42, /* the probe's status where all is as it should be */
+    NAMED = 42, /* the probe's status if everything is right */
     GROWTH_MAX_KB = 64,
 };
 
 struct launch {
     char name[32];
-    pid_t pid; /* of utsrun; 0: it has ended */
+    pid_t pid; /* utsrun's; 0: it has ended */
     int errors;
     int wait_status;
 };
 
-/* Some launches at the same time. Of a hostile batch any process may be killed, at so many moments.
- */
+/* Some simultaneous launches. In a hostile batch the test kills a process at each of @kills. */
 struct batch {
     struct launch launches[AT_ONCE];
     size_t n_alive;
     double begun, kills[AT_ONCE];
     size_t n_kills, n_killed;
-    pid_t of_service[AT_ONCE]; /* that were killed */
-    size_t n_of_service;
+    pid_t killed_of_service[AT_ONCE]; /* killed children of the service */
+    size_t n_killed_of_service;
 };
 
 static struct {
     unsigned launches, ran, refused, ended_by_signal;
     unsigned killed_utsrun, killed_others; /* signals that were sent */
-    unsigned wrong;
+    unsigned n_wrong;
 } tally;
 
 static uint64_t chance;
 static unsigned n_launched;
-static double usual_seconds = 0.01; /* that a batch takes in which nobody is killed */
+static double usual_seconds = 0.01; /* duration of the last batch without kills */
 
-static void wrong(const struct launch *launch, const char *problem, const char *errors) {
+static void report_wrong(const struct launch *launch, const char *problem, const char *errors) {
     print_error("%s: %s; wait status 0x%x, errors: %s\n", launch->name, problem,
                 (unsigned)launch->wait_status, errors);
-    tally.wrong++;
+    tally.n_wrong++;
 }
 
-static _Noreturn void be_utsrun(const struct launch *launch) {
+static _Noreturn void execute_utsrun(const struct launch *launch) {
     char *environment[] = {"PATH=/usr/bin:/bin", NULL};
     char *name = (char *)(uintptr_t)launch->name;
     char *argv[] = {UTSRUN_PATH, "-n", name, "--", PROBE_PATH, "be-named", name, NULL};
@@ -86,18 +85,18 @@ static void launch_start(struct launch *launch) {
     launch->pid = fork();
     assert_true(launch->pid >= 0);
     if (launch->pid == 0)
-        be_utsrun(launch);
+        execute_utsrun(launch);
 }
 
-/* A refusal is one line, which says who says it. */
+/* A refusal is one line that starts with "utsrun: ". */
 static bool is_one_line(const char *errors) {
     const char *end = strchr(errors, '\n');
 
     return strncmp(errors, "utsrun: ", 8) == 0 && end != NULL && end[1] == '\0';
 }
 
-/* One in whose batch nobody was killed may only have run. */
-static void launch_judge(const struct launch *launch, bool is_hostile) {
+/* Without kills in its batch a launch must run. */
+static void judge_launch(const struct launch *launch, bool is_hostile) {
     char errors[1024] = "";
     int status = launch->wait_status;
 
@@ -106,18 +105,18 @@ static void launch_judge(const struct launch *launch, bool is_hostile) {
     if (WIFEXITED(status) && WEXITSTATUS(status) == NAMED && errors[0] == '\0')
         tally.ran++;
     else if (!is_hostile)
-        wrong(launch, "nobody was killed, and it did not run", errors);
+        report_wrong(launch, "it did not run, although the test killed no process", errors);
     else if (WIFSIGNALED(status) && (errors[0] == '\0' || is_one_line(errors)))
-        tally.ended_by_signal++; /* perhaps when it had said why it refuses */
+        tally.ended_by_signal++; /* perhaps after it had printed its refusal */
     else if (WIFEXITED(status) && WEXITSTATUS(status) == 125 && is_one_line(errors))
         tally.refused++;
     else
-        wrong(launch, "not an end that it may have", errors);
+        report_wrong(launch, "it ended in a way that is not permitted", errors);
 }
 
-/* Fills @pids with the processes that launches in progress have, utsruns first; returns how many.
- */
-static size_t victims_list(const struct batch *batch, pid_t *pids, size_t max, size_t *n_utsrunsp) {
+/* Fills @pids with the processes of the present launches, utsruns first. Returns their number. */
+static size_t batch_list_victims(const struct batch *batch, pid_t *pids, size_t max,
+                                 size_t *n_utsrunsp) {
     size_t n = 0;
 
     for (size_t i = 0; i < AT_ONCE; i++)
@@ -131,18 +130,17 @@ static size_t victims_list(const struct batch *batch, pid_t *pids, size_t max, s
     return n;
 }
 
-/* Kills one process by chance; the service's own children by SIGKILL, which no mask of theirs holds
- * up. */
-static void somebody_kill(struct batch *batch) {
+/* Kills a random process. Children of the service get SIGKILL, which they cannot block. */
+static void batch_kill_process(struct batch *batch) {
     static const int signals[] = {SIGKILL, SIGKILL, SIGTERM, SIGINT, SIGHUP};
     int number = signals[chance_below(&chance, BASE_ARRAY_SIZE(signals))];
     pid_t pids[64];
     size_t n_utsruns;
-    size_t n = victims_list(batch, pids, BASE_ARRAY_SIZE(pids), &n_utsruns);
+    size_t n = batch_list_victims(batch, pids, BASE_ARRAY_SIZE(pids), &n_utsruns);
     size_t which = n > 0 ? chance_below(&chance, n) : 0;
     bool is_services = harness_is_service() && which >= n_utsruns;
 
-    /* What is no utsrun may have ended since, and its pid is nobody's yet. */
+    /* A process other than utsrun may have ended by now; its pid is not in use again yet. */
     if (n == 0 || kill(pids[which], is_services ? SIGKILL : number) < 0)
         return;
     if (which < n_utsruns)
@@ -150,19 +148,19 @@ static void somebody_kill(struct batch *batch) {
     else
         tally.killed_others++;
     if (is_services)
-        batch->of_service[batch->n_of_service++] = pids[which];
+        batch->killed_of_service[batch->n_killed_of_service++] = pids[which];
 }
 
-static bool have_been_reaped(void *context) {
+static bool are_reaped(void *context) {
     const struct batch *batch = context;
 
-    for (size_t i = 0; i < batch->n_of_service; i++)
-        if (kill(batch->of_service[i], 0) == 0)
+    for (size_t i = 0; i < batch->n_killed_of_service; i++)
+        if (kill(batch->killed_of_service[i], 0) == 0)
             return false;
     return true;
 }
 
-/* Also reaps what has lost its parent: this process adopts it. */
+/* Also reaps orphans: this process is their subreaper. */
 static void batch_reap(struct batch *batch) {
     int status;
 
@@ -179,13 +177,13 @@ static void batch_give_up(struct batch *batch) {
     harness_print_processes(USER_WITHOUT_NAME->uid);
     for (size_t i = 0; i < AT_ONCE; i++)
         if (batch->launches[i].pid != 0) {
-            wrong(&batch->launches[i], "hangs", "");
+            report_wrong(&batch->launches[i], "hangs", "");
             kill(batch->launches[i].pid, SIGKILL);
         }
     fail_msg("a launch hangs");
 }
 
-/* Returns at the end of a child, or when the next moment has come, or nobody has the patience. */
+/* Waits until a child ends, the next process is to be killed, or the batch has taken too long. */
 static void batch_wait(const struct batch *batch) {
     double until = batch->n_killed < batch->n_kills ? batch->kills[batch->n_killed]
                                                     : batch->begun + PATIENCE_SECONDS;
@@ -202,8 +200,8 @@ static void batch_wait(const struct batch *batch) {
     (void)sigtimedwait(&child, NULL, &timeout);
 }
 
-/* Ascending moments within a little more than what a batch usually takes. */
-static void kills_choose(struct batch *batch) {
+/* Chooses ascending moments, within 1.2 times the usual duration of a batch. */
+static void batch_choose_kills(struct batch *batch) {
     batch->n_kills = 1 + chance_below(&chance, AT_ONCE);
     for (size_t i = 0; i < batch->n_kills; i++) {
         double at = batch->begun + 1.2 * usual_seconds * (double)chance_below(&chance, 1000) / 1000;
@@ -218,9 +216,9 @@ static void kills_choose(struct batch *batch) {
 static void batch_run(struct batch *batch, bool is_hostile) {
     batch->begun = harness_now();
     batch->n_alive = AT_ONCE;
-    batch->n_kills = batch->n_killed = batch->n_of_service = 0;
+    batch->n_kills = batch->n_killed = batch->n_killed_of_service = 0;
     if (is_hostile)
-        kills_choose(batch);
+        batch_choose_kills(batch);
     for (size_t i = 0; i < AT_ONCE; i++)
         launch_start(&batch->launches[i]);
     while (batch->n_alive > 0) {
@@ -229,7 +227,7 @@ static void batch_run(struct batch *batch, bool is_hostile) {
         if (now > batch->begun + PATIENCE_SECONDS)
             batch_give_up(batch);
         if (batch->n_killed < batch->n_kills && batch->kills[batch->n_killed] <= now) {
-            somebody_kill(batch);
+            batch_kill_process(batch);
             batch->n_killed++;
         }
         batch_wait(batch);
@@ -237,14 +235,14 @@ static void batch_run(struct batch *batch, bool is_hostile) {
     }
     if (!is_hostile)
         usual_seconds = harness_now() - batch->begun;
-    /* The session that waits for the next launch, which shall run, may be one of them. */
-    if (!harness_wait_for(have_been_reaped, batch))
-        fail_msg("the service has not reaped what was killed");
+    /* A killed ready session must not serve the next launch, which may have to run. */
+    if (!harness_wait_for(are_reaped, batch))
+        fail_msg("the service has not reaped its killed children");
     for (size_t i = 0; i < AT_ONCE; i++)
-        launch_judge(&batch->launches[i], is_hostile);
+        judge_launch(&batch->launches[i], is_hostile);
 }
 
-static void soak(unsigned n_launches) {
+static void run_launches(unsigned n_launches) {
     struct batch batch = {.begun = 0};
 
     for (size_t i = 0; i < AT_ONCE; i++) {
@@ -253,18 +251,18 @@ static void soak(unsigned n_launches) {
     }
     for (unsigned i = 0; i < (n_launches + AT_ONCE - 1) / AT_ONCE; i++)
         batch_run(&batch, i % HOSTILE_ONE_IN == HOSTILE_ONE_IN - 1);
-    batch_run(&batch, false); /* the service has again what it had lost */
+    batch_run(&batch, false); /* the service makes its zygote and ready session again */
     for (size_t i = 0; i < AT_ONCE; i++)
         close(batch.launches[i].errors);
 }
 
-/* What the service has; nothing in direct mode. In kilobytes: smaps_rollup of proc(5). */
+/* The service's memory in KiB (smaps_rollup of proc(5)) and descriptors; 0 in direct mode. */
 struct holdings {
     unsigned long anonymous, rss, private_dirty;
     size_t n_descriptors;
 };
 
-static unsigned long memory_of(pid_t pid, const char *key) {
+static unsigned long read_memory(pid_t pid, const char *key) {
     char path[64], line[256];
     unsigned long kilobytes = 0;
     bool is_there = false;
@@ -281,37 +279,37 @@ static unsigned long memory_of(pid_t pid, const char *key) {
     return kilobytes;
 }
 
-/* What the service has of processes, and for a while of descriptors. */
-struct rest {
+/* The service's number of descriptors, and how often in a row it was the same. */
+struct idle {
     size_t n_descriptors;
-    unsigned n_looks;
+    unsigned n_unchanged;
 };
 
-static bool is_at_rest(void *context) {
+static bool is_idle(void *context) {
     pid_t service = harness_service_of(USER_WITHOUT_NAME)->pid;
     size_t n = harness_count_descriptors(service);
-    struct rest *rest = context;
+    struct idle *idle = context;
 
-    if (n != rest->n_descriptors || service_zygote(service) == 0)
-        *rest = (struct rest){.n_descriptors = n};
-    return ++rest->n_looks > 10;
+    if (n != idle->n_descriptors || service_zygote(service) == 0)
+        *idle = (struct idle){.n_descriptors = n};
+    return ++idle->n_unchanged > 10;
 }
 
-/* When nothing is left of the launches. */
-static struct holdings holdings_now(void) {
-    struct rest rest = {.n_looks = 0};
+/* Measures the service when nothing is left of the launches. */
+static struct holdings measure_holdings(void) {
+    struct idle idle = {.n_unchanged = 0};
     pid_t service;
 
     harness_assert_nothing_left(USER_WITHOUT_NAME);
     if (!harness_is_service())
         return (struct holdings){.n_descriptors = 0};
     service = harness_service_of(USER_WITHOUT_NAME)->pid;
-    assert_true(harness_wait_for(is_at_rest, &rest));
+    assert_true(harness_wait_for(is_idle, &idle));
     harness_assert_nothing_left(USER_WITHOUT_NAME);
-    return (struct holdings){.anonymous = memory_of(service, "Anonymous"),
-                             .rss = memory_of(service, "Rss"),
-                             .private_dirty = memory_of(service, "Private_Dirty"),
-                             .n_descriptors = rest.n_descriptors};
+    return (struct holdings){.anonymous = read_memory(service, "Anonymous"),
+                             .rss = read_memory(service, "Rss"),
+                             .private_dirty = read_memory(service, "Private_Dirty"),
+                             .n_descriptors = idle.n_descriptors};
 }
 
 static void tally_print(const struct holdings *before, const struct holdings *after) {
@@ -319,10 +317,10 @@ static void tally_print(const struct holdings *before, const struct holdings *af
         "tried: %u launches in %s mode: %u ran, %u were refused, %u ended by a signal; %u signals "
         "to utsrun, %u to others; wrong outcomes %u\n",
         tally.launches, harness_mode(), tally.ran, tally.refused, tally.ended_by_signal,
-        tally.killed_utsrun, tally.killed_others, tally.wrong);
+        tally.killed_utsrun, tally.killed_others, tally.n_wrong);
     if (harness_is_service())
         print_message("the service, before and after: %zu and %zu descriptors; %lu and %lu kB of "
-                      "its own, %lu and %lu of them private, %lu and %lu kB in all\n",
+                      "anonymous memory, %lu and %lu kB private dirty, %lu and %lu kB resident\n",
                       before->n_descriptors, after->n_descriptors, before->anonymous,
                       after->anonymous, before->private_dirty, after->private_dirty, before->rss,
                       after->rss);
@@ -333,18 +331,18 @@ static void assert_not_grown(unsigned long before, unsigned long after, const ch
         fail_msg("%s of the service: %lu kB before, %lu kB after", what, before, after);
 }
 
-static void nothing_is_lost_in_very_many_launches(void **state) {
-    const struct holdings warm_up = (soak(WARM_UP), holdings_now());
+static void very_many_launches_leave_nothing(void **state) {
+    const struct holdings warm_up = (run_launches(WARM_UP), measure_holdings());
     struct holdings after;
 
     (void)state;
-    assert_int_equal(tally.wrong, 0);
+    assert_int_equal(tally.n_wrong, 0);
     memset(&tally, 0, sizeof(tally));
-    soak(harness_number("UTSBROKER_TEST_LAUNCHES", LAUNCHES));
-    after = holdings_now();
+    run_launches(harness_number("UTSBROKER_TEST_LAUNCHES", LAUNCHES));
+    after = measure_holdings();
     tally_print(&warm_up, &after);
-    assert_int_equal(tally.wrong, 0);
-    /* It proves nothing if nobody was hit, or everybody. */
+    assert_int_equal(tally.n_wrong, 0);
+    /* The test proves nothing if it killed no process, or if few launches ran. */
     assert_true(tally.killed_utsrun > 0 && tally.killed_others > 0);
     assert_true(tally.ran > tally.launches / 2 && tally.ran < tally.launches);
     assert_int_equal(after.n_descriptors, warm_up.n_descriptors);
@@ -352,7 +350,7 @@ static void nothing_is_lost_in_very_many_launches(void **state) {
     assert_not_grown(warm_up.rss, after.rss, "resident memory");
 }
 
-/* Without a log daemon: nobody's is to be flooded. */
+/* There is no log daemon here: so many lines would flood the machine's log. */
 static int set_up(void **state) {
     sigset_t child;
 
@@ -365,7 +363,7 @@ static int set_up(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(nothing_is_lost_in_very_many_launches),
+    cmocka_unit_test(very_many_launches_leave_nothing),
 };
 
 TEST_MAIN_AS_ROOT(tests, set_up, harness_tear_down)
