@@ -236,9 +236,8 @@ static int finish_rule(struct parser *parser, struct draft *draft, const struct 
 static void fail_at_first_word(struct parser *parser, const struct word *word) {
     if (word->text[0] == ';' || strncmp(word->text, "//", 2) == 0)
         word_fail(parser, word, "a comment begins with #, not with '%.40s'");
-    else if (word->is_quoted)
-        word_fail(parser, word, "a rule begins with permit or deny, not '%.40s'");
-    else if (strcasecmp(word->text, "permit") == 0 || strcasecmp(word->text, "deny") == 0)
+    else if (!word->is_quoted &&
+             (strcasecmp(word->text, "permit") == 0 || strcasecmp(word->text, "deny") == 0))
         word_fail(parser, word, "%.40s: keywords are in lower case");
     else if (word_is_subject_keyword(word) || word_is_clause_keyword(word))
         word_fail(

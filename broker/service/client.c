@@ -261,9 +261,8 @@ int client_new(struct clients *clients, int connection, struct client **clientp)
 static void client_end(struct client *client, int signal_number) {
     bool is_kill = signal_number == SIGKILL;
 
-    if (client->state == CLIENT_CONNECTED)
-        client_free(client);
-    else if (client->session->control.fd < 0 && is_kill && reaper_is_held(&client->session->gate))
+    if (client->state == CLIENT_CONNECTED ||
+        (is_kill && client->session->control.fd < 0 && reaper_is_held(&client->session->gate)))
         client_free(client);
     else if (client->session->control.fd < 0)
         client_end_command(client, signal_number);
