@@ -20,6 +20,7 @@ enum {
     /* A name has at most 64 bytes (__NEW_UTS_LEN, uname(2)), and a NUL after them. */
     PROTOCOL_NAME_SIZE = 65,
     PROTOCOL_RULE_FILE_SIZE = 256,
+    PROTOCOL_COMMAND_SIZE = 256,
 };
 
 /* The names that a request asks for, and those that a refusal is about. */
