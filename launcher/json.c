@@ -4,21 +4,23 @@
 #include <string.h>
 
 /*
- * Writes @value to @text, which has room for JSON_QUOTED_SIZE(strlen(value)) bytes; NULL and "" are
- * null. A byte that is not ASCII becomes the Latin-1 character, as for --status-fd. Returns @text.
+ * Writes @value to @text, in quotes. A byte that is not ASCII becomes the Latin-1 character, as for
+ * --status-fd. Returns @text; or "null" if @value is NULL or empty, or @size is less than
+ * JSON_QUOTED_SIZE(strlen(value)).
  */
-char *json_quote(const char *value, char *text) {
-    char *at = text;
+const char *json_quote(const char *value, char *text, size_t size) {
+    char *at = text, *end = text + size;
 
-    if (value == NULL || *value == '\0')
-        return strcpy(text, "null");
+    if (value == NULL || *value == '\0' || size < JSON_QUOTED_SIZE(strlen(value)))
+        return "null";
     *at++ = '"';
     for (; *value != '\0'; value++) {
         if (*value < ' ' || *value > '~' || *value == '"' || *value == '\\')
-            at += sprintf(at, "\\u%04x", (unsigned char)*value);
+            at += snprintf(at, (size_t)(end - at), "\\u%04x", (unsigned char)*value);
         else
             *at++ = *value;
     }
-    (void)strcpy(at, "\"");
+    *at++ = '"';
+    *at = '\0';
     return text;
 }

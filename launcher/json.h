@@ -7,4 +7,4 @@
 /* What json_quote() needs for a string of @length bytes: six for each, two quotes, a NUL. */
 #define JSON_QUOTED_SIZE(length) (6 * (length) + 3)
 
-char *json_quote(const char *value, char *text);
+const char *json_quote(const char *value, char *text, size_t size);

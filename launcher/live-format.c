@@ -14,18 +14,23 @@ static const char *const titles[COLUMN_COUNT] = {"PID",  "USER", "NAME",  "NIS D
 /* A cell is at most a value of 256 bytes, each as \xHH, and a number. */
 enum { CELL_SIZE = 4 * 256 + 16 };
 
-/* A name must not control the terminal: what is not printable ASCII is \xHH, as in the log. */
-static void value_format(const char *value, char cell[CELL_SIZE]) {
+/*
+ * A name must not control the terminal: what is not printable ASCII is \xHH, as in the log. Returns
+ * the length.
+ */
+static size_t value_format(const char *value, char cell[CELL_SIZE]) {
+    size_t n = 0;
+
     if (*value == '\0')
-        (void)strcpy(cell, "-");
-    for (; *value != '\0'; value++) {
-        if (*value >= ' ' && *value <= '~' && *value != '\\') {
-            *cell++ = *value;
-            *cell = '\0';
-        } else {
-            cell += sprintf(cell, "\\x%02x", (unsigned char)*value);
-        }
+        value = "-";
+    for (; *value != '\0' && n + 4 < CELL_SIZE; value++) {
+        if (*value >= ' ' && *value <= '~' && *value != '\\')
+            cell[n++] = *value;
+        else
+            n += (size_t)snprintf(cell + n, CELL_SIZE - n, "\\x%02x", (unsigned char)*value);
     }
+    cell[n] = '\0';
+    return n;
 }
 
 /* Splits @since, in local time or UTC. False: no calendar has it. */
@@ -39,40 +44,40 @@ static bool time_split(int64_t since, bool is_local, struct tm *partsp) {
 static void cell_format(const struct live_command *command, enum column column,
                         char cell[CELL_SIZE]) {
     struct tm parts;
+    size_t n;
 
     switch (column) {
     case PID:
-        (void)sprintf(cell, "%d", (int)command->pid);
+        (void)snprintf(cell, CELL_SIZE, "%d", (int)command->pid);
         break;
     case USER: /* as ps(1) shows one who has no name */
+        (void)snprintf(cell, CELL_SIZE, "%u", (unsigned)command->uid);
         if (command->user[0] != '\0')
-            value_format(command->user, cell);
-        else
-            (void)sprintf(cell, "%u", (unsigned)command->uid);
+            (void)value_format(command->user, cell);
         break;
     case NAME:
-        value_format(command->hostname, cell);
+        (void)value_format(command->hostname, cell);
         break;
     case DOMAIN:
-        value_format(command->domainname, cell);
+        (void)value_format(command->domainname, cell);
         break;
     case MODE:
-        (void)strcpy(cell, command->is_service ? "service" : "direct");
+        (void)value_format(command->is_service ? "service" : "direct", cell);
         break;
     case RULE:
-        value_format(command->rule_file, cell);
+        n = value_format(command->rule_file, cell);
         if (command->rule_file[0] != '\0')
-            (void)sprintf(cell + strlen(cell), ":%" PRIu32, command->rule_line);
+            (void)snprintf(cell + n, CELL_SIZE - n, ":%" PRIu32, command->rule_line);
         break;
     case SINCE:
         if (!time_split(command->since, true, &parts) ||
             strftime(cell, CELL_SIZE, "%Y-%m-%d %H:%M:%S", &parts) == 0)
-            (void)strcpy(cell, "-");
+            (void)value_format("", cell);
         break;
     case COMMAND:
     case COLUMN_COUNT:
     default:
-        value_format(command->command, cell);
+        (void)value_format(command->command, cell);
     }
 }
 
@@ -102,11 +107,9 @@ void live_format_table(const struct live_command *commands, size_t n, bool has_u
         for (enum column column = PID; column < COLUMN_COUNT; column++) {
             if (column == USER && !has_users)
                 continue;
-            if (i == 0)
-                (void)strcpy(cell, titles[column]);
-            else
+            if (i > 0)
                 cell_format(&commands[i - 1], column, cell);
-            cell_print(cell, column, widths[column], out);
+            cell_print(i > 0 ? cell : titles[column], column, widths[column], out);
         }
     }
 }
@@ -116,20 +119,20 @@ static void object_print(const struct live_command *command, FILE *out) {
     struct tm parts;
 
     (void)fprintf(out, "  {\"pid\":%d,\"uid\":%u", (int)command->pid, (unsigned)command->uid);
-    (void)fprintf(out, ",\"user\":%s", json_quote(command->user, text));
-    (void)fprintf(out, ",\"hostname\":%s", json_quote(command->hostname, text));
-    (void)fprintf(out, ",\"nis_domain\":%s", json_quote(command->domainname, text));
+    (void)fprintf(out, ",\"user\":%s", json_quote(command->user, text, sizeof(text)));
+    (void)fprintf(out, ",\"hostname\":%s", json_quote(command->hostname, text, sizeof(text)));
+    (void)fprintf(out, ",\"nis_domain\":%s", json_quote(command->domainname, text, sizeof(text)));
     (void)fprintf(out, ",\"mode\":\"%s\"", command->is_service ? "service" : "direct");
     if (command->rule_file[0] != '\0')
         (void)fprintf(out, ",\"rule\":{\"file\":%s,\"line\":%" PRIu32 "}",
-                      json_quote(command->rule_file, text), command->rule_line);
+                      json_quote(command->rule_file, text, sizeof(text)), command->rule_line);
     else
         (void)fprintf(out, ",\"rule\":null");
     if (!time_split(command->since, false, &parts) ||
         strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
         since[0] = '\0';
-    (void)fprintf(out, ",\"since\":%s", json_quote(since, text));
-    (void)fprintf(out, ",\"command\":%s}", json_quote(command->command, text));
+    (void)fprintf(out, ",\"since\":%s", json_quote(since, text, sizeof(text)));
+    (void)fprintf(out, ",\"command\":%s}", json_quote(command->command, text, sizeof(text)));
 }
 
 /* Prints an array with an object for each command. */
