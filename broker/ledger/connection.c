@@ -112,7 +112,7 @@ static bool connection_check_bounds(const struct connection *connection,
     return true;
 }
 
-/* The reply to an enter whose descriptor is not good, or for which there is no memory. */
+/* The reply to an event that could not be booked, because of @r. */
 static void reply_set_failure(struct ledger_reply *reply, int r) {
     *reply = (struct ledger_reply){.status = r < 0 ? LEDGER_NOT_LOGGED : LEDGER_BAD_EVENT,
                                    .error = r < 0                   ? -r
@@ -120,30 +120,41 @@ static void reply_set_failure(struct ledger_reply *reply, int r) {
                                                                     : 0};
 }
 
-/* Logs the grant of @entry, or drops it. */
-static void connection_log_entry(struct connection *connection, struct entry *entry,
-                                 const struct ledger_event *event, struct ledger_reply *reply) {
-    struct connections *connections = connection->connections;
+/* Writes a line for @event, of the process @pid, to the file; to syslog when the session has its
+ * reply, so that it does not wait. Returns 0 or a negative errno, with @reply changed. */
+static int connection_book(const struct connection *connection, const struct ledger_event *event,
+                           pid_t pid, struct ledger_reply *reply) {
     struct log_line line;
     int r;
 
     log_line_from_event(&line, event, connection->account->uid);
-    line.pid = entry->identity.pid;
-    r = book_write(connections->book, &line);
-    if (r < 0) {
-        entry_drop(entry);
+    if (pid != 0)
+        line.pid = pid;
+    r = book_write(connection->connections->book, &line);
+    if (r < 0)
         reply_set_failure(reply, r);
-        connection_reply(connection, reply);
-        return;
-    }
-    connection->entry = entry;
-    connection->has_entered = true;
-    entry_attend(entry, &connection->entry);
     connection_reply(connection, reply);
-    book_copy(connections->book, &line);
+    book_copy(connection->connections->book, &line);
+    return r;
 }
 
-/* A grant: counts and logs it, then replies, and copies to syslog last, so that nobody waits. */
+/* Refuses the enter @event by @reply, and logs that. */
+static void connection_refuse(const struct connection *connection, const struct ledger_event *event,
+                              struct ledger_reply *reply) {
+    struct ledger_event refusal = *event;
+
+    refusal.kind = LEDGER_REFUSAL;
+    (void)snprintf(refusal.reason, sizeof(refusal.reason),
+                   reply->status == LEDGER_LIMIT_REACHED
+                       ? "limit reached: %u of %u commands are running under this rule"
+                   : reply->status == LEDGER_TOO_MANY
+                       ? "limit reached: the user has %u of %u commands that the ledger keeps"
+                       : "the gate is no process of the user, or has ended",
+                   reply->n_live, reply->limit);
+    (void)connection_book(connection, &refusal, 0, reply);
+}
+
+/* A grant: counts it, then logs it, then replies. */
 static void connection_enter(struct connection *connection, const struct ledger_event *event,
                              int *pidfdp) {
     struct ledger_reply reply = {.status = LEDGER_ENTERED};
@@ -152,32 +163,22 @@ static void connection_enter(struct connection *connection, const struct ledger_
     int r = identity_read(&identity, *pidfdp, connection->account->uid);
 
     if (r == 0 && connection_check_bounds(connection, event, &reply)) {
-        connection_reply(connection, &reply);
+        connection_refuse(connection, event, &reply);
         return;
     }
     if (r == 0)
         r = entries_add(connection->connections->entries, connection->account, &identity, pidfdp,
                         event, &entry);
-    if (r == 0) {
-        connection_log_entry(connection, entry, event, &reply);
-        return;
-    }
-    reply_set_failure(&reply, r);
-    connection_reply(connection, &reply);
-}
-
-/* A refusal or a failure: logs it, and replies. */
-static void connection_log(struct connection *connection, const struct ledger_event *event) {
-    struct ledger_reply reply = {.status = LEDGER_ENTERED};
-    struct log_line line;
-    int r;
-
-    log_line_from_event(&line, event, connection->account->uid);
-    r = book_write(connection->connections->book, &line);
-    if (r < 0)
+    if (r != 0) {
         reply_set_failure(&reply, r);
-    connection_reply(connection, &reply);
-    book_copy(connection->connections->book, &line);
+        connection_refuse(connection, event, &reply);
+    } else if (connection_book(connection, event, identity.pid, &reply) < 0) {
+        entry_drop(entry);
+    } else {
+        connection->entry = entry;
+        connection->has_entered = true;
+        entry_attend(entry, &connection->entry);
+    }
 }
 
 /* The service says how a command of its user ended. */
@@ -196,6 +197,7 @@ static void connection_note_end(const struct connection *connection,
 static bool connection_handle_event(struct connection *connection, const struct ledger_event *event,
                                     int *pidfdp) {
     static const struct ledger_reply bad = {.status = LEDGER_BAD_EVENT};
+    struct ledger_reply reply = {.status = LEDGER_ENTERED};
 
     if (connection->has_entered != (event->kind == LEDGER_FAILURE)) {
         connection_reply(connection, &bad);
@@ -206,7 +208,7 @@ static bool connection_handle_event(struct connection *connection, const struct 
         connection_enter(connection, event, pidfdp);
         return connection->has_entered;
     case LEDGER_FAILURE:
-        connection_log(connection, event);
+        (void)connection_book(connection, event, 0, &reply);
         if (connection->entry != NULL)
             entry_fail(connection->entry, event->may_run != 0);
         return false;
@@ -216,7 +218,7 @@ static bool connection_handle_event(struct connection *connection, const struct 
     case LEDGER_REFUSAL:
     case LEDGER_KIND_COUNT:
     default:
-        connection_log(connection, event);
+        (void)connection_book(connection, event, 0, &reply);
         return false;
     }
 }

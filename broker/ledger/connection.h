@@ -7,7 +7,7 @@
  */
 
 #include "broker/ledger/account.h"
-#include "broker/ledger/entry.h"
+#include "broker/ledger/entries.h"
 #include "broker/list.h"
 #include "broker/loop.h"
 

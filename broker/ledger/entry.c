@@ -21,8 +21,9 @@ static char *string_copy(char *to, const char *from, const char **stringp) {
     return to + size;
 }
 
-/* Makes an entry in no list, with what @command says. NULL: no memory. */
-static struct entry *entry_make(struct entries *entries, const struct live_command *command) {
+/* Makes an entry in no list, with what @command says. free(3) frees it until entry_start(). NULL:
+ * no memory. */
+struct entry *entry_make(struct entries *entries, const struct live_command *command) {
     size_t size = strlen(command->hostname) + strlen(command->domainname) + strlen(command->user) +
                   strlen(command->rule_file) + strlen(command->command) + 5;
     struct entry *entry = calloc(1, sizeof(*entry) + size);
@@ -122,8 +123,8 @@ static const char *string_or_null(const char *string) {
     return string[0] != '\0' ? string : NULL;
 }
 
-/* Logs the end. Returns 0 or a negative errno. */
-static int entry_log_end(struct entry *entry) {
+/* Logs the end of @entry, which may be in no list yet. Returns 0 or a negative errno. */
+int entry_log_end(struct entry *entry) {
     struct log_line line = {.kind = LEDGER_END,
                             .user = string_or_null(entry->user),
                             .uid = entry->account->uid,
@@ -198,7 +199,7 @@ static void entries_handle_timer(void *argument) {
 }
 
 /* The process of @entry has ended. */
-static void entry_end(struct entry *entry) {
+void entry_end(struct entry *entry) {
     if (entry->counter == NULL)
         return;
     entry_count_no_more(entry);
@@ -221,105 +222,6 @@ static void entry_handle_pidfd(void *argument, uint32_t events) {
         loop_remove_source(entry->entries->loop, &entry->pidfd); /* 5 s are waited for */
     }
     entry_settle(entry);
-}
-
-static struct list *bucket_of(struct entries *entries, pid_t pid) {
-    return &entries->by_pid[(unsigned)pid % ENTRY_BUCKETS];
-}
-
-/* The entry of the process @pid; NULL: there is none. */
-struct entry *entries_find(struct entries *entries, pid_t pid) {
-    for (struct list_link *link = bucket_of(entries, pid)->first; link != NULL; link = link->next) {
-        struct entry *entry = link->owner;
-
-        if (entry->identity.pid == pid)
-            return entry;
-    }
-    return NULL;
-}
-
-/* An entry of this pid is of another process, which is gone: the pid was reused. */
-static int pid_make_free(struct entries *entries, const struct identity *identity) {
-    struct entry *other = entries_find(entries, identity->pid);
-
-    if (other == NULL)
-        return 0;
-    if (!identity_has_ended(other->pidfd.fd) ||
-        (other->identity.start_kind == identity->start_kind &&
-         other->identity.start == identity->start))
-        return ENTRY_E_IN_USE;
-    entry_end(other);
-    list_remove(&other->in_bucket);
-    return 0;
-}
-
-/* Puts @entry, which is new, where it belongs, and watches its process. */
-static int entry_start(struct entry *entry, struct account *account, int *pidfdp) {
-    struct entries *entries = entry->entries;
-    struct live_command command;
-    int r = counter_take(account, entry->rule_key, &entry->counter);
-
-    entry->account = account;
-    entry->pidfd =
-        (struct loop_source){.fd = *pidfdp, .function = entry_handle_pidfd, .argument = entry};
-    if (r < 0)
-        return r;
-    entry_describe(entry, &command);
-    r = loop_add_source(entries->loop, &entry->pidfd, EPOLLIN);
-    if (r == 0)
-        r = live_file_add(&entries->live, &command, &entry->place);
-    if (r < 0) {
-        loop_remove_source(entries->loop, &entry->pidfd);
-        entry_count_no_more(entry);
-        return r;
-    }
-    *pidfdp = -1;
-    account->n_entries++;
-    list_append(&entries->all, &entry->in_all, entry);
-    list_append(bucket_of(entries, entry->identity.pid), &entry->in_bucket, entry);
-    return 0;
-}
-
-/* Checked by ledger_decode_event(): each string fits. */
-static void command_from_event(struct live_command *command, const struct ledger_event *event,
-                               const struct identity *identity) {
-    *command = (struct live_command){.pid = identity->pid,
-                                     .start_kind = identity->start_kind,
-                                     .start = identity->start,
-                                     .is_service = event->mode == LEDGER_SERVICE,
-                                     .since = time(NULL),
-                                     .rule_key = event->rule_key,
-                                     .rule_line = event->rule_line};
-    memcpy(command->hostname, event->hostname, sizeof(command->hostname));
-    memcpy(command->domainname, event->domainname, sizeof(command->domainname));
-    memcpy(command->user, event->user, sizeof(command->user));
-    memcpy(command->rule_file, event->rule_file, sizeof(command->rule_file));
-    memcpy(command->command, event->command, sizeof(command->command));
-}
-
-/*
- * Makes an entry of @account for the process of @identity, which *@pidfdp means: it is the entry's
- * then, and -1. Returns 0 with *@entryp; ENTRY_E_IN_USE; a negative errno.
- */
-int entries_add(struct entries *entries, struct account *account, const struct identity *identity,
-                int *pidfdp, const struct ledger_event *event, struct entry **entryp) {
-    struct live_command command;
-    struct entry *entry;
-    int r = pid_make_free(entries, identity);
-
-    if (r != 0)
-        return r;
-    command_from_event(&command, event, identity);
-    entry = entry_make(entries, &command);
-    if (entry == NULL)
-        return -ENOMEM;
-    r = entry_start(entry, account, pidfdp);
-    if (r < 0) {
-        free(entry);
-        return r;
-    }
-    *entryp = entry;
-    return 0;
 }
 
 /* Forgets @entry, whose grant could not be logged. */
@@ -355,51 +257,35 @@ void entry_note_status(struct entry *entry, int wait_status) {
     entry_settle(entry);
 }
 
-struct recovery {
-    struct entries *entries;
-    int error;
-};
-
-/* Goes on with a command that the ledger before had; logs the end of one that has ended since. */
-static void entry_recover(void *context, const struct live_command *command) {
-    struct recovery *recovery = context;
-    struct entries *entries = recovery->entries;
-    struct entry *entry = entry_make(entries, command);
-    struct account *account;
-    int r = entry != NULL ? account_take(entries->accounts, command->uid, &account) : -ENOMEM;
-    CLEANUP_FD int pidfd = -1;
-
-    if (r == 0) {
-        pidfd = (int)syscall(SYS_pidfd_open, command->pid, 0);
-        if (pidfd >= 0 && identity_is_same(&entry->identity, pidfd)) {
-            r = entry_start(entry, account, &pidfd);
-        } else {
-            entry->account = account;
-            (void)entry_log_end(entry);
-            account_give_back(account);
-            free(entry);
-            return;
-        }
-    }
-    if (r < 0) {
-        recovery->error = r;
-        free(entry);
-    }
-}
-
 /*
- * Reads the file of what lives at @path, which must live as long as @entries, goes on with what
- * lives, and writes the file anew. Returns 0 or a negative errno: then the limits cannot be kept.
+ * Puts @entry, which is new, where it belongs in @account, and watches its process, which *@pidfdp
+ * means: it is the entry's then, and -1. Returns 0 or a negative errno; @entry stays the caller's
+ * then.
  */
-int entries_recover(struct entries *entries, const char *path) {
-    struct recovery recovery = {.entries = entries};
-    int r = live_file_begin(&entries->live, path);
+int entry_start(struct entry *entry, struct account *account, int *pidfdp) {
+    struct entries *entries = entry->entries;
+    struct live_command command;
+    int r = counter_take(account, entry->rule_key, &entry->counter);
 
+    entry->account = account;
+    entry->pidfd =
+        (struct loop_source){.fd = *pidfdp, .function = entry_handle_pidfd, .argument = entry};
+    if (r < 0)
+        return r;
+    entry_describe(entry, &command);
+    r = loop_add_source(entries->loop, &entry->pidfd, EPOLLIN);
     if (r == 0)
-        r = live_file_read(path, entry_recover, &recovery);
-    if (r == 0)
-        r = recovery.error;
-    return r < 0 ? r : live_file_commit(&entries->live);
+        r = live_file_add(&entries->live, &command, &entry->place);
+    if (r < 0) {
+        loop_remove_source(entries->loop, &entry->pidfd);
+        entry_count_no_more(entry);
+        return r;
+    }
+    *pidfdp = -1;
+    account->n_entries++;
+    list_append(&entries->all, &entry->in_all, entry);
+    list_append(entries_bucket(entries, entry->identity.pid), &entry->in_bucket, entry);
+    return 0;
 }
 
 void entries_init(struct entries *entries, struct loop *loop, struct accounts *accounts,

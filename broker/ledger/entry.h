@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * The entries: what lives. An entry is made for each grant, and stays until the end of its command
- * is in the log.
+ * One entry, for a command that lives. An entry is made for each grant, and stays until the end of
+ * its command is in the log.
  *
  *    state    event                              next     what is done
  *    RUNS     its process ends                   ENDED    it counts no more for its rule
@@ -53,19 +53,18 @@ struct entry {
     char strings[];
 };
 
-enum {
-    ENTRY_E_IN_USE = 1, /* the process has an entry */
-};
+static inline struct list *entries_bucket(struct entries *entries, pid_t pid) {
+    return &entries->by_pid[(unsigned)pid % ENTRY_BUCKETS];
+}
 
 void entries_init(struct entries *entries, struct loop *loop, struct accounts *accounts,
                   struct book *book);
-int entries_recover(struct entries *entries, const char *path);
-int entries_add(struct entries *entries, struct account *account, const struct identity *identity,
-                int *pidfdp, const struct ledger_event *event, struct entry **entryp);
-struct entry *entries_find(struct entries *entries, pid_t pid);
-
+struct entry *entry_make(struct entries *entries, const struct live_command *command);
+int entry_start(struct entry *entry, struct account *account, int *pidfdp);
 void entry_attend(struct entry *entry, struct entry **ownerp);
 void entry_leave(struct entry *entry);
 void entry_fail(struct entry *entry, bool may_run);
 void entry_drop(struct entry *entry);
+void entry_end(struct entry *entry);
 void entry_note_status(struct entry *entry, int wait_status);
+int entry_log_end(struct entry *entry);

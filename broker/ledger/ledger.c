@@ -15,7 +15,7 @@
 #include "broker/ledger/account.h"
 #include "broker/ledger/book.h"
 #include "broker/ledger/connection.h"
-#include "broker/ledger/entry.h"
+#include "broker/ledger/entries.h"
 #include "broker/ledger/filter.h"
 #include "broker/ledger/identity.h"
 #include "broker/listener.h"
