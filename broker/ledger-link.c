@@ -17,13 +17,14 @@ enum { PATIENCE_SECONDS = 5 };
 
 /*
  * Connects to the ledger. CAP_SYS_ADMIN must be effective. A ledger that does not answer is waited
- * for five seconds, here and by the functions below.
+ * for five seconds, here and by the functions below; with SOCK_NONBLOCK in @flags it is not waited
+ * for.
  *
  * Returns 0 with *@linkp, the caller's; LEDGER_LINK_E_NONE; a negative errno, -ECONNREFUSED if no
- * ledger runs. The caller must refuse then: else who prevents the connection keeps grants out of
- * the log.
+ * ledger runs, -EAGAIN if it does not answer. The caller must refuse then: else who prevents the
+ * connection keeps grants out of the log.
  */
-int ledger_link_open(int *linkp) {
+int ledger_link_open(int flags, int *linkp) {
     const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     const socklen_t size = offsetof(struct sockaddr_un, sun_path) + sizeof(LEDGER_SOCKET_NAME);
@@ -33,7 +34,7 @@ int ledger_link_open(int *linkp) {
 
     if (space < 0)
         return errno == ENOENT ? LEDGER_LINK_E_NONE : -errno;
-    r = privilege_make_socket_in(space, &link);
+    r = privilege_make_socket_in(space, flags, &link);
     if (r < 0)
         return r;
     /* The first byte is NUL: the abstract namespace (unix(7)). */

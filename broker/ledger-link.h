@@ -14,7 +14,7 @@ enum {
     LEDGER_LINK_E_NONE = 1, /* this machine has no ledger: only root can make it so */
 };
 
-int ledger_link_open(int *linkp);
+int ledger_link_open(int flags, int *linkp);
 int ledger_link_receive_hello(int link, struct ledger_hello *hellop);
 int ledger_link_send(int link, const struct ledger_event *event, int pidfd);
 int ledger_link_receive_reply(int link, struct ledger_reply *replyp);

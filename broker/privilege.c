@@ -108,7 +108,8 @@ int privilege_keep_sys_admin(void) {
  * Returns 0 or a negative errno, after which the process must end.
  */
 int privilege_raise_sys_admin(void) {
-    /* Safe: it raises what is permitted already. Only gate_open() runs before it is dropped. */
+    /* Safe: it raises what is permitted already. Only gate_open() and ledger_link_open() run before
+     * it is dropped. */
     privilege_start_sets();
     if (capng_update(CAPNG_ADD, (capng_type_t)(CAPNG_EFFECTIVE | CAPNG_PERMITTED), CAP_SYS_ADMIN) !=
         0)
@@ -151,11 +152,12 @@ int privilege_forbid_new(void) {
 }
 
 /*
- * Makes a socket of AF_UNIX, SOCK_SEQPACKET, in the network namespace @space, and comes back. Its
- * abstract addresses are those of that namespace. CAP_SYS_ADMIN must be effective, and this process
- * must have one thread. Returns 0 with *@socketp, the caller's; a negative errno.
+ * Makes a socket of AF_UNIX, SOCK_SEQPACKET, with @flags (SOCK_NONBLOCK or 0) in the network
+ * namespace @space, and comes back. Its abstract addresses are those of that namespace.
+ * CAP_SYS_ADMIN must be effective, and this process must have one thread. Returns 0 with *@socketp,
+ * the caller's; a negative errno.
  */
-int privilege_make_socket_in(int space, int *socketp) {
+int privilege_make_socket_in(int space, int flags, int *socketp) {
     CLEANUP_FD int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     int error = 0;
 
@@ -167,7 +169,7 @@ int privilege_make_socket_in(int space, int *socketp) {
      */
     if (setns(space, CLONE_NEWNET) < 0)
         return -errno;
-    *socketp = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    *socketp = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
     if (*socketp < 0)
         error = errno;
     if (setns(home, CLONE_NEWNET) < 0)

@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-#include "broker/audit.h"
 #include "broker/session/gate.h"
 
 enum { SILENCE_SECONDS = 5 /* how long a session waits for the request */ };
@@ -31,18 +30,15 @@ static int process_limit_check(const struct limits *limits) {
 }
 
 /*
- * Examines who is at the other end of @connection, fills in @description, and connects to the log
- * daemon, which the session cannot do behind its filter. @is_late: the client has said nothing for
- * too long. Returns 0 with *@log_fdp the caller's, -1 if there is no daemon; a negative errno.
+ * Examines who is at the other end of @connection, and fills in @description. Limits how long a
+ * session waits for the request. Returns 0 or a negative errno.
  */
-int caller_describe(int connection, bool is_late, const struct subject *subject,
-                    const struct peer_reference *reference, struct session_client *description,
-                    int *log_fdp) {
-    const struct timeval patience = {.tv_sec = is_late ? 0 : SILENCE_SECONDS, .tv_usec = 1};
+int caller_describe(int connection, const struct subject *subject,
+                    const struct peer_reference *reference, struct session_client *description) {
+    const struct timeval patience = {.tv_sec = SILENCE_SECONDS};
     struct peer peer = {.groups_differ = false};
-    struct audit audit = AUDIT_NULL;
 
-    *description = (struct session_client){.is_late = is_late};
+    *description = (struct session_client){.peer = 0};
     description->peer = peer_examine(&peer, connection, subject, reference);
     if (description->peer == 0)
         description->peer = process_limit_check(&peer.limits);
@@ -50,8 +46,5 @@ int caller_describe(int connection, bool is_late, const struct subject *subject,
     description->limits = peer.limits;
     if (setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
         return -errno;
-    description->log = audit_open(&audit, AUDIT_SOCKET, 0);
-    description->log_is_stream = audit.is_stream;
-    *log_fdp = audit.fd;
     return 0;
 }
