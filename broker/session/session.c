@@ -244,7 +244,7 @@ static void session_open_log(struct session *session) {
     r = privilege_raise_sys_admin();
     if (r < 0)
         session_die(session, "raise CAP_SYS_ADMIN", r);
-    r = ledger_link_open(&session->ledger);
+    r = ledger_link_open(0, &session->ledger);
     session->has_no_ledger = r == LEDGER_LINK_E_NONE;
     if (r < 0) {
         (void)syslog_open(&session->syslog, SYSLOG_SOCKET);
