@@ -10,12 +10,18 @@
 
 #include <cap-ng.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
+#include <sched.h>
+#include <stdlib.h>
 #include <stdint.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "utsbroker/base.h"
 
 static const uint64_t sys_admin = UINT64_C(1) << CAP_SYS_ADMIN;
 
@@ -102,7 +108,8 @@ int privilege_keep_sys_admin(void) {
  * Returns 0 or a negative errno, after which the process must end.
  */
 int privilege_raise_sys_admin(void) {
-    /* Safe: it raises what is permitted already. Only gate_open() runs before it is dropped. */
+    /* Safe: it raises what is permitted already. Only gate_open() and ledger_link_open() run before
+     * it is dropped. */
     privilege_start_sets();
     if (capng_update(CAPNG_ADD, (capng_type_t)(CAPNG_EFFECTIVE | CAPNG_PERMITTED), CAP_SYS_ADMIN) !=
         0)
@@ -142,4 +149,30 @@ int privilege_forbid_new(void) {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return -errno;
     return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? 0 : -EPERM;
+}
+
+/*
+ * Makes a socket of AF_UNIX, SOCK_SEQPACKET, with @flags (SOCK_NONBLOCK or 0) in the network
+ * namespace @space, and comes back. Its abstract addresses are those of that namespace.
+ * CAP_SYS_ADMIN must be effective, and this process must have one thread. Returns 0 with *@socketp,
+ * the caller's; a negative errno.
+ */
+int privilege_make_socket_in(int space, int flags, int *socketp) {
+    CLEANUP_FD int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    int error = 0;
+
+    if (home < 0)
+        return -errno;
+    /*
+     * Safe: it makes one socket there, reads nothing, and no child is made meanwhile. A process
+     * that cannot come back ends: a command must not start there.
+     */
+    if (setns(space, CLONE_NEWNET) < 0)
+        return -errno;
+    *socketp = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
+    if (*socketp < 0)
+        error = errno;
+    if (setns(home, CLONE_NEWNET) < 0)
+        _exit(EXIT_FAILURE);
+    return -error;
 }

@@ -2,12 +2,10 @@
 
 /* What the service finds out about a client for the session that serves it. */
 
-#include <stdbool.h>
-
 #include "broker/service/peer.h"
 #include "broker/session/session.h"
 #include "policy/subject.h"
 
-int caller_describe(int connection, bool is_late, const struct subject *subject,
+int caller_describe(int connection, const struct subject *subject,
                     const struct peer_reference *reference, struct session_client *description,
                     int *log_fdp);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "broker/service/reply.h"
-#include "broker/service/service-log.h"
 
 enum { DECIDING_MS = 15000 /* how long a session may take to decide; it refuses after 10 s */ };
 
@@ -15,9 +14,12 @@ enum { DECIDING_MS = 15000 /* how long a session may take to decide; it refuses 
  *
  *   state      event                      next      what is done
  *   CONNECTED  a request can be read      DECIDING  a session gets the connection
- *              5 s are over, or too many  DECIDING  the same; the session refuses as too late
+ *              5 s are over, or too many  freed     the service refuses as too late
  *              hangup                     freed
- *   DECIDING   HAS_GATE, COUNTS                     the gate is watched; a command is counted
+ *   DECIDING   HAS_GATE                             the gate is watched
+ *              AGAIN                                session and gate are killed, another session
+ *                                                   gets the connection
+ *              AGAIN for the third time   REFUSED   the service refuses; the gate is killed
  *              DECIDED                    STARTING
  *              GRANTED, FAILED                      as in STARTING: DECIDED was lost
  *              15 s are over              REFUSED   what is said is heard; then all is killed
@@ -26,12 +28,13 @@ enum { DECIDING_MS = 15000 /* how long a session may take to decide; it refuses 
  *              FAILED                     REFUSED   the gate is killed; the session tells the launcher
  *              session has said all       LOST      the gate, or command, is killed
  *   RUNNING    command stops                        the launcher is told
- *              command ends               freed     launcher and log are told
+ *              command ends               freed     the launcher is told; the ledger, if it asks
  *              hangup                               the command is killed, if that was asked for
  *   REFUSED    said all, gate has ended   freed
- *   LOST       command ends               freed     the log is told
+ *   LOST       command ends               freed     the ledger is told, if it asks
  *
- * When a command stops or ends before the launcher has the grant, the launcher hears of it after.
+ * "Freed" waits for the end of a session that may have the last copy of the connection. When a
+ * command stops or ends before the launcher has the grant, the launcher hears of it after.
  */
 /* clang-format on */
 void client_change_state(struct client *client, enum client_state state) {
@@ -49,40 +52,62 @@ void client_change_state(struct client *client, enum client_state state) {
         loop_cancel_timer(&client->deadline);
 }
 
-/* Closes the connection to the launcher, if it is open. */
+/*
+ * Closes the connection to the launcher after client_hang_up(), if that is possible. If something
+ * on it was not read, the session must have ended: else its copy may be the last one, and it would
+ * hang where the closer's holder should.
+ */
+void client_close_connection(struct client *client) {
+    const struct pool_session *session = client->session;
+
+    if (client->has_hung_up && client->connection.fd >= 0 &&
+        (session == NULL || !reaper_is_alive(&session->process) ||
+         !closer_has_unread(client->connection.fd)))
+        closer_close(client->clients->closer, &client->connection.fd);
+}
+
+/* Ends the connection to the launcher, which learns of it at once. */
 void client_hang_up(struct client *client) {
     loop_remove_source(client->clients->loop, &client->connection);
-    if (client->connection.fd >= 0)
-        reply_close_connection(&client->connection.fd);
+    client->has_hung_up = true;
+    client_close_connection(client);
 }
 
 /* Frees @client. What lives of its session and command is unknown to the reaper from then on. */
 void client_free(struct client *client) {
-    client_hang_up(client);
+    loop_remove_source(client->clients->loop, &client->connection);
+    if (client->connection.fd >= 0)
+        closer_close(client->clients->closer, &client->connection.fd);
     loop_cancel_timer(&client->deadline);
     if (client->session != NULL)
         pool_session_free(client->session);
-    if (client->is_counted)
-        counters_give_back(&client->clients->policy->counters, client->counter);
     list_remove(&client->link);
     client->clients->n--;
     free(client);
 }
 
+/* Reports the end of the command to the launcher and to the ledger, as the table says. */
+static void client_report_end(struct client *client) {
+    const struct child *command = &client->session->gate;
+
+    if (client->state == CLIENT_RUNNING && !client->has_hung_up)
+        reply_notify(client->connection.fd, command->wait_status);
+    if (client->wants_status && command->has_ended &&
+        (client->state == CLIENT_RUNNING || client->state == CLIENT_LOST))
+        end_reports_send(client->clients->end_reports, command->pid, command->wait_status);
+}
+
 /*
- * Frees @client if its session has said all and its command has ended. First reports the end to the
- * launcher and to the log, if the table says so. @client may be freed afterwards.
+ * Frees @client if its session has said all, its command has ended, and its connection is closed.
+ * First reports the end. @client may be freed afterwards.
  */
 void client_settle(struct client *client) {
-    const struct child *command = &client->session->gate;
-    struct audit_event end = {
-        .kind = AUDIT_END, .pid = command->pid, .wait_status = command->wait_status};
-
-    if (client->session->control.fd >= 0 || reaper_is_alive(command))
+    if (client->session->control.fd >= 0 || reaper_is_alive(&client->session->gate))
         return;
-    if (client->state == CLIENT_RUNNING)
-        reply_notify(client->connection.fd, command->wait_status);
-    if (command->has_ended && (client->state == CLIENT_RUNNING || client->state == CLIENT_LOST))
-        (void)service_log_write(client->clients->subject, &end);
-    client_free(client);
+    if (!client->has_ended)
+        client_report_end(client);
+    client->has_ended = true;
+    client_hang_up(client);
+    if (client->connection.fd < 0)
+        client_free(client);
 }

@@ -10,7 +10,9 @@
 
 #include "broker/list.h"
 #include "broker/loop.h"
+#include "broker/service/closer.h"
 #include "broker/service/current-policy.h"
+#include "broker/service/end-report.h"
 #include "broker/service/peer.h"
 #include "broker/service/session-pool.h"
 #include "policy/subject.h"
@@ -30,6 +32,8 @@ struct clients {
     struct loop *loop;
     struct session_pool *pool;
     struct current_policy *policy;
+    struct closer *closer;
+    struct end_reports *end_reports;
     const struct subject *subject;          /* whose service this is */
     const struct peer_reference *reference; /* what callers must be in */
     struct list in_state[CLIENT_STATE_COUNT];
@@ -41,16 +45,19 @@ struct client {
     struct clients *clients;
     enum client_state state;
     struct list_link link;         /* in the list of its state */
-    struct loop_source connection; /* to the launcher; fd -1: it has hung up, or was told all */
+    struct loop_source connection; /* to the launcher; fd -1: closed */
+    bool has_hung_up;              /* the launcher, or the service; it may not be closed yet */
     struct loop_timer deadline;
     struct pool_session *session; /* NULL while connected; its gate becomes the command */
     bool dies_with_launcher;      /* the command does */
-    bool is_counted;              /* by @counter */
-    size_t counter;
+    bool wants_status;            /* the ledger must be told how the command ended */
+    bool has_ended;               /* who wants to know of the end was told */
+    unsigned n_again;             /* sessions that could not serve it */
     int stop_signal; /* the command was stopped by it, and the launcher is yet to be told; or 0 */
 };
 
 void client_change_state(struct client *client, enum client_state state);
 void client_hang_up(struct client *client);
+void client_close_connection(struct client *client);
 void client_free(struct client *client);
 void client_settle(struct client *client);

@@ -1,6 +1,7 @@
 #include "broker/service/client.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -13,7 +14,8 @@
 
 enum {
     SILENCE_MS = 5000,     /* how long a client may send no request */
-    SESSION_WORDS_MAX = 4, /* HAS_GATE, COUNTS, DECIDED, then GRANTED or FAILED */
+    SESSION_WORDS_MAX = 3, /* HAS_GATE, DECIDED, then GRANTED or FAILED */
+    AGAIN_MAX = 2,         /* how often another session is tried */
 };
 
 static void client_report_stop(struct client *client) {
@@ -46,11 +48,12 @@ static void client_end_command(struct client *client, int signal_number) {
     reaper_signal(command, SIGCONT);
 }
 
-static void client_handle_grant(struct client *client, bool dies_with_launcher) {
-    client->dies_with_launcher = dies_with_launcher;
+static void client_handle_grant(struct client *client, uint32_t bits) {
+    client->dies_with_launcher = (bits & SESSION_DIES_WITH_LAUNCHER) != 0;
+    client->wants_status = (bits & SESSION_WANTS_STATUS) != 0;
     pool_session_close(client->session); /* it was the session's last message */
     client_change_state(client, CLIENT_RUNNING);
-    if (dies_with_launcher && client->connection.fd < 0)
+    if (client->dies_with_launcher && client->has_hung_up)
         reaper_signal(&client->session->gate, SIGKILL);
     client_report_stop(client);
     if (client->clients->is_ending)
@@ -67,21 +70,6 @@ static void client_handle_session_end(struct client *client) {
     client_hang_up(client);
 }
 
-/* Counts the command, once. That is all that an attacker who controls the session can change. */
-static int client_count_command(struct client *client, uint32_t counter) {
-    uint8_t has_room;
-
-    if (client->is_counted)
-        return -EBADMSG;
-    has_room = counters_take(&client->clients->policy->counters, counter) == 0;
-    client->is_counted = has_room != 0;
-    client->counter = counter;
-    if (send(client->session->control.fd, &has_room, sizeof(has_room),
-             MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-        return -errno;
-    return 0;
-}
-
 /* Notes the gate, before the session reads a stranger's byte. A gate that cannot be watched is
  * killed. */
 static int client_note_gate(struct client *client, uint32_t pid) {
@@ -92,9 +80,82 @@ static int client_note_gate(struct client *client, uint32_t pid) {
     r = reaper_watch(&client->session->gate, client_handle_command, client);
     if (r < 0) {
         reaper_signal(&client->session->gate, SIGKILL);
-        reply_refuse(client->connection.fd, r);
+        reply_refuse(client->connection.fd, PROTOCOL_KERNEL_REFUSED, r);
     }
     return r;
+}
+
+static void client_handle_session(void *argument, uint32_t events);
+
+/* A session that served @client has ended: its copy of the connection is closed. */
+static void client_handle_process(void *argument, int stop_signal) {
+    struct client *client = argument;
+
+    if (stop_signal != 0)
+        return;
+    client_close_connection(client);
+    client_settle(client);
+}
+
+/* Gives @client to a session. Returns 0; a negative errno, and @client has the session that it had
+ * before. */
+static int client_start_session(struct client *client) {
+    const struct clients *clients = client->clients;
+    struct session_client description;
+    CLEANUP_FD int log_fd = -1;
+    struct pool_session *session;
+    int r = loop_change_source(clients->loop, &client->connection, 0); /* hangups only */
+
+    if (r == 0)
+        r = caller_describe(client->connection.fd, clients->subject, clients->reference,
+                            &description, &log_fd);
+    if (r == 0)
+        r = session_pool_take(clients->pool, &description,
+                              (const int[]){client->connection.fd, log_fd}, log_fd >= 0 ? 2 : 1,
+                              &session);
+    if (r < 0)
+        return r;
+    session->control.function = client_handle_session;
+    session->control.argument = client;
+    r = reaper_watch(&session->process, client_handle_process, client);
+    if (r == 0 && reaper_is_alive(&session->gate))
+        r = reaper_watch(&session->gate, client_handle_command, client);
+    if (r == 0)
+        r = loop_add_source(clients->loop, &session->control, EPOLLIN);
+    if (r < 0) {
+        reaper_signal(&session->process, SIGKILL);
+        reaper_signal(&session->gate, SIGKILL);
+        pool_session_free(session);
+        return r;
+    }
+    client->session = session;
+    return 0;
+}
+
+/*
+ * The session has read nothing of the request, and cannot serve it: it has lost the ledger. So may
+ * have the one that was made ahead. Another session gets the connection.
+ */
+static int client_serve_again(struct client *client) {
+    struct pool_session *old = client->session;
+    int r = -EPIPE;
+
+    if (!old->has_noted_gate)
+        return -EBADMSG;
+    reaper_signal(&old->process, SIGKILL);
+    reaper_signal(&old->gate, SIGKILL);
+    session_pool_drop_ahead(client->clients->pool);
+    current_policy_refresh(client->clients->policy);
+    if (client->n_again++ < AGAIN_MAX && !client->has_hung_up)
+        r = client_start_session(client);
+    if (r < 0) {
+        reply_refuse(client->connection.fd, PROTOCOL_NOT_LOGGED, r);
+        client_handle_session_end(client);
+        return 0;
+    }
+    pool_session_free(old);
+    client_change_state(client, CLIENT_DECIDING); /* from now on it has its time */
+    return 0;
 }
 
 /* The table says which messages a session may send in which state. */
@@ -104,14 +165,15 @@ static int client_handle_message(struct client *client, const struct session_mes
 
     if (message->word == SESSION_HAS_GATE)
         return client_note_gate(client, message->value);
-    if (message->word == SESSION_COUNTS && is_deciding)
-        return client_count_command(client, message->value);
-    if (message->word == SESSION_DECIDED && is_deciding)
+    if (message->word == SESSION_AGAIN && is_deciding)
+        return client_serve_again(client);
+    if (message->word == SESSION_DECIDED && is_deciding) {
+        client->wants_status = (message->value & SESSION_WANTS_STATUS) != 0;
         client_change_state(client, CLIENT_STARTING);
-    else if (message->word == SESSION_FAILED && is_open)
+    } else if (message->word == SESSION_FAILED && is_open)
         client_change_state(client, CLIENT_REFUSED);
     else if (message->word == SESSION_GRANTED && is_open)
-        client_handle_grant(client, message->value != 0);
+        client_handle_grant(client, message->value);
     else
         return -EBADMSG;
     return 0;
@@ -142,51 +204,36 @@ static void client_handle_session(void *argument, uint32_t events) {
         client_settle(client);
 }
 
-static int client_start_session(struct client *client, bool is_late) {
-    const struct clients *clients = client->clients;
-    struct session_client description;
-    CLEANUP_FD int log_fd = -1;
-    struct pool_session *session;
-    int r = loop_change_source(clients->loop, &client->connection, 0); /* hangups only */
-
-    if (r == 0)
-        r = caller_describe(client->connection.fd, is_late, clients->subject, clients->reference,
-                            &description, &log_fd);
-    if (r == 0)
-        r = session_pool_take(clients->pool, &description,
-                              (const int[]){client->connection.fd, log_fd}, log_fd >= 0 ? 2 : 1,
-                              &client->session);
-    if (r < 0)
-        return r;
-    session = client->session;
-    session->control.function = client_handle_session;
-    session->control.argument = client;
-    r = reaper_watch(&session->process, NULL, NULL);
-    if (r == 0 && reaper_is_alive(&session->gate))
-        r = reaper_watch(&session->gate, client_handle_command, client);
-    if (r == 0)
-        r = loop_add_source(clients->loop, &session->control, EPOLLIN);
-    if (r < 0) {
-        reaper_signal(&session->process, SIGKILL);
-        reaper_signal(&session->gate, SIGKILL);
-    }
-    return r;
-}
-
 /*
- * Lets a session serve @client, which is connected, by the policy as it is now. With @is_late it
- * has said nothing for too long. @client may be gone afterwards.
+ * Lets a session serve @client, which is connected, by the policy as it is now. @client may be gone
+ * afterwards.
  */
-void client_dispatch(struct client *client, bool is_late) {
+void client_dispatch(struct client *client) {
     int r;
 
     current_policy_refresh(client->clients->policy);
     client_change_state(client, CLIENT_DECIDING);
-    r = client_start_session(client, is_late);
+    r = client_start_session(client);
     if (r < 0) {
-        reply_refuse(client->connection.fd, r);
+        reply_refuse(client->connection.fd, PROTOCOL_KERNEL_REFUSED, r);
         client_free(client);
     }
+}
+
+/*
+ * Refuses @client, which has sent no request in time. It costs no session: any number of silent
+ * clients delays nobody. A request that has come after all is served. @client may be gone
+ * afterwards.
+ */
+void client_refuse_late(struct client *client) {
+    struct pollfd request = {.fd = client->connection.fd, .events = POLLIN};
+
+    if (poll(&request, 1, 0) == 1 && (request.revents & POLLHUP) == 0) {
+        client_dispatch(client);
+        return;
+    }
+    reply_refuse(client->connection.fd, PROTOCOL_TOO_LATE, 0);
+    client_free(client);
 }
 
 static void client_handle_connection(void *argument, uint32_t events) {
@@ -196,12 +243,17 @@ static void client_handle_connection(void *argument, uint32_t events) {
     if (client->state == CLIENT_CONNECTED && is_hangup)
         client_free(client);
     else if (client->state == CLIENT_CONNECTED)
-        client_dispatch(client, false);
+        client_dispatch(client);
     else if (is_hangup) {
         client_hang_up(client);
         if (client->dies_with_launcher)
             reaper_signal(&client->session->gate, SIGKILL);
     }
+}
+
+/* True if the time of the session is over. A new session has a time of its own. */
+static bool client_is_overdue(const struct client *client) {
+    return client->state == CLIENT_DECIDING && client->deadline.due == 0;
 }
 
 /*
@@ -212,14 +264,14 @@ static void client_handle_deadline(void *argument) {
     struct client *client = argument;
 
     if (client->state == CLIENT_CONNECTED) {
-        client_dispatch(client, true);
+        client_refuse_late(client);
         return;
     }
     /* Messages first: somebody may have stopped the service, but not the session. */
-    for (int i = 0; i < SESSION_WORDS_MAX && client->state == CLIENT_DECIDING; i++)
+    for (int i = 0; i < SESSION_WORDS_MAX && client_is_overdue(client); i++)
         if (!client_hear_session(client))
             break;
-    if (client->state == CLIENT_DECIDING) {
+    if (client_is_overdue(client)) {
         reaper_signal(&client->session->process, SIGKILL);
         client_handle_session_end(client);
     }
@@ -235,7 +287,7 @@ int client_new(struct clients *clients, int connection, struct client **clientp)
     int r;
 
     if (client == NULL) {
-        reply_close_connection(&connection);
+        closer_close(clients->closer, &connection);
         return -ENOMEM;
     }
     *client = (struct client){
@@ -256,13 +308,16 @@ int client_new(struct clients *clients, int connection, struct client **clientp)
 
 /*
  * The service ends. A command gets @signal_number; where a session still works, the command gets
- * SIGTERM when it runs. A command that a tracer holds after its end is not waited for.
+ * SIGTERM when it runs. A command that a tracer holds after its end is not waited for, and a
+ * session that hangs neither.
  */
 static void client_end(struct client *client, int signal_number) {
     bool is_kill = signal_number == SIGKILL;
+    const struct pool_session *session = client->session;
 
     if (client->state == CLIENT_CONNECTED ||
-        (is_kill && client->session->control.fd < 0 && reaper_is_held(&client->session->gate)))
+        (is_kill && session->control.fd < 0 &&
+         (!reaper_is_alive(&session->gate) || reaper_is_held(&session->gate))))
         client_free(client);
     else if (client->session->control.fd < 0)
         client_end_command(client, signal_number);

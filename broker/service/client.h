@@ -5,5 +5,6 @@
 #include "broker/service/client-state.h"
 
 int client_new(struct clients *clients, int connection, struct client **clientp);
-void client_dispatch(struct client *client, bool is_late);
+void client_dispatch(struct client *client);
+void client_refuse_late(struct client *client);
 void clients_end(struct clients *clients, int signal_number);

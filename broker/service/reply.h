@@ -1,8 +1,8 @@
 #pragma once
 
-/* What the service itself sends to a launcher, and how it closes a connection on which a stranger
- * may have left something. */
+/* What the service itself sends to a launcher. */
 
-void reply_refuse(int connection, int error);
+#include "utsbroker/protocol.h"
+
+void reply_refuse(int connection, enum protocol_status status, int error);
 void reply_notify(int connection, int wait_status);
-void reply_close_connection(int *connectionp);

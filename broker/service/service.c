@@ -13,7 +13,9 @@
 
 #include "broker/loop.h"
 #include "broker/service/client.h"
+#include "broker/service/closer.h"
 #include "broker/service/current-policy.h"
+#include "broker/service/end-report.h"
 #include "broker/service/peer.h"
 #include "broker/service/reaper.h"
 #include "broker/service/session-pool.h"
@@ -36,6 +38,8 @@ struct service {
     struct peer_reference reference;
     struct current_policy policy;
     struct session_pool pool;
+    struct closer closer;
+    struct end_reports end_reports;
     struct clients clients;
     struct loop_source listener, signals;
     struct loop_timer accept_again, kill, idle;
@@ -75,9 +79,9 @@ static int service_accept(struct service *service) {
     ready.fd = accept4(service->listener.fd, NULL, NULL, SOCK_CLOEXEC);
     r = ready.fd < 0 ? -errno : client_new(&service->clients, ready.fd, &client);
     if (r == 0 && poll(&ready, 1, 0) == 1)
-        client_dispatch(client, false);
+        client_dispatch(client);
     else if (r == 0 && connected->n > CONNECTED_MAX)
-        client_dispatch(connected->first->owner, true);
+        client_refuse_late(connected->first->owner);
     return r;
 }
 
@@ -148,13 +152,16 @@ static void service_connect_parts(struct service *service) {
     service->kill = (struct loop_timer){.function = service_handle_kill, .argument = service};
     service->policy = (struct current_policy){.folders = service->setup->policy_folders,
                                               .n_folders = service->setup->n_policy_folders,
-                                              .subject = &service->subject,
                                               .snapshot = POLICY_SNAPSHOT_NULL};
     reaper_init(&service->reaper, &service->loop);
+    closer_init(&service->closer, &service->loop, &service->reaper);
+    end_reports_init(&service->end_reports);
     session_pool_init(&service->pool, &service->loop, &service->reaper, &service->policy);
     service->clients = (struct clients){.loop = &service->loop,
                                         .pool = &service->pool,
                                         .policy = &service->policy,
+                                        .closer = &service->closer,
+                                        .end_reports = &service->end_reports,
                                         .subject = &service->subject,
                                         .reference = &service->reference};
 }
@@ -241,6 +248,8 @@ _Noreturn void service_run(const struct service_setup *setup) {
     while (!service_is_finished(&service))
         service_run_once(&service);
     session_pool_drop(&service.pool);
+    closer_deinit(&service.closer);
+    end_reports_deinit(&service.end_reports);
     listener_deinit(&listener);
     subject_deinit(&service.subject);
     current_policy_deinit(&service.policy);

@@ -277,8 +277,9 @@ static struct pool_session *ahead_find(struct session_pool *pool) {
 }
 
 /*
- * Gives a client to a session, which serves it from now on: sends it @client with @fds, which stay
- * the caller's. Returns 0 with *@sessionp the caller's; a negative errno, and no session has it.
+ * Gives a client to a session, which serves it from now on: sends it @client with @connection,
+ * which stays the caller's. Returns 0 with *@sessionp the caller's; a negative errno, and no
+ * session has it.
  */
 int session_pool_take(struct session_pool *pool, const struct session_client *client,
                       const int *fds, size_t n_fds, struct pool_session **sessionp) {
@@ -308,10 +309,15 @@ int session_pool_take(struct session_pool *pool, const struct session_client *cl
     return 0;
 }
 
-/* Ends the session made ahead and the zygote. Both are made anew when they are wanted. */
-void session_pool_drop(struct session_pool *pool) {
+/* Ends the session made ahead. It is made anew when it is wanted. */
+void session_pool_drop_ahead(struct session_pool *pool) {
     if (pool->ahead != NULL && ahead_hear(pool->ahead))
         pool_drop(pool, pool->ahead);
+}
+
+/* Ends the session made ahead and the zygote. Both are made anew when they are wanted. */
+void session_pool_drop(struct session_pool *pool) {
+    session_pool_drop_ahead(pool);
     zygote_end(&pool->zygote);
 }
 

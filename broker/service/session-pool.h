@@ -58,6 +58,7 @@ bool session_pool_wants_session(struct session_pool *pool);
 void session_pool_make_ahead(struct session_pool *pool);
 int session_pool_take(struct session_pool *pool, const struct session_client *client,
                       const int *fds, size_t n_fds, struct pool_session **sessionp);
+void session_pool_drop_ahead(struct session_pool *pool);
 void session_pool_drop(struct session_pool *pool);
 
 ssize_t pool_session_receive(struct pool_session *session, struct session_message *message);

@@ -51,14 +51,20 @@ int setup_descriptors(void) {
 }
 
 /*
- * Closes all descriptors of this process, a child of the service, but 0, 1, 2 and @fd, which is
- * above 2. Returns 0 or a negative errno.
+ * Closes all descriptors of this process, a child of the service, but 0, 1, 2 and the @n_fds @fds,
+ * which are above 2 and in ascending order. Returns 0 or a negative errno.
  */
-int setup_close_all_but(int fd) {
-    if ((fd > 3 && syscall(SYS_close_range, 3, (unsigned)fd - 1, 0) < 0) ||
-        syscall(SYS_close_range, (unsigned)fd + 1, ~0U, 0) < 0)
-        return -errno;
-    return 0;
+int setup_close_all_but(const int *fds, size_t n_fds) {
+    unsigned next = 3;
+
+    for (size_t i = 0; i < n_fds; i++) {
+        unsigned fd = (unsigned)fds[i];
+
+        if (fd > next && syscall(SYS_close_range, next, fd - 1, 0) < 0)
+            return -errno;
+        next = fd + 1;
+    }
+    return syscall(SYS_close_range, next, ~0U, 0) < 0 ? -errno : 0;
 }
 
 /*

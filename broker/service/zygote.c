@@ -22,14 +22,12 @@ static const char zygote_name[] = "utsb-zygote", session_name[] = "utsbroker";
  */
 _Noreturn void zygote_run_session(const struct current_policy *current, int control,
                                   bool is_ahead) {
-    const struct session_service service = {.control = control,
-                                            .is_ahead = is_ahead,
-                                            .snapshot = &current->snapshot,
-                                            .counters = current->counters.of_rule};
+    const struct session_service service = {
+        .control = control, .is_ahead = is_ahead, .snapshot = &current->snapshot};
     const struct session_setup setup = {.channel = -1, .service = &service};
 
     /* 2 may be the service manager's log; 0 is /dev/null. */
-    if (dup2(0, 2) < 0 || setup_close_all_but(control) < 0)
+    if (dup2(0, 2) < 0 || setup_close_all_but(&control, 1) < 0)
         _exit(SESSION_EXIT_REFUSED);
     session_run(&setup);
 }
@@ -56,7 +54,7 @@ static _Noreturn void zygote_run(const struct current_policy *current, int chann
     /* It ends with the service, also if it is stopped. The name tells the two apart in ps(1). */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
         prctl(PR_SET_NAME, zygote_name, 0, 0, 0) < 0 || dup2(0, 2) < 0 ||
-        setup_close_all_but(channel) < 0)
+        setup_close_all_but(&channel, 1) < 0)
         _exit(1);
     for (;;) {
         struct channel_fds fds;

@@ -7,7 +7,7 @@
  *    session -> service    SESSION_BEGINS, by a session that the zygote has made
  *    session -> service    SESSION_HAS_GATE
  *    service -> session    struct session_client, with the client's connection
- *    session -> service    SESSION_COUNTS, if the rule has a limit; the service answers one byte
+ *    session -> service    SESSION_AGAIN, or
  *    session -> service    SESSION_DECIDED, then SESSION_FAILED or SESSION_GRANTED
  *
  * A session that refuses a request says nothing: it closes the channel.
@@ -21,12 +21,19 @@ enum session_word {
     SESSION_BEGINS,   /* @value: the session's pid */
     SESSION_HAS_GATE, /* @value: the gate's pid; 0: there is none. Sent before the request is read
                        */
-    SESSION_COUNTS,   /* @value: a counter. The answer is not 0 if the limit is not reached yet */
-    SESSION_DECIDED,  /* the log has the grant, and the session releases the gate next */
-    SESSION_FAILED,   /* after SESSION_DECIDED: the gate did not become the command; it is logged */
+    /* The ledger has ended since the session was made. The session has read nothing from the
+     * client, and ends. Another session must serve the client. */
+    SESSION_AGAIN,
+    SESSION_DECIDED, /* the log has the grant, and the session releases the gate next */
+    SESSION_FAILED,  /* after SESSION_DECIDED: the gate did not become the command; it is logged */
     /* The gate is the command now, or was killed before, and the launcher has its reply. @value:
-     * 1 if the command must end when the launcher ends. */
+     * SESSION_DIES_WITH_LAUNCHER, SESSION_WANTS_STATUS, both or 0. */
     SESSION_GRANTED,
+};
+
+enum {
+    SESSION_DIES_WITH_LAUNCHER = 1U << 0, /* the command must end when the launcher ends */
+    SESSION_WANTS_STATUS = 1U << 1,       /* the ledger must be told how the command ends */
 };
 
 struct session_message {
@@ -36,14 +43,14 @@ struct session_message {
 
 /*
  * The client that the service gives to a session, and what the service knows about it. The first
- * descriptor is the client's connection, the second the connection to the log daemon, if there is
- * a log daemon.
+ * descriptor is the client's connection. On a machine without a ledger the second is the connection
+ * to the log daemon, if there is a log daemon.
  */
 struct session_client {
-    uint32_t is_late;       /* 1: the client has sent no request in time */
     int32_t peer;           /* what peer_examine() returned */
     uint32_t groups_differ; /* of struct peer */
-    int32_t log;            /* what audit_open() returned */
+    uint32_t has_ledger;    /* 1: this machine has a ledger */
+    int32_t log;            /* without a ledger: what syslog_open() returned */
     uint32_t log_is_stream;
     struct limits limits; /* of struct peer */
 };

@@ -18,7 +18,6 @@ struct session_service {
     int control;   /* a channel to the service (session-messages.h); the session owns it */
     bool is_ahead; /* a ready session: made before there is a client. If it fails it just ends. */
     const struct policy_snapshot *snapshot;
-    const size_t *counters; /* the counter of each rule of @snapshot, by the rule's index */
 };
 
 /* Where a session gets its request, and which policy it decides by. */
