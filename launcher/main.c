@@ -13,10 +13,12 @@
 #include <unistd.h>
 
 #include "launcher/direct-client.h"
+#include "launcher/live-list.h"
 #include "launcher/message.h"
 #include "launcher/options.h"
 #include "launcher/policy-query.h"
 #include "launcher/service-client.h"
+#include "utsbroker/ledger.h"
 
 /* Bit N: descriptor N is closed. Call it first: later, utsrun's own descriptors may be there. */
 static uint32_t find_closed_stdio(void) {
@@ -95,6 +97,8 @@ int main(int argc, char **argv) {
     }
     if (options.action == ACTION_LIST)
         policy_query_list();
+    if (options.action == ACTION_PS)
+        return live_list_print(LEDGER_LIVE_PATH, getuid(), options.is_json, stdout);
     if (options.action == ACTION_CHECK)
         return policy_query_check(&options);
     if (has_ambiguous_ids()) {

@@ -17,6 +17,7 @@ static const char help[] =
     "usage: utsrun [OPTION...] [--] [COMMAND [ARG...]]\n"
     "       utsrun -c [OPTION...]\n"
     "       utsrun -l\n"
+    "       utsrun --ps [--json]\n"
     "Run COMMAND (default: your shell) under another host name, without root.\n"
     "\n"
     "  -n, --hostname NAME     the host name; by default *.test is permitted\n"
@@ -30,6 +31,8 @@ static const char help[] =
     "  -c, --check             only say whether the policy permits the names; exit\n"
     "                          status 0 if it does, 125 if not\n"
     "  -l, --list              show the rules of the policy that apply to you\n"
+    "      --ps                show your commands that are running\n"
+    "      --json              with --ps: print JSON, for programs\n"
     "  -h, --help              show this text\n"
     "  -V, --version           show the version\n"
     "\n"
@@ -40,7 +43,7 @@ static const char help[] =
     "Example: utsrun -n node1.test -- sh -c 'uname -n; id -un'\n"
     "The policy (who may take which name): " POLICY_FOLDER_ADMIN "\n";
 
-enum { OPTION_MODE = 256, OPTION_DIE_WITH_PARENT, OPTION_STATUS_FD };
+enum { OPTION_MODE = 256, OPTION_DIE_WITH_PARENT, OPTION_STATUS_FD, OPTION_PS, OPTION_JSON };
 
 static const struct option long_options[] = {
     {"hostname", required_argument, NULL, 'n'},
@@ -51,6 +54,8 @@ static const struct option long_options[] = {
     {"verbose", no_argument, NULL, 'v'},
     {"check", no_argument, NULL, 'c'},
     {"list", no_argument, NULL, 'l'},
+    {"ps", no_argument, NULL, OPTION_PS},
+    {"json", no_argument, NULL, OPTION_JSON},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
@@ -108,6 +113,15 @@ static char *shell_choose(void) {
     return access(bash, X_OK) == 0 ? bash : sh;
 }
 
+static int action_set(struct options *options, enum action action) {
+    if (options->action != ACTION_RUN && options->action != action) {
+        message("-c, -l and --ps cannot be combined; use one of them");
+        return OPTIONS_E_USAGE;
+    }
+    options->action = action;
+    return 0;
+}
+
 static int option_take(struct options *options, int option) {
     switch (option) {
     case 'n':
@@ -124,10 +138,13 @@ static int option_take(struct options *options, int option) {
     case OPTION_STATUS_FD:
         return status_fd_parse(optarg, &options->status_fd);
     case 'c':
-        options->action = ACTION_CHECK;
-        return 0;
+        return action_set(options, ACTION_CHECK);
     case 'l':
-        options->action = ACTION_LIST;
+        return action_set(options, ACTION_LIST);
+    case OPTION_PS:
+        return action_set(options, ACTION_PS);
+    case OPTION_JSON:
+        options->is_json = true;
         return 0;
     case 'v':
         options->is_verbose = true;
@@ -145,16 +162,37 @@ static int option_take(struct options *options, int option) {
     }
 }
 
+static int combination_check(const struct options *options, bool has_command) {
+    bool has_others = options->hostname != NULL || options->domainname != NULL ||
+                      options->mode != MODE_AUTO || options->is_verbose ||
+                      options->dies_with_parent || options->status_fd >= 0;
+
+    if (options->action != ACTION_RUN && has_command) {
+        message("-c, -l and --ps run no command; leave it out, or leave out -c, -l and --ps");
+        return OPTIONS_E_USAGE;
+    }
+    if (options->action == ACTION_PS && has_others) {
+        message("--ps takes no other option than --json; leave out the others");
+        return OPTIONS_E_USAGE;
+    }
+    if (options->is_json && options->action != ACTION_PS) {
+        message("--json needs --ps; use utsrun --ps --json");
+        return OPTIONS_E_USAGE;
+    }
+    return 0;
+}
+
 /*
  * Fills @options from the command line. Its pointers point into @argv and the environment. Options
  * end at the first word that is no option: utsrun never reads an option after the command
  * (CVE-2020-17367). Returns 0, OPTIONS_E_DONE or OPTIONS_E_USAGE.
  */
 int options_parse(struct options *options, int argc, char **argv) {
+    int r;
+
     *options = (struct options){.mode = MODE_AUTO, .status_fd = -1};
     for (;;) {
         int option = getopt_long(argc, argv, "+n:d:vclhV", long_options, NULL);
-        int r;
 
         if (option < 0)
             break;
@@ -162,12 +200,9 @@ int options_parse(struct options *options, int argc, char **argv) {
         if (r != 0)
             return r;
     }
-    if (options->action != ACTION_RUN && optind < argc) {
-        message("-c and -l run no command; leave it out, or leave out -c and -l");
-        return OPTIONS_E_USAGE;
-    }
-    if (options->action == ACTION_LIST)
-        return 0;
+    r = combination_check(options, optind < argc);
+    if (r != 0 || options->action == ACTION_LIST || options->action == ACTION_PS)
+        return r;
     if (options->hostname == NULL && options->domainname == NULL) {
         message("no name is given; use -n NAME or -d NAME, for example: utsrun -n node1.test -- "
                 "uname -n");

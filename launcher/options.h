@@ -7,8 +7,8 @@
 /* How utsrun reaches a broker. */
 enum mode { MODE_AUTO, MODE_DIRECT, MODE_SERVICE };
 
-/* What the user wants: run a command, or ask the policy. */
-enum action { ACTION_RUN, ACTION_CHECK, ACTION_LIST };
+/* What the user wants: run a command, ask the policy, or see what lives. */
+enum action { ACTION_RUN, ACTION_CHECK, ACTION_LIST, ACTION_PS };
 
 struct options {
     const char *hostname;   /* NULL: not asked for */
@@ -16,6 +16,7 @@ struct options {
     enum action action;
     enum mode mode;
     bool is_verbose;
+    bool is_json;
     bool dies_with_parent;
     int status_fd;  /* -1: none */
     char **command; /* at least one word, then NULL */

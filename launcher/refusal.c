@@ -3,21 +3,42 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/utsname.h>
 
 #include "launcher/diagnose.h"
 #include "launcher/error.h"
 #include "launcher/message.h"
 #include "launcher/policy-query.h"
 
-/* Writes "host name 'a' and NIS domain name 'b'": the names in @names, or all if @names is 0. */
-static void names_describe(char *text, size_t size, const struct options *options, unsigned names) {
-    bool host = options->hostname != NULL && (names == 0 || (names & PROTOCOL_HOSTNAME) != 0);
-    bool domain = options->domainname != NULL && (names == 0 || (names & PROTOCOL_DOMAINNAME) != 0);
+struct described_name {
+    const char *what, *name;
+    bool is_inherited;
+};
 
-    (void)snprintf(text, size, "%s%s%s%s%s%s%s", host ? "host name '" : "",
-                   host ? options->hostname : "", host ? "'" : "", host && domain ? " and " : "",
-                   domain ? "NIS domain name '" : "", domain ? options->domainname : "",
-                   domain ? "'" : "");
+/*
+ * Writes "host name 'a' and NIS domain name 'b'": the names in @names, or all if @names is 0. A name
+ * that was not asked for is this UTS namespace's, and the broker counts it as asked for.
+ */
+static void names_describe(char *text, size_t size, const struct options *options, unsigned names,
+                           unsigned inherited) {
+    struct utsname own = {.nodename = ""};
+    struct described_name all[] = {{"host name", options->hostname, false},
+                                   {"NIS domain name", options->domainname, false}};
+    size_t length = 0;
+
+    if (inherited != 0 && uname(&own) == 0) {
+        const char *const inherited_names[] = {own.nodename, own.domainname};
+
+        for (size_t i = 0; i < 2; i++)
+            if (all[i].name == NULL && (inherited & (1U << i)) != 0)
+                all[i] = (struct described_name){all[i].what, inherited_names[i], true};
+    }
+    text[0] = '\0';
+    for (size_t i = 0; i < 2; i++)
+        if (all[i].name != NULL && (names == 0 || (names & (1U << i)) != 0) && length < size)
+            length += (size_t)snprintf(text + length, size - length, "%s%s '%s'%s",
+                                       length > 0 ? " and " : "", all[i].what, all[i].name,
+                                       all[i].is_inherited ? " (inherited)" : "");
 }
 
 /* Names what utspolicy finds, which can look up groups; without an answer, the default policy. */
@@ -37,16 +58,24 @@ static void denial_print(const char *names, const struct options *options,
                 names, rule);
 }
 
-/* Why the broker refuses, although the rule permits the names; follows FILE:LINE of the rule. */
-static const char *rule_describe(uint32_t status) {
-    switch (status) {
-    case PROTOCOL_NEEDS_SERVICE:
-        return "has a limit, which only the service can count; use --via service";
+/* Says why the broker refuses, although a rule permits the names: @reply names it. */
+static void rule_print(const char *names, const struct protocol_reply *reply) {
+    switch (reply->status) {
+    case PROTOCOL_NEEDS_LEDGER:
+        message("%s refused: %s:%u has a limit, and no ledger counts on this machine; the "
+                "administrator can start one (utsbroker-ledger(8)), or leave the limit out",
+                names, reply->rule_file, reply->rule_line);
+        break;
     case PROTOCOL_NEEDS_DIRECT:
-        return "has setuid, and the service cannot grant new privileges; use --via direct";
+        message("%s refused: %s:%u has setuid, and the service cannot grant new privileges; use "
+                "--via direct",
+                names, reply->rule_file, reply->rule_line);
+        break;
     case PROTOCOL_LIMIT_REACHED:
     default:
-        return "permits no more commands at once (limit reached); end one that is running";
+        message("%s refused: limit reached: %u of %u commands are running under %s:%u; end one, "
+                "see utsrun --ps",
+                names, reply->n_live, reply->limit, reply->rule_file, reply->rule_line);
     }
 }
 
@@ -105,9 +134,9 @@ static int execution_print(const struct options *options, int error) {
  */
 int refusal_print(const struct options *options, const struct protocol_reply *reply,
                   const sigset_t *mask) {
-    char names[256];
+    char names[320];
 
-    names_describe(names, sizeof(names), options, reply->names);
+    names_describe(names, sizeof(names), options, reply->names, reply->inherited);
     switch ((enum protocol_status)reply->status) {
     case PROTOCOL_EXEC_FAILED:
         return execution_print(options, reply->error);
@@ -123,11 +152,15 @@ int refusal_print(const struct options *options, const struct protocol_reply *re
     case PROTOCOL_POLICY_INVALID:
         message("%s refused: %s", names, diagnose_invalid_policy());
         break;
-    case PROTOCOL_NEEDS_SERVICE:
+    case PROTOCOL_NEEDS_LEDGER:
     case PROTOCOL_NEEDS_DIRECT:
     case PROTOCOL_LIMIT_REACHED:
-        message("%s refused: %s:%u %s", names, reply->rule_file, reply->rule_line,
-                rule_describe(reply->status));
+        rule_print(names, reply);
+        break;
+    case PROTOCOL_TOO_MANY:
+        message("%s refused: limit reached: you have %u of %u running commands; end one, see "
+                "utsrun --ps",
+                names, reply->n_live, reply->limit);
         break;
     case PROTOCOL_CALLER_CONFINED:
         message("%s refused by the service: %s", names, confinement_describe(reply->confinement));
@@ -142,8 +175,8 @@ int refusal_print(const struct options *options, const struct protocol_reply *re
                 names);
         break;
     case PROTOCOL_NOT_LOGGED:
-        message("%s refused: the log daemon does not take the line (%s), and the broker grants "
-                "nothing that is not logged; try again",
+        message("%s refused: the log does not take the line (%s), and the broker grants nothing "
+                "that is not logged; try again, or see the status of utsbroker-ledger",
                 names, error_describe(reply->error));
         break;
     case PROTOCOL_TOO_LATE:

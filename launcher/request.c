@@ -19,9 +19,19 @@
 /* personality(2): this value only reads the personality. */
 static const unsigned long personality_query = 0xffffffff;
 
+/* Copies argv[0] for the log; of a long one the end, which says more than the first folders. */
+static void request_copy_command(struct protocol_request *request, const char *command) {
+    size_t length = strlen(command);
+
+    if (length >= sizeof(request->command))
+        command += length - (sizeof(request->command) - 1);
+    memcpy(request->command, command, strlen(command));
+}
+
 /* Fills @request from @options, whose names fit (options_parse()). */
 void request_init(struct protocol_request *request, const struct options *options) {
     *request = (struct protocol_request){.version = PROTOCOL_VERSION};
+    request_copy_command(request, options->command[0]);
     if (options->dies_with_parent)
         request->flags |= PROTOCOL_DIES_WITH_LAUNCHER;
     if (options->status_fd >= 0)

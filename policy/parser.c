@@ -101,10 +101,7 @@ static void take_clause_keyword(struct parser *parser, struct draft *draft,
         draft->rule.is_setuid = true;
         draft->rule.setuid_line = word->line;
         draft->rule.setuid_column = word->column;
-    } else if (is_limit) {
-        draft->rule.limit_line = word->line;
-        draft->rule.limit_column = word->column;
-    } else {
+    } else if (!is_limit) {
         *has_patterns = true;
     }
 }

@@ -44,7 +44,7 @@ struct policy_rule {
     size_t first_pattern, n_patterns;
     const char *file;
     unsigned line, column;
-    unsigned limit_line, limit_column, setuid_line, setuid_column; /* of that keyword */
+    unsigned setuid_line, setuid_column; /* of that keyword */
 };
 
 struct policy {

@@ -4,8 +4,11 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "broker/session/gate.h"
+#include "broker/session/syslog.h"
+#include "utsbroker/ledger.h"
 
 enum { SILENCE_SECONDS = 5 /* how long a session waits for the request */ };
 
@@ -29,12 +32,26 @@ static int process_limit_check(const struct limits *limits) {
     return setrlimit(RLIMIT_NPROC, &own) < 0 ? -errno : r;
 }
 
+/* Without a ledger connects to the log daemon, which the session cannot do behind its filter. */
+static void log_open(struct session_client *description, int *log_fdp) {
+    struct syslog_link syslog = SYSLOG_LINK_NULL;
+
+    description->has_ledger = access(LEDGER_NAMESPACE_PATH, F_OK) == 0 || errno != ENOENT;
+    if (description->has_ledger != 0)
+        return;
+    description->log = syslog_open(&syslog, SYSLOG_SOCKET);
+    description->log_is_stream = syslog.is_stream;
+    *log_fdp = syslog.fd;
+}
+
 /*
  * Examines who is at the other end of @connection, and fills in @description. Limits how long a
- * session waits for the request. Returns 0 or a negative errno.
+ * session waits for the request. Returns 0 with *@log_fdp the caller's, -1 if there is a ledger, or
+ * no log daemon; a negative errno.
  */
 int caller_describe(int connection, const struct subject *subject,
-                    const struct peer_reference *reference, struct session_client *description) {
+                    const struct peer_reference *reference, struct session_client *description,
+                    int *log_fdp) {
     const struct timeval patience = {.tv_sec = SILENCE_SECONDS};
     struct peer peer = {.groups_differ = false};
 
@@ -46,5 +63,6 @@ int caller_describe(int connection, const struct subject *subject,
     description->limits = peer.limits;
     if (setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
         return -errno;
+    log_open(description, log_fdp);
     return 0;
 }

@@ -7,4 +7,5 @@
 #include "policy/subject.h"
 
 int caller_describe(int connection, const struct subject *subject,
-                    const struct peer_reference *reference, struct session_client *description);
+                    const struct peer_reference *reference, struct session_client *description,
+                    int *log_fdp);

@@ -102,14 +102,17 @@ static void client_handle_process(void *argument, int stop_signal) {
 static int client_start_session(struct client *client) {
     const struct clients *clients = client->clients;
     struct session_client description;
+    CLEANUP_FD int log_fd = -1;
     struct pool_session *session;
     int r = loop_change_source(clients->loop, &client->connection, 0); /* hangups only */
 
     if (r == 0)
         r = caller_describe(client->connection.fd, clients->subject, clients->reference,
-                            &description);
+                            &description, &log_fd);
     if (r == 0)
-        r = session_pool_take(clients->pool, &description, client->connection.fd, &session);
+        r = session_pool_take(clients->pool, &description,
+                              (const int[]){client->connection.fd, log_fd}, log_fd >= 0 ? 2 : 1,
+                              &session);
     if (r < 0)
         return r;
     session->control.function = client_handle_session;

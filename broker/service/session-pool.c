@@ -282,7 +282,7 @@ static struct pool_session *ahead_find(struct session_pool *pool) {
  * session has it.
  */
 int session_pool_take(struct session_pool *pool, const struct session_client *client,
-                      int connection, struct pool_session **sessionp) {
+                      const int *fds, size_t n_fds, struct pool_session **sessionp) {
     struct pool_session *session = NULL;
     int r = -EPIPE;
 
@@ -292,7 +292,7 @@ int session_pool_take(struct session_pool *pool, const struct session_client *cl
         r = session != NULL ? 0 : pool_fork(pool, &session);
         if (r < 0)
             return r;
-        r = channel_send(session->control.fd, client, sizeof(*client), &connection, 1);
+        r = channel_send(session->control.fd, client, sizeof(*client), fds, n_fds);
         if (r < 0 && (session != pool->ahead || r == -EPIPE || r == -ECONNRESET))
             pool_drop(pool, session);
     } /* else it has received nothing, and stays for the next client */

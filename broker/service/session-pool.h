@@ -57,7 +57,7 @@ void session_pool_init(struct session_pool *pool, struct loop *loop, struct reap
 bool session_pool_wants_session(struct session_pool *pool);
 void session_pool_make_ahead(struct session_pool *pool);
 int session_pool_take(struct session_pool *pool, const struct session_client *client,
-                      int connection, struct pool_session **sessionp);
+                      const int *fds, size_t n_fds, struct pool_session **sessionp);
 void session_pool_drop_ahead(struct session_pool *pool);
 void session_pool_drop(struct session_pool *pool);
 

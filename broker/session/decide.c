@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/ledger-link.h"
 #include "broker/session/error-text.h"
 #include "broker/session/session-internal.h"
 #include "broker/session/session-messages.h"
@@ -46,9 +47,49 @@ static void session_check_caller(struct session *session, const struct session_c
 }
 
 /*
+ * Sends @word to the service, if there is one. Tries again if the kernel has no memory for the
+ * record: a service that misses a grant would end a command of which the launcher knows. If the
+ * service has ended, nobody needs the message.
+ */
+static void session_tell_service(const struct session *session, enum session_word word) {
+    const int n_tries = 3;
+    struct session_message message = {.word = (uint32_t)word};
+
+    if ((session->request.flags & PROTOCOL_DIES_WITH_LAUNCHER) != 0)
+        message.value |= SESSION_DIES_WITH_LAUNCHER;
+    if (session->hello.wants_status != 0)
+        message.value |= SESSION_WANTS_STATUS;
+    for (int i = 0; i < n_tries && session->setup->service != NULL; i++)
+        if (channel_send(session->setup->service->control, &message, sizeof(message), NULL, 0) == 0)
+            return;
+}
+
+/* True if another session can do what this one cannot: it was made before the ledger had ended, or
+ * before there was one. @client: what the service says; NULL in direct mode. */
+static bool session_is_outdated(const struct session *session, const struct session_client *client,
+                                int error) {
+    if (client == NULL || !session->setup->service->is_ahead)
+        return false;
+    return error == -EPIPE || session->status == PROTOCOL_NOT_LOGGED ||
+           (session->has_no_ledger && client->has_ledger != 0);
+}
+
+/* Receives what the ledger says first. Returns false if another session must serve the client. */
+static bool session_hear_ledger(struct session *session, const struct session_client *client) {
+    int r = session->ledger >= 0 ? ledger_link_receive_hello(session->ledger, &session->hello) : 0;
+
+    if (session_is_outdated(session, client, r))
+        return false;
+    if (r < 0)
+        session_refuse(session, PROTOCOL_NOT_LOGGED, -r, "the ledger does not answer: %s",
+                       error_text(-r));
+    return true;
+}
+
+/*
  * Waits for the client that the service gives to this session, and takes over what the service
  * knows about it. The gate gets the caller's limits before the session reads what a stranger sent.
- * Returns false if the service has ended or gives it no client.
+ * Returns false if the service has ended, gives it no client, or must give the client to another.
  */
 static bool session_receive_client(struct session *session) {
     struct session_client client;
@@ -59,14 +100,16 @@ static bool session_receive_client(struct session *session) {
     if (r < 0 || size != sizeof(client) || fds.n_fds < 1)
         return false;
     session->channel = fds.fds[0];
-    session->audit.fd = fds.n_fds > 1 ? fds.fds[1] : -1;
-    session->audit.is_stream = client.log_is_stream != 0;
-    session_check_caller(session, &client);
+    if (!session_hear_ledger(session, &client)) {
+        session_tell_service(session, SESSION_AGAIN);
+        return false;
+    }
+    session->syslog.fd = fds.n_fds > 1 ? fds.fds[1] : -1;
+    session->syslog.is_stream = client.log_is_stream != 0;
     if (client.log < 0)
         session_refuse(session, PROTOCOL_NOT_LOGGED, -client.log, "cannot open the log: %s",
                        error_text(-client.log));
-    if (client.is_late != 0)
-        session_refuse(session, PROTOCOL_TOO_LATE, 0, "no request came in time");
+    session_check_caller(session, &client);
     if (session->status == PROTOCOL_GRANTED) {
         r = gate_send_limits(&session->gate, &client.limits);
         if (r < 0)
@@ -136,31 +179,6 @@ static void session_refuse_denied(struct session *session, const struct decision
                            : "a rule denies it");
 }
 
-/*
- * Asks the service whether the rule's limit has room. Only the service knows which commands live;
- * of the rule it gets its counter only.
- */
-static void session_check_limit(struct session *session, const struct policy_rule *rule) {
-    const struct session_service *service = session->setup->service;
-    size_t index = (size_t)(rule - session->selection.policy->rules);
-    struct session_message message = {.word = SESSION_COUNTS};
-    struct channel_fds fds;
-    uint8_t has_room = 0;
-    size_t size = 0;
-    int r;
-
-    message.value = (uint32_t)service->counters[index];
-    r = channel_send(service->control, &message, sizeof(message), NULL, 0);
-    if (r == 0)
-        r = channel_receive(service->control, &has_room, sizeof(has_room), &size, &fds);
-    if (r < 0 || size != sizeof(has_room))
-        session_refuse(session, PROTOCOL_KERNEL_REFUSED, r < 0 ? -r : EPIPE,
-                       "the service did not say whether the rule's limit is reached");
-    else if (has_room == 0)
-        session_refuse(session, PROTOCOL_LIMIT_REACHED, 0,
-                       "limit reached: the rule permits %u running commands", rule->limit);
-}
-
 /* Refuses a permitted request if this mode cannot do what the rule says. */
 static void session_check_mode(struct session *session, const struct policy_rule *rule) {
     bool is_service = session->setup->service != NULL;
@@ -168,11 +186,48 @@ static void session_check_mode(struct session *session, const struct policy_rule
     if (rule->is_setuid && is_service)
         session_refuse(session, PROTOCOL_NEEDS_DIRECT, 0,
                        "the rule says setuid, and the service has no_new_privs set");
-    else if (rule->limit != 0 && !is_service)
-        session_refuse(session, PROTOCOL_NEEDS_SERVICE, 0,
-                       "the rule has a limit, and direct mode does not count commands");
-    else if (rule->limit != 0)
-        session_check_limit(session, rule);
+    else if (rule->limit != 0 && session->has_no_ledger)
+        session_refuse(session, PROTOCOL_NEEDS_LEDGER, 0,
+                       "the rule has a limit, and this machine has no ledger to count");
+}
+
+/* True if @name is the name of a UTS namespace in which none was set (the kernel's default). */
+static bool is_unset(const char *name) {
+    return name[0] == '\0' || strcmp(name, "(none)") == 0;
+}
+
+/* Makes the inherited name @own one that is asked for, unless it is asked for or the machine's. */
+static void session_add_inherited_name(struct session *session, unsigned name, char *field,
+                                       const char *own, const char *machines) {
+    struct protocol_request *request = &session->request;
+
+    if ((request->names & name) != 0 || is_unset(own) || strcmp(own, machines) == 0)
+        return;
+    memcpy(field, own, strlen(own));
+    request->names |= name;
+    session->inherited_names |= name;
+}
+
+/*
+ * In another UTS namespace than the machine's own, what the command inherits counts as asked for:
+ * else a user could collect names from several rules, one inside the other. Which namespace is the
+ * machine's own the ledger says; without it, it is the first one that the kernel made, and which
+ * names the machine has is not known.
+ */
+static void session_add_inherited_names(struct session *session) {
+    const struct uts_names *own = &session->own_names;
+    const struct ledger_hello *hello = &session->hello;
+    const uint64_t first_inode = 4026531838; /* PROC_UTS_INIT_INO, <linux/proc_ns.h> */
+    bool is_machines = session->ledger >= 0
+                           ? own->inode == hello->uts_inode && own->device == hello->uts_device
+                           : own->inode == first_inode;
+
+    if (session->setup->service != NULL || session->request.names == 0 || is_machines)
+        return;
+    session_add_inherited_name(session, PROTOCOL_HOSTNAME, session->request.hostname, own->hostname,
+                               hello->hostname);
+    session_add_inherited_name(session, PROTOCOL_DOMAINNAME, session->request.domainname,
+                               own->domainname, hello->domainname);
 }
 
 /* Step 8. Decides by the policy, or refuses. */
@@ -186,6 +241,7 @@ static void session_decide_by_policy(struct session *session) {
                        SESSION_PATIENCE_SECONDS);
     if (session->status != PROTOCOL_GRANTED)
         return;
+    session_add_inherited_names(session);
     decision = selection_decide(&session->selection,
                                 request->names & PROTOCOL_HOSTNAME ? request->hostname : NULL,
                                 request->names & PROTOCOL_DOMAINNAME ? request->domainname : NULL);
@@ -194,22 +250,6 @@ static void session_decide_by_policy(struct session *session) {
         session_refuse_denied(session, &decision);
     else
         session_check_mode(session, decision.rule);
-}
-
-/*
- * Sends @word to the service, if there is one. Tries again if the kernel has no memory for the
- * record: a service that misses a grant would end a command of which the launcher knows. If the
- * service has ended, nobody needs the message.
- */
-static void session_tell_service(const struct session *session, enum session_word word) {
-    const int n_tries = 3;
-    const struct session_message message = {
-        .word = (uint32_t)word,
-        .value = (session->request.flags & PROTOCOL_DIES_WITH_LAUNCHER) != 0};
-
-    for (int i = 0; i < n_tries && session->setup->service != NULL; i++)
-        if (channel_send(session->setup->service->control, &message, sizeof(message), NULL, 0) == 0)
-            return;
 }
 
 /*
@@ -237,12 +277,12 @@ static void session_release_gate(struct session *session) {
 
     memcpy(verdict.hostname, request->hostname, sizeof(verdict.hostname));
     memcpy(verdict.domainname, request->domainname, sizeof(verdict.domainname));
-    r = session_log(session, AUDIT_GRANT);
-    if (r < 0) {
+    r = session_log(session, LEDGER_ENTER, false);
+    if (r < 0)
         session_refuse(session, PROTOCOL_NOT_LOGGED, -r, "cannot write to the log: %s",
                        error_text(-r));
+    if (session->status != PROTOCOL_GRANTED)
         return;
-    }
     session_tell_service(session, SESSION_DECIDED);
     r = gate_release(&session->gate, &verdict, &session->fds);
     if (r == 0)
@@ -256,7 +296,7 @@ static void session_release_gate(struct session *session) {
                    report.status == PROTOCOL_EXEC_FAILED ? "cannot execute the command: %s"
                                                          : "the gate failed: %s",
                    error_text(report.error));
-    (void)session_log(session, AUDIT_FAILURE);
+    (void)session_log(session, LEDGER_FAILURE, r < 0);
     /* With r < 0 the gate may be the command all the same: the service then waits for its end. */
     if (r > 0)
         session_tell_service(session, SESSION_FAILED);
@@ -283,6 +323,16 @@ static bool session_send_reply(struct session *session) {
     return r == 0 && session->status == PROTOCOL_GRANTED;
 }
 
+/* Steps 8 to 10. Returns true if the request is granted and the launcher has the reply. */
+static bool session_decide(struct session *session) {
+    session_decide_by_policy(session);
+    if (session->status == PROTOCOL_GRANTED)
+        session_release_gate(session);
+    else
+        (void)session_log(session, LEDGER_REFUSAL, false);
+    return session_send_reply(session);
+}
+
 /*
  * Steps 7 to 10: receives the request, decides, and grants or refuses. Must be called behind the
  * filter (filter_load()). Returns true if the request is granted and the launcher has the reply:
@@ -291,14 +341,11 @@ static bool session_send_reply(struct session *session) {
 bool decide_request(struct session *session) {
     bool is_granted = false;
 
-    if ((session->setup->service == NULL || session_receive_client(session)) &&
-        session_receive_request(session)) {
-        session_decide_by_policy(session);
-        if (session->status == PROTOCOL_GRANTED)
-            session_release_gate(session);
-        else
-            (void)session_log(session, AUDIT_REFUSAL);
-        is_granted = session_send_reply(session);
+    if (session->setup->service == NULL ? session_hear_ledger(session, NULL)
+                                        : session_receive_client(session)) {
+        /* A confined caller is refused unheard: its descriptors may take for ever to be closed. */
+        if (session->confinement != PROTOCOL_UNCONFINED || session_receive_request(session))
+            is_granted = session_decide(session);
     }
     if (is_granted)
         session_tell_service(session, SESSION_GRANTED);

@@ -2,4 +2,4 @@
 
 /* The seccomp filter: the system calls that a session may make after step 6. */
 
-int filter_load(void);
+int session_filter_load(void);

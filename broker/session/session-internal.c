@@ -2,14 +2,18 @@
  * What a session does both before and behind its seccomp filter: note a refusal, log, reply.
  *
  * Needs no privilege. Behind the filter it may allocate no memory and make no system call but
- * sendmsg(2), so it never does.
+ * sendmsg(2), recvmsg(2) and close(2), so it never does.
  */
 
 #include "broker/session/session-internal.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "broker/ledger-link.h"
+#include "policy/rule-key.h"
 
 /*
  * Refuses the request with @status and the reason for the log, unless it is refused already.
@@ -50,7 +54,10 @@ int session_reply(const struct session *session) {
                                    .names = session->refused_names,
                                    .confinement = session->confinement,
                                    .uts_namespace = granted ? session->uts_namespace : 0,
-                                   .groups_differ = session->groups_differ};
+                                   .groups_differ = session->groups_differ,
+                                   .inherited = session->inherited_names,
+                                   .n_live = session->n_live,
+                                   .limit = session->limit};
 
     if (session->rule != NULL) {
         reply.rule_line = session->rule->line;
@@ -60,20 +67,95 @@ int session_reply(const struct session *session) {
                         granted ? 1 : 0);
 }
 
-/* Writes the line of @kind to the log. Returns what audit_write() returns. */
-int session_log(const struct session *session, enum audit_kind kind) {
-    const struct protocol_request *request = &session->request;
-    struct audit_event event = {
-        .kind = kind,
-        .user = session->subject.known_name,
-        .uid = session->subject.uid,
-        .hostname = request->names & PROTOCOL_HOSTNAME ? request->hostname : NULL,
-        .domainname = request->names & PROTOCOL_DOMAINNAME ? request->domainname : NULL,
-        .rule = session->rule,
-        .pid = kind == AUDIT_REFUSAL ? 0 : session->gate.pid,
-        .mode = session->setup->service != NULL ? "service" : "direct",
-        .reason = session->reason[0] != '\0' ? session->reason : NULL,
-    };
+/* Copies a string that fits: it is shorter than @size, or cut off. */
+static void event_copy(char *field, size_t size, const char *string) {
+    size_t length = strlen(string);
 
-    return audit_write(&session->audit, &event);
+    memcpy(field, string, length < size ? length : size - 1);
+}
+
+/* What the log says of this request. */
+static void session_fill_event(const struct session *session, enum ledger_kind kind, bool may_run,
+                               struct ledger_event *event) {
+    const struct protocol_request *request = &session->request;
+
+    *event = (struct ledger_event){.version = LEDGER_VERSION,
+                                   .kind = kind,
+                                   .mode = session->setup->service != NULL ? LEDGER_SERVICE
+                                                                           : LEDGER_DIRECT,
+                                   .names = request->names,
+                                   .pid = kind == LEDGER_FAILURE ? session->gate.pid : 0,
+                                   .may_run = may_run};
+    memcpy(event->hostname, request->hostname, sizeof(event->hostname));
+    memcpy(event->domainname, request->domainname, sizeof(event->domainname));
+    memcpy(event->command, request->command, sizeof(event->command));
+    event_copy(event->reason, sizeof(event->reason), session->reason);
+    if (session->subject.known_name != NULL)
+        event_copy(event->user, sizeof(event->user), session->subject.known_name);
+    if (session->rule != NULL) {
+        event->rule_key = rule_key_make(session->selection.policy, session->rule);
+        event->rule_line = session->rule->line;
+        event->limit = kind == LEDGER_ENTER ? session->rule->limit : 0;
+        session_copy_rule_file(event->rule_file, session->rule->file);
+    }
+}
+
+/* Without a ledger. Its lines have the gate's pid in each grant, which the ledger reads itself. */
+static int session_log_to_syslog(const struct session *session, const struct ledger_event *event) {
+    struct log_line line;
+
+    log_line_from_event(&line, event, session->subject.uid);
+    if (event->kind == LEDGER_ENTER)
+        line.pid = session->gate.pid;
+    return syslog_write(&session->syslog, &line);
+}
+
+/* The ledger does not permit one command more. */
+static void session_note_limit(struct session *session, const struct ledger_reply *reply) {
+    session->n_live = reply->n_live;
+    session->limit = reply->limit;
+    session_refuse(
+        session, reply->status == LEDGER_LIMIT_REACHED ? PROTOCOL_LIMIT_REACHED : PROTOCOL_TOO_MANY,
+        0, "limit reached");
+}
+
+/*
+ * Tells the ledger, and waits until it has the line: only then may a gate be released. Returns 0 or
+ * a negative errno; 0 also if the ledger refuses the request, which is refused and logged then.
+ */
+static int session_log_to_ledger(struct session *session, const struct ledger_event *event) {
+    struct ledger_reply reply;
+    int pidfd = event->kind == LEDGER_ENTER ? session->gate.pidfd : -1;
+    int r = ledger_link_send(session->ledger, event, pidfd);
+
+    if (r == 0)
+        r = ledger_link_receive_reply(session->ledger, &reply);
+    if (r < 0)
+        return r;
+    switch ((enum ledger_status)reply.status) {
+    case LEDGER_ENTERED:
+        return 0;
+    case LEDGER_LIMIT_REACHED:
+    case LEDGER_TOO_MANY:
+        session_note_limit(session, &reply);
+        return 0;
+    case LEDGER_NOT_LOGGED:
+    case LEDGER_BAD_EVENT:
+    case LEDGER_STATUS_COUNT:
+    default:
+        return reply.error > 0 ? -reply.error : -EPROTO;
+    }
+}
+
+/*
+ * Has the line of @kind logged; an enter is also counted, and refuses the request if a limit is
+ * reached. @may_run is for a failure: its command may run all the same. Returns 0 or a negative
+ * errno: it is not logged.
+ */
+int session_log(struct session *session, enum ledger_kind kind, bool may_run) {
+    struct ledger_event event;
+
+    session_fill_event(session, kind, may_run, &event);
+    return session->ledger >= 0 ? session_log_to_ledger(session, &event)
+                                : session_log_to_syslog(session, &event);
 }

@@ -9,13 +9,14 @@
 #include <stdint.h>
 #include <time.h>
 
-#include "broker/audit.h"
 #include "broker/session/gate.h"
 #include "broker/session/policy-snapshot.h"
 #include "broker/session/session-setup.h"
+#include "broker/session/syslog.h"
 #include "policy/decision.h"
 #include "policy/subject.h"
 #include "utsbroker/channel.h"
+#include "utsbroker/ledger.h"
 #include "utsbroker/protocol.h"
 
 /*
@@ -23,6 +24,16 @@
  * decides.
  */
 enum { SESSION_PATIENCE_SECONDS = 10 };
+
+/*
+ * The UTS namespace that this process is in, and so the names that the gate inherits. Direct mode
+ * only: the service is in the machine's own.
+ */
+struct uts_names {
+    uint64_t device, inode; /* 0: not known, or not needed */
+    char hostname[PROTOCOL_NAME_SIZE];
+    char domainname[PROTOCOL_NAME_SIZE];
+};
 
 /*
  * @status is PROTOCOL_GRANTED until something refuses the request. The first refusal stays, and
@@ -33,7 +44,7 @@ struct session {
     int channel; /* to the launcher */
     enum protocol_status status;
     int error; /* an errno, or 0 */
-    char reason[256];
+    char reason[LEDGER_REASON_SIZE];
     unsigned refused_names; /* PROTOCOL_HOSTNAME, PROTOCOL_DOMAINNAME or both */
 
     struct subject subject; /* the user that this process runs as */
@@ -42,17 +53,24 @@ struct session {
     struct policy_snapshot own_snapshot; /* direct mode only */
     struct selection selection;
     const struct policy_rule *rule; /* the rule that decided, or NULL */
-    struct audit audit;
+    int ledger;                     /* the connection (broker/ledger-link.h); -1: none */
+    struct ledger_hello hello;
+    bool has_no_ledger;        /* this machine has none */
+    struct syslog_link syslog; /* then */
+    struct uts_names own_names;
     struct gate gate;
     uint64_t uts_namespace; /* the gate's, if the request asks for it; else 0 */
     struct timespec loaded; /* when the policy was known to be current, CLOCK_MONOTONIC */
 
     struct protocol_request request; /* all zero until a valid one is received */
     struct channel_fds fds;          /* the request's descriptors */
+    unsigned inherited_names;        /* those of @request that were not asked for */
+    uint32_t n_live;                 /* what the ledger said of a limit */
+    uint32_t limit;
 };
 
 __attribute__((format(printf, 4, 5))) void session_refuse(struct session *session,
                                                           enum protocol_status status, int error,
                                                           const char *format, ...);
-int session_log(const struct session *session, enum audit_kind kind);
+int session_log(struct session *session, enum ledger_kind kind, bool may_run);
 int session_reply(const struct session *session);

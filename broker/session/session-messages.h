@@ -42,11 +42,15 @@ struct session_message {
 };
 
 /*
- * The client that the service gives to a session, and what the service knows about it. Its only
- * descriptor is the client's connection.
+ * The client that the service gives to a session, and what the service knows about it. The first
+ * descriptor is the client's connection. On a machine without a ledger the second is the connection
+ * to the log daemon, if there is a log daemon.
  */
 struct session_client {
     int32_t peer;           /* what peer_examine() returned */
     uint32_t groups_differ; /* of struct peer */
-    struct limits limits;   /* of struct peer */
+    uint32_t has_ledger;    /* 1: this machine has a ledger */
+    int32_t log;            /* without a ledger: what syslog_open() returned */
+    uint32_t log_is_stream;
+    struct limits limits; /* of struct peer */
 };

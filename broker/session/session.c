@@ -7,8 +7,8 @@
  *
  *    1  keep CAP_SYS_ADMIN only; forbid others to attach
  *    2  load the policy and select the rules for this user
- *    3  connect to the log
- *    4  make the gate, while CAP_SYS_ADMIN is effective and before there is a filter to inherit
+ *    3  make the gate, while CAP_SYS_ADMIN is effective and before there is a filter to inherit
+ *    4  connect to the ledger, likewise, and after the gate, which must not have the connection
  *    5  drop every capability
  *    6  set no_new_privs, load the seccomp filter
  *
@@ -21,11 +21,15 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
+#include "broker/ledger-link.h"
 #include "broker/privilege.h"
 #include "broker/session/decide.h"
 #include "broker/session/error-text.h"
@@ -39,10 +43,10 @@
 static _Noreturn void session_die(struct session *session, const char *step, int error) {
     session_refuse(session, PROTOCOL_KERNEL_REFUSED, -error, "cannot %s: %s", step,
                    error_text(-error));
-    /* The service's session has no client yet, and so no connection to the log. */
-    if (session->setup->service != NULL)
-        (void)audit_open(&session->audit, AUDIT_SOCKET, 0);
-    (void)session_log(session, AUDIT_REFUSAL);
+    /* Without a connection to the ledger it is better in syslog than nowhere. */
+    if (session->ledger < 0)
+        (void)syslog_open(&session->syslog, SYSLOG_SOCKET);
+    (void)session_log(session, LEDGER_REFUSAL, false);
     (void)session_reply(session);
     _exit(SESSION_EXIT_REFUSED);
 }
@@ -71,6 +75,25 @@ static void session_read_identity(struct session *session) {
         session_die(session, "read the user's ids", r);
 }
 
+/*
+ * Reads the names that the gate will inherit, and in which namespace they are. What cannot be read
+ * counts as another namespace than the machine's own.
+ */
+static void session_read_own_names(struct session *session) {
+    struct uts_names *own = &session->own_names;
+    struct utsname names;
+    struct stat status;
+
+    if (uname(&names) < 0)
+        session_die(session, "read the names of this UTS namespace", -errno);
+    (void)snprintf(own->hostname, sizeof(own->hostname), "%s", names.nodename);
+    (void)snprintf(own->domainname, sizeof(own->domainname), "%s", names.domainname);
+    if (stat("/proc/self/ns/uts", &status) < 0)
+        return;
+    own->device = status.st_dev;
+    own->inode = status.st_ino;
+}
+
 /* Step 2. Loads the policy and selects this user's rules. Without a policy it refuses. */
 static void session_load_policy(struct session *session) {
     const struct session_setup *setup = session->setup;
@@ -86,11 +109,7 @@ static void session_load_policy(struct session *session) {
         policy_snapshot_load(&session->own_snapshot, setup->policy_folders,
                              setup->n_policy_folders);
     if (snapshot->status != PROTOCOL_GRANTED) {
-        /* The service has logged the error once, for all its clients. */
-        bool is_logged = setup->service != NULL && snapshot->status == PROTOCOL_POLICY_INVALID;
-
-        session_refuse(session, snapshot->status, snapshot->error, "%s",
-                       is_logged ? "the policy has an error" : snapshot->reason);
+        session_refuse(session, snapshot->status, snapshot->error, "%s", snapshot->reason);
         return;
     }
     r = selection_init(&session->selection, &snapshot->policy, &session->subject, &failed);
@@ -99,23 +118,6 @@ static void session_load_policy(struct session *session) {
                        "%s:%u: cannot look up a user or group: %s",
                        failed != NULL ? failed->file : "policy", failed != NULL ? failed->line : 0,
                        error_text(-r));
-}
-
-/*
- * Step 3. Connects to the log. A grant that cannot be logged is refused; a machine without a log
- * daemon is no reason to refuse. The service connects for each client later, as the daemon may be
- * restarted until then.
- */
-static void session_open_log(struct session *session) {
-    int r;
-
-    if (session->setup->service != NULL) {
-        session->audit.pid = getpid();
-        return;
-    }
-    r = audit_open(&session->audit, AUDIT_SOCKET, 0);
-    if (r < 0)
-        session_refuse(session, PROTOCOL_NOT_LOGGED, -r, "cannot open the log: %s", error_text(-r));
 }
 
 /*
@@ -203,7 +205,7 @@ static bool session_close_to_clients(const struct session_service *service) {
     return recv(service->control, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-/* Step 4. Makes the gate, unless the request is refused already. */
+/* Step 3. Makes the gate, unless the request is refused already. */
 static void session_open_gate(struct session *session) {
     const struct session_service *service = session->setup->service;
     int r;
@@ -227,6 +229,36 @@ static void session_open_gate(struct session *session) {
                        "cannot make a process in a new UTS namespace: %s", error_text(-r));
 }
 
+/*
+ * Step 4. Connects to the ledger. A grant that cannot be logged is refused; only a machine without
+ * a ledger logs to syslog. The service connects to that for each client, as the daemon may be
+ * restarted until then.
+ */
+static void session_open_log(struct session *session) {
+    int r;
+
+    if (session->status == PROTOCOL_NO_CAPABILITY) {
+        (void)syslog_open(&session->syslog, SYSLOG_SOCKET);
+        return;
+    }
+    r = privilege_raise_sys_admin();
+    if (r < 0)
+        session_die(session, "raise CAP_SYS_ADMIN", r);
+    r = ledger_link_open(0, &session->ledger);
+    session->has_no_ledger = r == LEDGER_LINK_E_NONE;
+    if (r < 0) {
+        (void)syslog_open(&session->syslog, SYSLOG_SOCKET);
+        session_refuse(session, PROTOCOL_NOT_LOGGED, -r, "cannot reach the ledger: %s",
+                       error_text(-r));
+    }
+    session->syslog.pid = getpid();
+    if (r != LEDGER_LINK_E_NONE || session->setup->service != NULL)
+        return;
+    r = syslog_open(&session->syslog, SYSLOG_SOCKET);
+    if (r < 0)
+        session_refuse(session, PROTOCOL_NOT_LOGGED, -r, "cannot open the log: %s", error_text(-r));
+}
+
 /* Steps 5 and 6. After them the session can send, receive and close, and nothing else. */
 static void session_confine(struct session *session) {
     int r = privilege_drop_all();
@@ -236,7 +268,7 @@ static void session_confine(struct session *session) {
     r = privilege_forbid_new();
     if (r < 0)
         session_die(session, "set no_new_privs", r);
-    r = filter_load();
+    r = session_filter_load();
     if (r < 0)
         session_die(session, "load the seccomp filter", r);
 }
@@ -246,14 +278,17 @@ static int session_serve_request(const struct session_setup *setup) {
     struct session session = {.setup = setup,
                               .channel = setup->channel,
                               .own_snapshot = POLICY_SNAPSHOT_NULL,
-                              .audit = AUDIT_NULL,
+                              .ledger = -1,
+                              .syslog = SYSLOG_LINK_NULL,
                               .gate = GATE_NULL};
 
     session_keep_privilege(&session);
     session_read_identity(&session);
+    if (setup->service == NULL)
+        session_read_own_names(&session);
     session_load_policy(&session);
-    session_open_log(&session);
     session_open_gate(&session);
+    session_open_log(&session);
     session_confine(&session);
     return decide_request(&session) ? SESSION_EXIT_GRANTED : SESSION_EXIT_REFUSED;
 }

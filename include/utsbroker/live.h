@@ -20,14 +20,17 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 
 #include "utsbroker/ledger.h"
 
 #define LIVE_HEADER "utsbroker-live 1\n"
+
+/* More than the longest line, its newline and a NUL have. */
+enum { LIVE_LINE_SIZE = 4096 };
 
 enum live_state { LIVE_RUNS = '+', LIVE_ENDED = '.', LIVE_GONE = '-' };
 
@@ -48,25 +51,30 @@ struct live_command {
     char command[PROTOCOL_COMMAND_SIZE];
 };
 
-/* Takes a number of @base with a blank after it. */
-static inline bool live_take_number(const char **atp, int base, uint64_t max, uint64_t *numberp) {
-    const char *at = *atp;
-    char *end;
-
-    /* strtoull(3) would take blanks and a sign as well. */
-    if (!((*at >= '0' && *at <= '9') || (base == 16 && *at >= 'a' && *at <= 'f')))
-        return false;
-    *numberp = strtoull(at, &end, base);
-    *atp = end + 1;
-    return *end == ' ' && *numberp <= max;
-}
-
 static inline int live_digit(char c) {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Takes a value in quotes and the one character after it. */
-static inline bool live_take_quoted(const char **atp, char *value, size_t size) {
+/* Takes a number of @base, at most @max, with a blank after it. */
+static inline bool live_take_number(const char **atp, unsigned base, uint64_t max,
+                                    uint64_t *numberp) {
+    const char *at = *atp;
+    uint64_t number = 0;
+
+    for (int digit = live_digit(*at); digit >= 0; digit = live_digit(*++at)) {
+        if ((unsigned)digit >= base || number > (max - (unsigned)digit) / base)
+            return false;
+        number = number * base + (unsigned)digit;
+    }
+    if (at == *atp || *at != ' ')
+        return false;
+    *numberp = number;
+    *atp = at + 1;
+    return true;
+}
+
+/* Takes a value in quotes with the character @after after it. */
+static inline bool live_take_quoted(const char **atp, char *value, size_t size, char after) {
     const char *at = *atp;
     size_t n = 0;
 
@@ -87,9 +95,11 @@ static inline bool live_take_quoted(const char **atp, char *value, size_t size) 
             return false;
         value[n] = (char)c;
     }
+    if (at[1] != after)
+        return false;
     value[n] = '\0';
     *atp = at + 2;
-    return at[1] == ' ' || at[1] == '\n';
+    return true;
 }
 
 /* Takes one character of @allowed with a blank after it. */
@@ -102,8 +112,8 @@ static inline bool live_take_letter(const char **atp, const char *allowed, char 
 }
 
 /*
- * Parses one line of the file, a string that ends in a newline. Returns true with *@commandp, whose
- * state may be LIVE_GONE.
+ * Parses one line of the file, up to its newline. Returns true with *@commandp, whose state may be
+ * LIVE_GONE; what follows a string's end in it is 0.
  */
 static inline bool live_parse(const char *line, struct live_command *commandp) {
     struct live_command c = {.pid = 0};
@@ -115,15 +125,15 @@ static inline bool live_parse(const char *line, struct live_command *commandp) {
     c.start_kind = *line;
     if ((c.start_kind != 'i' && c.start_kind != 't') || *++line == '\0' ||
         !live_take_number(&line, 10, UINT64_MAX, &c.start) ||
-        !live_take_number(&line, 10, UINT32_MAX, &uid) || !live_take_letter(&line, "ds", &mode) ||
-        !live_take_number(&line, 10, INT64_MAX, &since) ||
+        !live_take_number(&line, 10, UINT32_MAX - 1, &uid) ||
+        !live_take_letter(&line, "ds", &mode) || !live_take_number(&line, 10, INT64_MAX, &since) ||
         !live_take_number(&line, 16, UINT64_MAX, &c.rule_key) ||
         !live_take_number(&line, 10, UINT32_MAX, &rule_line) ||
-        !live_take_quoted(&line, c.rule_file, sizeof(c.rule_file)) ||
-        !live_take_quoted(&line, c.hostname, sizeof(c.hostname)) ||
-        !live_take_quoted(&line, c.domainname, sizeof(c.domainname)) ||
-        !live_take_quoted(&line, c.user, sizeof(c.user)) ||
-        !live_take_quoted(&line, c.command, sizeof(c.command)) || line[-1] != '\n' || pid == 0)
+        !live_take_quoted(&line, c.rule_file, sizeof(c.rule_file), ' ') ||
+        !live_take_quoted(&line, c.hostname, sizeof(c.hostname), ' ') ||
+        !live_take_quoted(&line, c.domainname, sizeof(c.domainname), ' ') ||
+        !live_take_quoted(&line, c.user, sizeof(c.user), ' ') ||
+        !live_take_quoted(&line, c.command, sizeof(c.command), '\n') || pid == 0)
         return false;
     c.state = (enum live_state)state;
     c.pid = (pid_t)pid;

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 
 enum {
-    PROTOCOL_VERSION = 3,
+    PROTOCOL_VERSION = 4,
     /* A name has at most 64 bytes (__NEW_UTS_LEN, uname(2)), and a NUL after them. */
     PROTOCOL_NAME_SIZE = 65,
     PROTOCOL_RULE_FILE_SIZE = 256,
@@ -57,13 +57,14 @@ enum protocol_status {
     PROTOCOL_POLICY_INVALID,  /* there is no policy, or it has an error */
     PROTOCOL_LIMIT_REACHED,   /* as many commands run under the rule as its limit permits */
     PROTOCOL_NEEDS_DIRECT,    /* the rule says setuid, which the service cannot do */
-    PROTOCOL_NEEDS_SERVICE,   /* the rule has a limit, which direct mode cannot count */
+    PROTOCOL_NEEDS_LEDGER,    /* the rule has a limit, and this machine has no ledger to count */
+    PROTOCOL_TOO_MANY,        /* as many commands run as the ledger permits a user in all */
     PROTOCOL_CALLER_CONFINED, /* service mode: enum protocol_confinement says how */
     PROTOCOL_NO_CAPABILITY,   /* the broker was started without CAP_SYS_ADMIN */
     PROTOCOL_KERNEL_REFUSED,  /* a system call failed; @error says why */
     PROTOCOL_EXEC_FAILED,     /* the command could not be executed; @error says why */
-    PROTOCOL_NOT_LOGGED,      /* there is a log daemon, but it does not take the line */
-    PROTOCOL_TOO_LATE,        /* no request in time, or the policy is too old by then */
+    PROTOCOL_NOT_LOGGED, /* the ledger, or without one the log daemon, does not take the line */
+    PROTOCOL_TOO_LATE,   /* no request in time, or the policy is too old by then */
     PROTOCOL_STATUS_COUNT
 };
 
@@ -91,9 +92,10 @@ struct protocol_request {
     uint32_t flags; /* PROTOCOL_TO_SERVICE and the others */
     char hostname[PROTOCOL_NAME_SIZE];
     char domainname[PROTOCOL_NAME_SIZE];
+    char command[PROTOCOL_COMMAND_SIZE]; /* argv[0], or its end if it is long: for the log */
     uint8_t reserved[2];
 };
-_Static_assert(sizeof(struct protocol_request) == 144, "the request has no holes");
+_Static_assert(sizeof(struct protocol_request) == 400, "the request has no holes");
 
 /* The reply. A granted one carries one descriptor, the command's pidfd. */
 struct protocol_reply {
@@ -105,10 +107,14 @@ struct protocol_reply {
     uint32_t rule_line;     /* line of the rule that decided, or 0 */
     uint32_t confinement;   /* enum protocol_confinement */
     uint32_t groups_differ; /* 1: the command lacks groups of the caller */
+    uint32_t inherited;     /* names that were not asked for and count as asked for */
+    uint32_t n_live;        /* limit reached, too many: so many commands run, */
+    uint32_t limit;         /* of so many that are permitted */
+    uint32_t reserved;
     uint64_t uts_namespace; /* its inode; 0: not asked for, or unknown (no /proc) */
     char rule_file[PROTOCOL_RULE_FILE_SIZE];
 };
-_Static_assert(sizeof(struct protocol_reply) == 296, "the reply has no holes");
+_Static_assert(sizeof(struct protocol_reply) == 312, "the reply has no holes");
 
 /* From the service, for a granted request: the command has stopped, or has ended. */
 struct protocol_notice {
@@ -181,7 +187,8 @@ static inline int protocol_decode_request(const void *bytes, size_t size, size_t
         (request.names & ~(uint32_t)PROTOCOL_NAMES_ALL) != 0)
         return PROTOCOL_BAD_REQUEST;
     if (!protocol_name_is_consistent(request.hostname, request.names & PROTOCOL_HOSTNAME) ||
-        !protocol_name_is_consistent(request.domainname, request.names & PROTOCOL_DOMAINNAME))
+        !protocol_name_is_consistent(request.domainname, request.names & PROTOCOL_DOMAINNAME) ||
+        !protocol_string_is_canonical(request.command, sizeof(request.command)))
         return PROTOCOL_BAD_REQUEST;
     for (size_t i = 0; i < sizeof(request.reserved); i++)
         if (request.reserved[i] != 0)
@@ -213,6 +220,7 @@ static inline int protocol_decode_reply(const void *bytes, size_t size, size_t n
         (reply.pid > 0) != granted || reply.pid < 0 || reply.error < 0 ||
         (reply.uts_namespace != 0 && !granted) ||
         (reply.names & ~(uint32_t)PROTOCOL_NAMES_ALL) != 0 || reply.groups_differ > 1 ||
+        (reply.inherited & ~(uint32_t)PROTOCOL_NAMES_ALL) != 0 || reply.reserved != 0 ||
         reply.confinement >= PROTOCOL_CONFINEMENT_COUNT ||
         (reply.confinement != PROTOCOL_UNCONFINED) != (reply.status == PROTOCOL_CALLER_CONFINED) ||
         !protocol_string_is_canonical(reply.rule_file, sizeof(reply.rule_file)))

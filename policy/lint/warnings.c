@@ -128,10 +128,6 @@ static void warn_of_risky_clauses(const struct warner *warner) {
         warn(warner, "setuid", rule->setuid_line, rule->setuid_column,
              "setuid with a wildcard: sudo compares its host rules with this name, so users choose "
              "which of them apply; spell out each name");
-    if (rule->limit != 0)
-        warn(warner, "limit", rule->limit_line, rule->limit_column,
-             "limit: only the service counts commands, so direct mode refuses what this rule "
-             "permits");
 }
 
 static int warn_of_unreachable_rules(struct warner *warner) {
@@ -195,8 +191,8 @@ static int warn_of_late_denies(struct warner *warner) {
 /*
  * Reports, as warnings, the likely mistakes in @policy: unknown users and groups (only if
  * @knows_users: this machine knows the policy's users), rules that are never reached or that deny
- * too late, patterns that match nothing, misspelled clauses, setuid with a wildcard, limits, which
- * direct mode refuses. Returns 0 or -ENOMEM.
+ * too late, patterns that match nothing, misspelled clauses, setuid with a wildcard. Returns 0 or
+ * -ENOMEM.
  */
 int warnings_find(const struct policy *policy, bool knows_users, policy_report report,
                   void *context) {

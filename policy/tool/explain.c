@@ -28,8 +28,7 @@ struct explanation {
     struct subject subject;
     struct selection selection;
     struct decision decision;
-    enum tool_via only_via; /* permitted, but only in this mode; TOOL_VIA_ANY: in both */
-    bool needs_both_modes;  /* the rule permits it, but no mode supports all clauses of the rule */
+    bool needs_direct; /* permitted, but only in direct mode */
     char reason[256];
     struct miss *misses;
     size_t n_misses;
@@ -119,18 +118,12 @@ static int find_misses(struct explanation *explanation) {
 static void set_reason(struct explanation *explanation) {
     const struct policy_rule *rule = explanation->decision.rule;
     const char *why;
+    size_t length;
 
     switch (explanation->decision.verdict) {
     case DECISION_PERMITTED:
-        explanation->needs_both_modes = rule->limit != 0 && rule->is_setuid;
-        explanation->only_via = rule->limit != 0  ? TOOL_VIA_SERVICE
-                                : rule->is_setuid ? TOOL_VIA_DIRECT
-                                                  : TOOL_VIA_ANY;
-        why = explanation->needs_both_modes
-                  ? "in neither mode: limit needs service mode, setuid needs direct mode"
-              : rule->limit != 0 ? "only in service mode, which counts commands"
-              : rule->is_setuid  ? "only in direct mode: the service does not support setuid"
-                                 : "";
+        explanation->needs_direct = rule->is_setuid;
+        why = rule->is_setuid ? "only in direct mode: the service does not support setuid" : "";
         break;
     case DECISION_BAD_NAME:
         why = "it is not a valid host name (RFC 1123), and no rule spells it out";
@@ -143,6 +136,12 @@ static void set_reason(struct explanation *explanation) {
                                                   : "";
     }
     (void)snprintf(explanation->reason, sizeof(explanation->reason), "%s", why);
+    length = strlen(explanation->reason);
+    if (rule != NULL && rule->limit != 0)
+        (void)snprintf(explanation->reason + length, sizeof(explanation->reason) - length,
+                       "%slimit %u: counted by the ledger%s; refused without a ledger",
+                       length > 0 ? "; " : "", (unsigned)rule->limit,
+                       rule->is_setuid ? "" : " in both modes");
 }
 
 static int explanation_init(struct explanation *explanation, const struct policy *policy,
@@ -179,20 +178,14 @@ static int explanation_init(struct explanation *explanation, const struct policy
 
 /* True if the request would be granted in the mode of --via. */
 static bool is_permitted(const struct explanation *explanation) {
-    enum tool_via via = explanation->options->via;
-
-    if (explanation->decision.verdict != DECISION_PERMITTED || explanation->needs_both_modes)
-        return false;
-    return via == TOOL_VIA_ANY || explanation->only_via == TOOL_VIA_ANY ||
-           via == explanation->only_via;
+    return explanation->decision.verdict == DECISION_PERMITTED &&
+           !(explanation->needs_direct && explanation->options->via == TOOL_VIA_SERVICE);
 }
 
 static const char *verdict_word(const struct explanation *explanation) {
     return is_permitted(explanation)                            ? "permitted"
            : explanation->decision.verdict == DECISION_BAD_NAME ? "bad-name"
            : explanation->decision.verdict == DECISION_DENIED   ? "denied"
-           : explanation->needs_both_modes                      ? "needs-both-modes"
-           : explanation->only_via == TOOL_VIA_SERVICE          ? "needs-service"
                                                                 : "needs-direct";
 }
 

@@ -33,12 +33,16 @@ static void every_refusal_is_one_line_with_what_why_and_what_now(void **state) {
         {PROTOCOL_POLICY_INVALID, 0, 125,
          "is missing or has an error, so all requests are refused; ask your administrator"},
         {PROTOCOL_LIMIT_REACHED, 0, 125,
-         "/etc/rules.conf:7 permits no more commands at once (limit reached); end one"},
+         "refused: limit reached: 3 of 3 commands are running under /etc/rules.conf:7; end one, see "
+         "utsrun --ps"},
+        {PROTOCOL_TOO_MANY, 0, 125,
+         "refused: limit reached: you have 3 of 3 running commands; end one, see utsrun --ps"},
         {PROTOCOL_NEEDS_DIRECT, 0, 125,
          "/etc/rules.conf:7 has setuid, and the service cannot grant new privileges; use --via "
          "direct"},
-        {PROTOCOL_NEEDS_SERVICE, 0, 125,
-         "/etc/rules.conf:7 has a limit, which only the service can count; use --via service"},
+        {PROTOCOL_NEEDS_LEDGER, 0, 125,
+         "/etc/rules.conf:7 has a limit, and no ledger counts on this machine; the administrator "
+         "can start one (utsbroker-ledger(8)), or leave the limit out"},
         {PROTOCOL_CALLER_CONFINED, PROTOCOL_OTHER_USER, 125,
          "refused by the service: it serves another user; run utsrun with equal real and effective "
          "user ids"},
@@ -78,7 +82,7 @@ static void every_refusal_is_one_line_with_what_why_and_what_now(void **state) {
         {PROTOCOL_KERNEL_REFUSED, EPERM, 125,
          "refused by the kernel: Operation not permitted; see the log of utsbroker"},
         {PROTOCOL_NOT_LOGGED, EAGAIN, 125,
-         "the log daemon does not take the line (Resource temporarily"},
+         "the log does not take the line (Resource temporarily"},
         {PROTOCOL_TOO_LATE, 0, 125, "reached the broker too late; try again"},
         {PROTOCOL_EXEC_FAILED, ENOENT, 127,
          "'the-command' could not be executed: No such file or directory"},

@@ -329,11 +329,10 @@ static void what_may_be_had_is_said_without_a_command(void **state) {
          125,
          125},
         {{"-c", "-n", "many1"},
-         "denied: you, host name 'many1', by " POLICY_FOLDER_ADMIN
-         "/10-test.conf:2 (only in service mode, which counts commands)\n",
-         "permitted: you, host name 'many1', by " POLICY_FOLDER_ADMIN
-         "/10-test.conf:2 (only in service mode, which counts commands)\n",
-         125,
+         "permitted: you, host name 'many1', by " POLICY_FOLDER_ADMIN "/10-test.conf:2 (limit 3: "
+         "counted by the ledger in both modes; refused without a ledger)\n",
+         NULL,
+         0,
          0},
         {{"-c", "-n", "su"},
          "permitted: you, host name 'su', by " POLICY_FOLDER_ADMIN
@@ -440,8 +439,8 @@ static void names_that_nobody_knows_are_warned_of(void **state) {
 
 static void to_know_of_the_policy_runs_nothing(void **state) {
     static char *const cases[][5] = {{"-l", "true"}, {"-c", "-n", "x.test", "true"}, {"-c"}};
-    static const char *const messages[] = {"-c and -l run no command; leave it out",
-                                           "-c and -l run no command; leave it out",
+    static const char *const messages[] = {"-c, -l and --ps run no command; leave it out",
+                                           "-c, -l and --ps run no command; leave it out",
                                            "no name is given; use -n NAME"};
 
     (void)state;

@@ -80,6 +80,54 @@ static void command_lines_mean_what_the_help_says(void **state) {
     }
 }
 
+static void to_see_what_lives_takes_no_other_option(void **state) {
+    static const struct {
+        char *argv[WORDS];
+        int result;
+        bool is_json;
+    } cases[] = {
+        {{"--ps"}, 0, false},
+        {{"--ps", "--json"}, 0, true},
+        {{"--json", "--ps", "--ps"}, 0, true},
+        {{"--ps", "--"}, 0, false},
+        {{"--ps", "-h"}, OPTIONS_E_DONE, false},
+        {{"--ps", "true"}, OPTIONS_E_USAGE, false},
+        {{"--ps", "--", "true"}, OPTIONS_E_USAGE, false},
+        {{"--ps", "-n", "a"}, OPTIONS_E_USAGE, false},
+        {{"-d", "a", "--ps"}, OPTIONS_E_USAGE, false},
+        {{"--ps", "-v"}, OPTIONS_E_USAGE, false},
+        {{"--ps", "--via", "service"}, OPTIONS_E_USAGE, false},
+        {{"--ps", "--die-with-parent"}, OPTIONS_E_USAGE, false},
+        {{"--ps", "--status-fd", "9"}, OPTIONS_E_USAGE, false},
+        {{"--ps=x"}, OPTIONS_E_USAGE, false},
+        {{"--ps", "-l"}, OPTIONS_E_USAGE, false},
+        {{"-c", "--ps"}, OPTIONS_E_USAGE, false},
+        {{"-c", "-l", "-n", "a"}, OPTIONS_E_USAGE, false},
+        {{"--json"}, OPTIONS_E_USAGE, false},
+        {{"--json", "-n", "a", "true"}, OPTIONS_E_USAGE, false},
+        {{"--json", "-l"}, OPTIONS_E_USAGE, false},
+    };
+
+    (void)state;
+    assert_int_equal(dup2(2, 9), 9);
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        char *argv[WORDS + 2] = {"utsrun"};
+        struct options options;
+        int argc = 1, r;
+
+        for (; cases[i].argv[argc - 1] != NULL; argc++)
+            argv[argc] = cases[i].argv[argc - 1];
+        optind = 0;
+        r = options_parse(&options, argc, argv);
+        if (r != cases[i].result)
+            fail_msg("case %zu: %d", i, r);
+        if (r != 0)
+            continue;
+        assert_int_equal(options.action, ACTION_PS);
+        assert_int_equal(options.is_json, cases[i].is_json);
+    }
+}
+
 static void names_that_no_record_can_hold_are_refused_at_once(void **state) {
     (void)state;
     for (size_t length = 0; length <= 200; length++) {
@@ -117,6 +165,7 @@ static void without_a_command_it_is_the_shell(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(command_lines_mean_what_the_help_says),
+    cmocka_unit_test(to_see_what_lives_takes_no_other_option),
     cmocka_unit_test(names_that_no_record_can_hold_are_refused_at_once),
     cmocka_unit_test(without_a_command_it_is_the_shell),
 };

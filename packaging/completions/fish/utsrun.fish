@@ -49,6 +49,8 @@ complete -c utsrun -n __utsrun_has_no_command -l status-fd -x -d 'Write JSON whe
 complete -c utsrun -n __utsrun_has_no_command -s v -l verbose -d 'Print which rule granted the request'
 complete -c utsrun -n __utsrun_has_no_command -s c -l check -d 'Only say whether the policy permits the names'
 complete -c utsrun -n __utsrun_has_no_command -s l -l list -d 'Show the rules for you'
+complete -c utsrun -n __utsrun_has_no_command -l ps -d 'Show your commands that are running'
+complete -c utsrun -n __utsrun_has_no_command -l json -d 'With --ps: write JSON for programs'
 complete -c utsrun -n __utsrun_has_no_command -s h -l help -d 'Show a summary'
 complete -c utsrun -n __utsrun_has_no_command -s V -l version -d 'Show the version'
 complete -c utsrun -a '(__utsrun_complete_command)'

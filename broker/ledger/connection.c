@@ -1,0 +1,288 @@
+#include "broker/ledger/connection.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+#include "utsbroker/base.h"
+#include "utsbroker/channel.h"
+
+/*
+ * Keeps @fd open for ever: it is not what a broker sends, and close(2) of it could take for ever (a
+ * lingering socket, a file system that does not answer). When there are too many the process ends,
+ * which does not wait for them, and the service manager starts it again.
+ */
+static void connections_park(struct connections *connections, int fd) {
+    (void)fd;
+    if (++connections->n_parked < CONNECTION_PARKED_MAX)
+        return;
+    (void)fputs("utsbroker-ledger: too many wrong descriptors were sent; starting again\n", stderr);
+    _exit(EXIT_FAILURE);
+}
+
+/* Closes those of @fds that are pidfds, and parks the others. */
+static void connections_discard(struct connections *connections, struct channel_fds *fds) {
+    for (size_t i = 0; i < fds->n_fds; i++) {
+        struct identity identity;
+        int r = identity_read(&identity, fds->fds[i], 0);
+
+        if (r == 0 || r == IDENTITY_E_OTHER_USER || r == IDENTITY_E_ENDED)
+            base_close_fd(&fds->fds[i]);
+        else
+            connections_park(connections, fds->fds[i]);
+    }
+    fds->n_fds = 0;
+}
+
+/* Closes @fd after what was sent to it was taken out: close(2) would close queued descriptors. */
+static void connections_close(struct connections *connections, int fd) {
+    struct ledger_event event;
+    struct channel_fds fds;
+    size_t size;
+    int r = shutdown(fd, SHUT_RD) < 0 ? -errno : 0;
+
+    /* A record is empty, or too long, and yet not the end. */
+    for (int i = 0; i < CONNECTION_PARKED_MAX && r != -EAGAIN && r != -ENOTCONN; i++) {
+        r = channel_receive_all(fd, &event, sizeof(event), &size, &fds);
+        if (r == 0 && size == 0 && fds.n_fds == 0)
+            break;
+        connections_discard(connections, &fds);
+    }
+    (void)close(fd);
+}
+
+static void connection_free(struct connection *connection) {
+    struct connections *connections = connection->connections;
+
+    if (connection->entry != NULL)
+        entry_leave(connection->entry);
+    connection->account->n_connections--;
+    account_give_back(connection->account);
+    loop_remove_source(connections->loop, &connection->source);
+    connections_close(connections, connection->source.fd);
+    list_remove(&connection->link);
+    free(connection);
+}
+
+/* What the ledger tells about itself. */
+static void hello_fill(struct ledger_hello *hello, bool wants_status) {
+    struct utsname names;
+    struct stat status;
+
+    *hello = (struct ledger_hello){.version = LEDGER_VERSION, .wants_status = wants_status};
+    if (stat("/proc/self/ns/uts", &status) == 0) {
+        hello->uts_device = status.st_dev;
+        hello->uts_inode = status.st_ino;
+    }
+    if (uname(&names) < 0)
+        return;
+    (void)snprintf(hello->hostname, sizeof(hello->hostname), "%s", names.nodename);
+    (void)snprintf(hello->domainname, sizeof(hello->domainname), "%s", names.domainname);
+}
+
+/* A reply that the session does not take is lost: it has ended, and so its gate ends. */
+static void connection_reply(const struct connection *connection,
+                             const struct ledger_reply *reply) {
+    struct ledger_reply record = *reply;
+
+    record.version = LEDGER_VERSION;
+    (void)send(connection->source.fd, &record, sizeof(record), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Refuses an enter that would be one too many. Returns true if it was refused. */
+static bool connection_check_bounds(const struct connection *connection,
+                                    const struct ledger_event *event, struct ledger_reply *reply) {
+    const struct account *account = connection->account;
+    unsigned bound = account_limit(account, ACCOUNT_ENTRIES_MAX);
+    unsigned n_live = counter_n_live(account, event->rule_key);
+
+    if (account->n_entries >= bound)
+        *reply = (struct ledger_reply){
+            .status = LEDGER_TOO_MANY, .n_live = account->n_entries, .limit = bound};
+    else if (event->limit != 0 && n_live >= event->limit)
+        *reply = (struct ledger_reply){
+            .status = LEDGER_LIMIT_REACHED, .n_live = n_live, .limit = event->limit};
+    else
+        return false;
+    return true;
+}
+
+/* The reply to an event that could not be booked, because of @r. */
+static void reply_set_failure(struct ledger_reply *reply, int r) {
+    *reply = (struct ledger_reply){.status = r < 0 ? LEDGER_NOT_LOGGED : LEDGER_BAD_EVENT,
+                                   .error = r < 0                   ? -r
+                                            : r == IDENTITY_E_ENDED ? ESRCH
+                                                                    : 0};
+}
+
+/* Writes a line for @event, of the process @pid, to the file; to syslog when the session has its
+ * reply, so that it does not wait. Returns 0 or a negative errno, with @reply changed. */
+static int connection_book(const struct connection *connection, const struct ledger_event *event,
+                           pid_t pid, struct ledger_reply *reply) {
+    struct log_line line;
+    int r;
+
+    log_line_from_event(&line, event, connection->account->uid);
+    if (pid != 0)
+        line.pid = pid;
+    r = book_write(connection->connections->book, &line);
+    if (r < 0)
+        reply_set_failure(reply, r);
+    connection_reply(connection, reply);
+    book_copy(connection->connections->book, &line);
+    return r;
+}
+
+/* Refuses the enter @event by @reply, and logs that. */
+static void connection_refuse(const struct connection *connection, const struct ledger_event *event,
+                              struct ledger_reply *reply) {
+    struct ledger_event refusal = *event;
+
+    refusal.kind = LEDGER_REFUSAL;
+    (void)snprintf(refusal.reason, sizeof(refusal.reason),
+                   reply->status == LEDGER_LIMIT_REACHED
+                       ? "limit reached: %u of %u commands are running under this rule"
+                   : reply->status == LEDGER_TOO_MANY
+                       ? "limit reached: the user has %u of %u commands that the ledger keeps"
+                       : "the gate is no process of the user, or has ended",
+                   reply->n_live, reply->limit);
+    (void)connection_book(connection, &refusal, 0, reply);
+}
+
+/* A grant: counts it, then logs it, then replies. */
+static void connection_enter(struct connection *connection, const struct ledger_event *event,
+                             int *pidfdp) {
+    struct ledger_reply reply = {.status = LEDGER_ENTERED};
+    struct identity identity;
+    struct entry *entry = NULL;
+    int r = identity_read(&identity, *pidfdp, connection->account->uid);
+
+    if (r == 0 && connection_check_bounds(connection, event, &reply)) {
+        connection_refuse(connection, event, &reply);
+        return;
+    }
+    if (r == 0)
+        r = entries_add(connection->connections->entries, connection->account, &identity, pidfdp,
+                        event, &entry);
+    if (r != 0) {
+        reply_set_failure(&reply, r);
+        connection_refuse(connection, event, &reply);
+    } else if (connection_book(connection, event, identity.pid, &reply) < 0) {
+        entry_drop(entry);
+    } else {
+        connection->entry = entry;
+        connection->has_entered = true;
+        entry_attend(entry, &connection->entry);
+    }
+}
+
+/* The service says how a command of its user ended. */
+static void connection_note_end(const struct connection *connection,
+                                const struct ledger_event *event) {
+    struct entry *entry = entries_find(connection->connections->entries, event->pid);
+
+    if (entry != NULL && entry->account == connection->account && entry->mode == LEDGER_SERVICE)
+        entry_note_status(entry, event->wait_status);
+}
+
+/*
+ * Handles @event, which is valid in itself. Returns true if another may follow: a failure, after an
+ * enter.
+ */
+static bool connection_handle_event(struct connection *connection, const struct ledger_event *event,
+                                    int *pidfdp) {
+    static const struct ledger_reply bad = {.status = LEDGER_BAD_EVENT};
+    struct ledger_reply reply = {.status = LEDGER_ENTERED};
+
+    if (connection->has_entered != (event->kind == LEDGER_FAILURE)) {
+        connection_reply(connection, &bad);
+        return false;
+    }
+    switch ((enum ledger_kind)event->kind) {
+    case LEDGER_ENTER:
+        connection_enter(connection, event, pidfdp);
+        return connection->has_entered;
+    case LEDGER_FAILURE:
+        (void)connection_book(connection, event, 0, &reply);
+        if (connection->entry != NULL)
+            entry_fail(connection->entry, event->may_run != 0);
+        return false;
+    case LEDGER_END:
+        connection_note_end(connection, event);
+        return false;
+    case LEDGER_REFUSAL:
+    case LEDGER_KIND_COUNT:
+    default:
+        (void)connection_book(connection, event, 0, &reply);
+        return false;
+    }
+}
+
+/* Receives a record and handles it. The connection is closed after all but an enter. */
+static void connection_handle(void *argument, uint32_t events) {
+    static const struct ledger_reply bad = {.status = LEDGER_BAD_EVENT};
+    struct connection *connection = argument;
+    struct ledger_event record, event;
+    struct channel_fds fds;
+    size_t size;
+    bool may_follow = false;
+    int r = channel_receive_all(connection->source.fd, &record, sizeof(record), &size, &fds);
+
+    (void)events;
+    if (r == -EAGAIN)
+        return;
+    if (r == 0 && size > 0) {
+        if (ledger_decode_event(&record, size, fds.n_fds, &event))
+            may_follow =
+                connection_handle_event(connection, &event, fds.n_fds > 0 ? &fds.fds[0] : NULL);
+        else
+            connection_reply(connection, &bad);
+    }
+    if (fds.n_fds == 1 && fds.fds[0] < 0)
+        fds.n_fds = 0;
+    connections_discard(connection->connections, &fds);
+    if (!may_follow)
+        connection_free(connection);
+}
+
+/*
+ * Serves the connection @fd, which it takes over. Who has too many is hung up on. Returns 0 or a
+ * negative errno.
+ */
+int connection_new(struct connections *connections, int fd) {
+    struct connection *connection = calloc(1, sizeof(*connection));
+    struct ucred peer = {.pid = 0};
+    socklen_t size = sizeof(peer);
+    struct ledger_hello hello;
+    int r = connection != NULL ? 0 : -ENOMEM;
+
+    if (r == 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+        r = -errno;
+    if (r == 0)
+        r = account_take(connections->accounts, peer.uid, &connection->account);
+    if (r == 0 && connection->account->n_connections >=
+                      account_limit(connection->account, ACCOUNT_CONNECTIONS_MAX))
+        r = -EUSERS;
+    if (r < 0) {
+        connections_close(connections, fd);
+        free(connection);
+        return r;
+    }
+    connection->connections = connections;
+    connection->account->n_connections++;
+    connection->source =
+        (struct loop_source){.fd = fd, .function = connection_handle, .argument = connection};
+    list_append(&connections->all, &connection->link, connection);
+    hello_fill(&hello, connections->wants_status);
+    if (send(fd, &hello, sizeof(hello), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ||
+        loop_add_source(connections->loop, &connection->source, EPOLLIN) < 0) {
+        connection_free(connection);
+        return -EIO;
+    }
+    return 0;
+}

@@ -1,0 +1,36 @@
+#pragma once
+
+/*
+ * A connection of a session, or of a service, to the ledger (utsbroker/ledger.h). Only a process
+ * that had CAP_SYS_ADMIN can have made it; but a session may be taken over afterwards, so nothing
+ * that comes here is trusted: not its bytes, not its descriptors, not its number.
+ */
+
+#include "broker/ledger/account.h"
+#include "broker/ledger/entries.h"
+#include "broker/list.h"
+#include "broker/loop.h"
+
+enum { CONNECTION_PARKED_MAX = 4096 };
+
+/* All connections, and what they share. */
+struct connections {
+    struct loop *loop;
+    struct accounts *accounts;
+    struct entries *entries;
+    struct book *book;
+    bool wants_status; /* the kernel does not tell how a command ended */
+    struct list all;
+    unsigned n_parked; /* descriptors that must not be closed */
+};
+
+struct connection {
+    struct list_link link;
+    struct connections *connections;
+    struct loop_source source;
+    struct account *account;
+    struct entry *entry; /* NULL: none, or it is gone */
+    bool has_entered;
+};
+
+int connection_new(struct connections *connections, int fd);

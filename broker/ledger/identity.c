@@ -1,0 +1,184 @@
+#include "broker/ledger/identity.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "broker/proc-file.h"
+#include "utsbroker/base.h"
+
+/* struct pidfd_info of <linux/pidfd.h> in its first version (Linux 6.13). */
+struct info {
+    uint64_t mask, cgroup;
+    uint32_t pid, tgid, ppid;
+    uint32_t ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
+    int32_t exit_code;
+};
+_Static_assert(sizeof(struct info) == 64, "PIDFD_INFO_SIZE_VER0");
+
+enum {
+    INFO_CREDENTIALS = 1U << 1, /* PIDFD_INFO_CREDS */
+    INFO_EXIT = 1U << 3,        /* PIDFD_INFO_EXIT, Linux 6.15 */
+    PIDFS_MAGIC = 0x50494446,   /* PID_FS_MAGIC */
+};
+
+#define INFO_REQUEST _IOWR(0xFF, 11, struct info) /* PIDFD_GET_INFO */
+
+static bool has_pidfs; /* a pidfd has an inode of its own */
+
+/* True, with the wait status, if the kernel tells how the process ended, which has been reaped. */
+bool identity_read_status(int pidfd, int *wait_statusp) {
+    struct info info = {.mask = INFO_EXIT};
+
+    if (ioctl(pidfd, INFO_REQUEST, &info) < 0 || (info.mask & INFO_EXIT) == 0)
+        return false;
+    *wait_statusp = info.exit_code;
+    return true;
+}
+
+/*
+ * Finds out what this kernel tells: whether a pidfd has an inode of its own, and in *@tells_status
+ * whether it tells how a process ended, by a child made for that. Must be called first. Returns 0
+ * or a negative errno.
+ */
+int identity_init(bool *tells_status) {
+    const int exit_code = 7;
+    CLEANUP_FD int pidfd = -1;
+    struct statfs file_system;
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0)
+        _exit(exit_code);
+    if (pid < 0)
+        return -errno;
+    pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pidfd < 0 || fstatfs(pidfd, &file_system) < 0) {
+        int error = errno;
+
+        (void)waitpid(pid, NULL, 0);
+        return -error;
+    }
+    has_pidfs = file_system.f_type == PIDFS_MAGIC;
+    if (waitpid(pid, NULL, 0) < 0)
+        return -errno;
+    *tells_status = identity_read_status(pidfd, &status) && WIFEXITED(status) &&
+                    WEXITSTATUS(status) == exit_code;
+    return 0;
+}
+
+/* True if the process of @pidfd has ended, reaped or not. */
+bool identity_has_ended(int pidfd) {
+    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+
+    return poll(&ended, 1, 0) != 0;
+}
+
+/*
+ * The pid of @fd by its fdinfo; IDENTITY_E_NOT_PIDFD; a negative errno. Asks the kernel only:
+ * fstat(2) or ioctl(2) would ask the file system of a stranger's descriptor, which need not answer.
+ */
+static int pid_read(int fd, pid_t *pidp) {
+    CLEANUP_FREE char *text = NULL;
+    char name[48];
+    const char *line;
+    int flags = fcntl(fd, F_GETFL), r;
+
+    if (flags < 0)
+        return -errno;
+    (void)snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", fd);
+    r = proc_file_read(AT_FDCWD, name, &text);
+    if (r < 0)
+        return r;
+    line = strstr(text, "\nPid:");
+    /* PIDFD_THREAD is O_EXCL (pidfd_open(2)): it ends with its thread, not with the process. */
+    if (line == NULL || (flags & O_EXCL) != 0)
+        return IDENTITY_E_NOT_PIDFD;
+    *pidp = atoi(line + strlen("\nPid:"));
+    return *pidp > 0 ? 0 : IDENTITY_E_ENDED;
+}
+
+/* Checks that all uids of the process are @uid. Before Linux 6.13 by /proc. */
+static int user_check(int pidfd, pid_t pid, uid_t uid) {
+    struct info info = {.mask = INFO_CREDENTIALS};
+    CLEANUP_FREE char *text = NULL;
+    char name[32];
+    int r;
+
+    if (ioctl(pidfd, INFO_REQUEST, &info) == 0 && (info.mask & INFO_CREDENTIALS) != 0)
+        return info.ruid == uid && info.euid == uid && info.suid == uid && info.fsuid == uid
+                   ? 0
+                   : IDENTITY_E_OTHER_USER;
+    (void)snprintf(name, sizeof(name), "/proc/%d/status", (int)pid);
+    r = proc_file_read(AT_FDCWD, name, &text);
+    /* The file is this process's only if it has not ended until now. */
+    if (r < 0 || identity_has_ended(pidfd))
+        return IDENTITY_E_ENDED;
+    return proc_file_line_is(text, "\nUid:", 4, uid) ? 0 : IDENTITY_E_OTHER_USER;
+}
+
+/* The start time of @pid in ticks: field 22, the 20th after the name, which may hold anything. */
+static int start_time_read(pid_t pid, uint64_t *startp) {
+    CLEANUP_FREE char *text = NULL;
+    char name[32];
+    const char *at;
+    int r;
+
+    (void)snprintf(name, sizeof(name), "/proc/%d/stat", (int)pid);
+    r = proc_file_read(AT_FDCWD, name, &text);
+    if (r < 0)
+        return IDENTITY_E_ENDED;
+    at = strrchr(text, ')');
+    for (int i = 0; i < 20 && at != NULL; i++)
+        at = strchr(at + 1, ' ');
+    if (at == NULL)
+        return -EBADMSG;
+    *startp = strtoull(at, NULL, 10);
+    return 0;
+}
+
+static int start_read(struct identity *identity, int pidfd) {
+    struct stat status;
+    int r;
+
+    if (has_pidfs) {
+        identity->start_kind = 'i';
+        if (fstat(pidfd, &status) < 0)
+            return -errno;
+        identity->start = status.st_ino;
+        return 0;
+    }
+    identity->start_kind = 't';
+    r = start_time_read(identity->pid, &identity->start);
+    return r == 0 && identity_has_ended(pidfd) ? IDENTITY_E_ENDED : r;
+}
+
+/*
+ * Checks that @pidfd, which a stranger may have chosen, means a process of @uid, and fills
+ * @identity. Returns 0, IDENTITY_E_NOT_PIDFD, IDENTITY_E_OTHER_USER, IDENTITY_E_ENDED or a negative
+ * errno.
+ */
+int identity_read(struct identity *identity, int pidfd, uid_t uid) {
+    int r = pid_read(pidfd, &identity->pid);
+
+    if (r == 0)
+        r = user_check(pidfd, identity->pid, uid);
+    return r == 0 ? start_read(identity, pidfd) : r;
+}
+
+/* True if @pidfd, which this process has opened by the pid, means the process of @identity. */
+bool identity_is_same(const struct identity *identity, int pidfd) {
+    struct identity found = {.pid = identity->pid};
+
+    return start_read(&found, pidfd) == 0 && found.start_kind == identity->start_kind &&
+           found.start == identity->start;
+}
