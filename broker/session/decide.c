@@ -153,6 +153,20 @@ static bool session_receive_request(struct session *session) {
 }
 
 /*
+ * Reads the request of a confined caller, for the log, and leaves it and its descriptors in the
+ * queue: a descriptor that this process had would be closed at its end, which can take for ever.
+ */
+static void session_peek_request(struct session *session) {
+    struct protocol_request record;
+    struct iovec bytes = {.iov_base = &record, .iov_len = sizeof(record)};
+    struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1};
+    ssize_t n = recvmsg(session->channel, &message, MSG_PEEK | MSG_TRUNC);
+
+    if (n > 0)
+        (void)protocol_decode_request(&record, (size_t)n, CHANNEL_FDS_MAX, &session->request);
+}
+
+/*
  * True if the policy was loaded too long ago. A launcher that delays its request would else be
  * judged by an old policy, whatever the administrator has changed since.
  */
@@ -343,8 +357,11 @@ bool decide_request(struct session *session) {
 
     if (session->setup->service == NULL ? session_hear_ledger(session, NULL)
                                         : session_receive_client(session)) {
-        /* A confined caller is refused unheard: its descriptors may take for ever to be closed. */
-        if (session->confinement != PROTOCOL_UNCONFINED || session_receive_request(session))
+        bool is_confined = session->confinement != PROTOCOL_UNCONFINED;
+
+        if (is_confined)
+            session_peek_request(session);
+        if (is_confined || session_receive_request(session))
             is_granted = session_decide(session);
     }
     if (is_granted)

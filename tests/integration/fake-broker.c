@@ -51,6 +51,7 @@ int main(int argc, char **argv) {
         return 9;
     snprintf(reply.rule_file, sizeof(reply.rule_file), "/etc/rules.conf");
     reply.rule_line = 7;
+    reply.n_live = reply.limit = 3;
     if (sscanf(request.hostname, "signal-%d.", &number) == 1)
         die(number);
     if (sscanf(request.hostname, "exit-%d.", &number) == 1)

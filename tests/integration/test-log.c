@@ -57,14 +57,6 @@ static const char *next_record(void) {
     return record;
 }
 
-/* Waits for the next record. */
-static const char *wait_for_record(void) {
-    struct pollfd ready = {.fd = daemon_fd, .events = POLLIN};
-
-    (void)poll(&ready, 1, 10000);
-    return next_record();
-}
-
 /* Splits "<priority>utsbroker[pid]: text" and returns the text. */
 static const char *record_text(const char *record, int *priorityp) {
     const char *text = strstr(record, ": ");
@@ -84,28 +76,6 @@ static void replace_mode(char *text, size_t size) {
     snprintf(mode, size - (size_t)(mode - text), "mode=%s%s", harness_mode(), behind);
 }
 
-/* The service logs the policy error once; direct mode logs it with each refusal. */
-static void assert_policy_error(const char *text, const char *error, char *expected, size_t size) {
-    int priority;
-
-    snprintf(expected, size, text, harness_is_service() ? "the policy has an error" : error);
-    if (!harness_is_service())
-        return;
-    assert_non_null(strstr(record_text(next_record(), &priority), error));
-    assert_int_equal(priority, LOG_AUTHPRIV | LOG_WARNING);
-}
-
-/* The line has no user name: the grant with the same pid has it. */
-static void assert_end(const struct user *user, int pid, const char *how) {
-    char expected[256];
-    int priority;
-
-    snprintf(expected, sizeof(expected), "end user=- uid=%u pid=%d mode=service %s",
-             (unsigned)user->uid, pid, how);
-    assert_string_equal(record_text(wait_for_record(), &priority), expected);
-    assert_int_equal(priority, LOG_AUTHPRIV | LOG_NOTICE);
-}
-
 static void each_grant_and_each_refusal_is_one_line(void **state) {
     static const struct {
         const char *policy;
@@ -120,21 +90,22 @@ static void each_grant_and_each_refusal_is_one_line(void **state) {
          {"-n", "x.test", "sh", "-c", "echo $$", NULL},
          LOG_NOTICE,
          "grant user=- uid=54321 hostname=\"x.test\" domainname=- rule=\"" POLICY_FOLDER_VENDOR
-         "/50-default.conf:15\" pid=%d mode=direct reason=-",
+         "/50-default.conf:15\" pid=%d mode=direct command=\"sh\" reason=-",
          NULL},
         {"permit user nobody hostname lab domainname lab",
          USER_NOBODY,
          {"-n", "lab", "-d", "Lab", "sh", "-c", "echo $$", NULL},
          LOG_NOTICE,
          "grant user=\"nobody\" uid=65534 hostname=\"lab\" domainname=\"Lab\" "
-         "rule=\"" POLICY_FOLDER_ADMIN "/10-test.conf:1\" pid=%d mode=direct reason=-",
+         "rule=\"" POLICY_FOLDER_ADMIN
+         "/10-test.conf:1\" pid=%d mode=direct command=\"sh\" reason=-",
          NULL},
         {"",
          USER_WITHOUT_NAME,
          {"-n", "evil", "true", NULL},
          LOG_WARNING,
          "refusal user=- uid=54321 hostname=\"evil\" domainname=- rule=- pid=- mode=direct "
-         "reason=\"no rule permits it\"",
+         "command=\"true\" reason=\"no rule permits it\"",
          NULL},
         {"\ndeny any hostname x.test",
          USER_WITHOUT_NAME,
@@ -142,28 +113,28 @@ static void each_grant_and_each_refusal_is_one_line(void **state) {
          LOG_WARNING,
          "refusal user=- uid=54321 hostname=\"x.test\" domainname=- "
          "rule=\"" POLICY_FOLDER_ADMIN "/10-test.conf:2\" pid=- mode=direct "
-         "reason=\"a rule denies it\"",
+         "command=\"true\" reason=\"a rule denies it\"",
          NULL},
         {"",
          USER_WITHOUT_NAME,
          {"-n", "x\ngrant user=\"root\"", "true", NULL},
          LOG_WARNING,
          "refusal user=- uid=54321 hostname=\"x\\x0agrant user=\\x22root\\x22\" domainname=- "
-         "rule=- pid=- mode=direct reason=\"not a valid host name (RFC 1123)\"",
+         "rule=- pid=- mode=direct command=\"true\" reason=\"not a valid host name (RFC 1123)\"",
          NULL},
         {"permit any hostname *\npermitt any",
          USER_WITHOUT_NAME,
          {"-n", "x.test", "true", NULL},
          LOG_WARNING,
          "refusal user=- uid=54321 hostname=\"x.test\" domainname=- rule=- pid=- mode=direct "
-         "reason=\"%s\"",
+         "command=\"true\" reason=\"%s\"",
          POLICY_FOLDER_ADMIN "/10-test.conf:2:1: a rule begins with permit or deny, not 'permitt'"},
         {"permit any hostname [\nx\ny",
          USER_WITHOUT_NAME,
          {"-n", "x.test", "true", NULL},
          LOG_WARNING,
          "refusal user=- uid=54321 hostname=\"x.test\" domainname=- rule=- pid=- mode=direct "
-         "reason=\"%s\"",
+         "command=\"true\" reason=\"%s\"",
          POLICY_FOLDER_ADMIN "/10-test.conf:1:21: [ without ] (and 2 more errors)"},
         {"deny group nosuchgroup hostname x*",
          USER_WITHOUT_NAME,
@@ -171,7 +142,7 @@ static void each_grant_and_each_refusal_is_one_line(void **state) {
          LOG_WARNING,
          "refusal user=- uid=54321 hostname=\"x.test\" domainname=- "
          "rule=\"" POLICY_FOLDER_ADMIN "/10-test.conf:1\" pid=- mode=direct "
-         "reason=\"a rule denies it to all users: its user or group is unknown\"",
+         "command=\"true\" reason=\"a rule denies it to all users: its user or group is unknown\"",
          NULL},
     };
 
@@ -187,29 +158,26 @@ static void each_grant_and_each_refusal_is_one_line(void **state) {
         policy_write("10-test.conf", cases[i].policy);
         harness_run(&run, &result);
         if (cases[i].policy_error != NULL)
-            assert_policy_error(cases[i].text, cases[i].policy_error, expected, sizeof(expected));
+            snprintf(expected, sizeof(expected), cases[i].text, cases[i].policy_error);
         else
             snprintf(expected, sizeof(expected), cases[i].text, atoi(result.output));
         replace_mode(expected, sizeof(expected));
         assert_string_equal(record_text(next_record(), &priority), expected);
         assert_int_equal(priority, LOG_AUTHPRIV | cases[i].priority);
-        if (harness_is_service() && cases[i].priority == LOG_NOTICE)
-            assert_end(cases[i].user, atoi(result.output), "exit=0 signal=-");
         assert_string_equal(next_record(), "");
     }
     policy_clear();
 }
 
-/* setuid needs direct mode, limit needs service mode: the other mode refuses, with its own reason.
- */
-static void a_rule_for_the_other_mode_is_a_refusal(void **state) {
+/* setuid needs direct mode, limit a ledger, which is not here. */
+static void a_rule_that_cannot_be_kept_is_a_refusal(void **state) {
     static struct result result;
     const struct run run = {.user = USER_WITHOUT_NAME,
                             .argv = {UTSRUN_PATH, "-n", "x.test", "true"}};
     const char *reason =
         harness_is_service()
             ? "reason=\"the rule says setuid, and the service has no_new_privs set\""
-            : "reason=\"the rule has a limit, and direct mode does not count commands\"";
+            : "reason=\"the rule has a limit, and this machine has no ledger to count\"";
     const char *text;
     int priority;
 
@@ -241,7 +209,7 @@ static void a_confined_caller_is_a_refusal_with_its_names(void **state) {
     harness_run(&run, &result);
     assert_string_equal(record_text(next_record(), &priority),
                         "refusal user=- uid=54321 hostname=\"x.test\" domainname=- rule=- pid=- "
-                        "mode=service reason=\"the caller has no_new_privs set\"");
+                        "mode=service command=\"true\" reason=\"the caller has no_new_privs set\"");
 }
 
 static void a_command_that_cannot_be_executed_is_a_grant_and_a_failure(void **state) {
@@ -279,154 +247,12 @@ static void without_a_log_daemon_commands_still_run(void **state) {
     assert_int_equal(listen_at_dev_log(), 0);
 }
 
-static void the_end_of_a_command_is_one_line(void **state) {
-    static const struct {
-        char *script;
-        const char *how;
-    } cases[] = {
-        {"echo $$; exit 0", "exit=0 signal=-"},
-        {"echo $$; exit 255", "exit=255 signal=-"},
-        {"echo $$; kill -9 $$", "exit=- signal=9"},
-        {"echo $$; kill -TERM $$", "exit=- signal=15"},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
-        static struct result result;
-        const struct run run = {.user = USER_WITHOUT_NAME,
-                                .argv = {UTSRUN_PATH, "-n", "x.test", "sh", "-c", cases[i].script}};
-        int priority;
-
-        harness_run(&run, &result);
-        assert_memory_equal(record_text(next_record(), &priority), "grant ", 6);
-        assert_end(USER_WITHOUT_NAME, atoi(result.output), cases[i].how);
-        assert_string_equal(next_record(), "");
-    }
-}
-
-static void the_end_of_a_command_without_its_launcher_is_one_line(void **state) {
-    /* utsrun reports the command when it has the reply. */
-    const struct run run = {.user = USER_WITHOUT_NAME,
-                            .argv = {"/bin/sh", "-c",
-                                     "exec \"$0\" --status-fd 3 -n x.test sleep 0.3 3>&1",
-                                     UTSRUN_PATH}};
-    int output, errors, status, priority, command = 0;
-    pid_t pid = harness_start(&run, &output, &errors);
-
-    (void)state;
-    assert_int_equal(
-        sscanf(harness_read_line(output), "{\"event\":\"running\",\"pid\":%d", &command), 1);
-    assert_int_equal(kill(pid, SIGKILL), 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_memory_equal(record_text(next_record(), &priority), "grant ", 6);
-    assert_end(USER_WITHOUT_NAME, command, "exit=0 signal=-");
-    close(output);
-    close(errors);
-}
-
-static bool is_ready_session_there(void *context) {
-    return service_children(harness_service_of(USER_WITHOUT_NAME)->pid, context, 2) == 2;
-}
-
-/* The launcher ends between the grant and the reply. So nothing knows of the command, and the
- * service ends it. */
-static void the_end_of_a_command_without_a_reply_is_one_line(void **state) {
-    const struct run run = {.user = USER_WITHOUT_NAME,
-                            .argv = {UTSRUN_PATH, "-n", "x.test", "sleep", "60"}};
-    int output, errors, priority;
-    pid_t children[2], utsrun; /* the ready session and its gate */
-    const char *pid;
-
-    (void)state;
-    assert_true(harness_wait_for(is_ready_session_there, children));
-    assert_int_equal(kill(children[1], SIGSTOP), 0);
-    utsrun = harness_start(&run, &output, &errors);
-    pid = strstr(record_text(wait_for_record(), &priority), " pid=");
-    assert_non_null(pid);
-    assert_int_equal(atoi(pid + strlen(" pid=")), children[1]);
-    assert_int_equal(kill(utsrun, SIGKILL), 0);
-    assert_int_equal(waitpid(utsrun, NULL, 0), utsrun);
-    assert_int_equal(kill(children[1], SIGCONT), 0);
-    assert_end(USER_WITHOUT_NAME, children[1], "exit=- signal=9");
-    close(output);
-    close(errors);
-    harness_assert_nothing_left(USER_WITHOUT_NAME);
-    assert_string_equal(next_record(), "");
-}
-
-/* However many requests come. Another error is another line, and so is the same error after a fix.
- */
-static void a_policy_error_is_logged_once_for_each_change(void **state) {
-    static const struct {
-        const char *policy, *error; /* NULL: none */
-    } cases[] = {{"nonsense", ":1:1: a rule begins with permit or deny, not 'nonsense'"},
-                 {"\nnonsense", ":2:1: a rule begins"},
-                 {"permit any hostname y.test", NULL},
-                 {"\nnonsense", ":2:1: a rule begins"}};
-    const struct run run = {.user = USER_WITHOUT_NAME,
-                            .argv = {UTSRUN_PATH, "-n", "x.test", "true"}};
-    int priority;
-
-    (void)state;
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
-        unsigned n_errors = 0, n_refusals = 0;
-        const char *record;
-
-        policy_write("10-test.conf", cases[i].policy);
-        for (int j = 0; j < 5; j++) {
-            static struct result result;
-
-            harness_run(&run, &result);
-            harness_assert_exit(&result, cases[i].error != NULL ? 125 : 0);
-        }
-        while ((record = next_record())[0] != '\0') {
-            const char *text = record_text(record, &priority);
-
-            n_refusals += strncmp(text, "refusal ", 8) == 0;
-            if (strncmp(text, "policy-error ", 13) == 0) {
-                n_errors++;
-                assert_non_null(strstr(text, cases[i].error));
-            }
-        }
-        assert_int_equal(n_errors, cases[i].error != NULL ? 1 : 0);
-        assert_int_equal(n_refusals, cases[i].error != NULL ? 5 : 0);
-    }
-    policy_clear();
-}
-
 static void flood_the_log(int *floodp) {
     const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
 
     *floodp = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     while (sendto(*floodp, "x", 1, 0, (const struct sockaddr *)&address, sizeof(address)) == 1)
         ;
-}
-
-/* A line that the log did not take is sent again with the next request. */
-static void a_policy_error_that_was_not_logged_is_logged_later(void **state) {
-    static struct result result;
-    const struct run run = {.user = USER_WITHOUT_NAME,
-                            .argv = {UTSRUN_PATH, "-n", "x.test", "true"}};
-    unsigned n_errors = 0;
-    const char *record;
-    int flood;
-
-    (void)state;
-    policy_write("10-test.conf", "other nonsense");
-    flood_the_log(&flood);
-    harness_run(&run, &result);
-    harness_assert_exit(&result, 125);
-    close(flood);
-    while (next_record()[0] != '\0')
-        ;
-    for (int i = 0; i < 3; i++) {
-        harness_run(&run, &result);
-        harness_assert_exit(&result, 125);
-    }
-    while ((record = next_record())[0] != '\0')
-        n_errors += strstr(record, ": policy-error ") != NULL;
-    assert_int_equal(n_errors, 1);
-    policy_clear();
 }
 
 /* Any user can flood a log, so a grant that the log does not take is refused. */
@@ -520,18 +346,13 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(without_a_log_daemon_commands_still_run, forget_records),
     cmocka_unit_test_setup(a_grant_that_is_not_logged_is_refused, forget_records),
     cmocka_unit_test_setup(a_limit_at_any_moment_keeps_no_grant_out_of_the_log, forget_records),
-    cmocka_unit_test_setup(a_rule_for_the_other_mode_is_a_refusal, forget_records),
+    cmocka_unit_test_setup(a_rule_that_cannot_be_kept_is_a_refusal, forget_records),
 };
 
 static const struct CMUnitTest direct_tests[] = {HARNESS_NO_TEST};
 
 static const struct CMUnitTest service_tests[] = {
     cmocka_unit_test_setup(a_confined_caller_is_a_refusal_with_its_names, forget_records),
-    cmocka_unit_test_setup(the_end_of_a_command_is_one_line, forget_records),
-    cmocka_unit_test_setup(the_end_of_a_command_without_its_launcher_is_one_line, forget_records),
-    cmocka_unit_test_setup(the_end_of_a_command_without_a_reply_is_one_line, forget_records),
-    cmocka_unit_test_setup(a_policy_error_is_logged_once_for_each_change, forget_records),
-    cmocka_unit_test_setup(a_policy_error_that_was_not_logged_is_logged_later, forget_records),
 };
 
 HARNESS_MAIN_OF_BOTH(tests, direct_tests, service_tests, set_up, harness_tear_down)

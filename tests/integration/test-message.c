@@ -33,7 +33,8 @@ static void every_refusal_is_one_line_with_what_why_and_what_now(void **state) {
         {PROTOCOL_POLICY_INVALID, 0, 125,
          "is missing or has an error, so all requests are refused; ask your administrator"},
         {PROTOCOL_LIMIT_REACHED, 0, 125,
-         "refused: limit reached: 3 of 3 commands are running under /etc/rules.conf:7; end one, see "
+         "refused: limit reached: 3 of 3 commands are running under /etc/rules.conf:7; end one, "
+         "see "
          "utsrun --ps"},
         {PROTOCOL_TOO_MANY, 0, 125,
          "refused: limit reached: you have 3 of 3 running commands; end one, see utsrun --ps"},
@@ -81,8 +82,7 @@ static void every_refusal_is_one_line_with_what_why_and_what_now(void **state) {
         {PROTOCOL_KERNEL_REFUSED, ENOMEM, 125, "not enough memory: end some processes"},
         {PROTOCOL_KERNEL_REFUSED, EPERM, 125,
          "refused by the kernel: Operation not permitted; see the log of utsbroker"},
-        {PROTOCOL_NOT_LOGGED, EAGAIN, 125,
-         "the log does not take the line (Resource temporarily"},
+        {PROTOCOL_NOT_LOGGED, EAGAIN, 125, "the log does not take the line (Resource temporarily"},
         {PROTOCOL_TOO_LATE, 0, 125, "reached the broker too late; try again"},
         {PROTOCOL_EXEC_FAILED, ENOENT, 127,
          "'the-command' could not be executed: No such file or directory"},

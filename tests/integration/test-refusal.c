@@ -149,12 +149,12 @@ static void a_rule_that_needs_the_other_mode_says_so(void **state) {
         const char *policy, *direct_message, *service_message;
     } cases[] = {
         {"permit any hostname * limit 3",
-         "10-test.conf:1 has a limit, which only the service can count; use --via service", NULL},
+         "10-test.conf:1 has a limit, and no ledger counts on this machine", NULL},
         {"permit any hostname * setuid", NULL,
          "10-test.conf:1 has setuid, and the service cannot grant new privileges; use --via "
          "direct"},
         {"permit any hostname * setuid limit 3",
-         "10-test.conf:1 has a limit, which only the service can count; use --via service",
+         "10-test.conf:1 has a limit, and no ledger counts on this machine",
          "10-test.conf:1 has setuid, and the service cannot grant new privileges; use --via "
          "direct"},
     };

@@ -313,80 +313,6 @@ static void end_started(pid_t pid, int output) {
     close(output);
 }
 
-static void a_limit_counts_by_rule_even_if_the_policy_changes(void **state) {
-    static const char denied[] = "permits no more commands at once (limit reached); end one";
-    int outputs[2];
-    pid_t pids[2];
-
-    (void)state;
-    policy_write("10-test.conf",
-                 "permit any hostname lab* limit 2\npermit any hostname other limit 1");
-    for (size_t i = 0; i < 2; i++)
-        pids[i] = start_named("lab1", &outputs[i]);
-    assert_non_null(strstr(run_named("lab2", "true")->errors, denied));
-    harness_assert_exit(run_named("other", "true"), 0);
-    /* The same rule in another place, then with another limit, then removed and restored. */
-    policy_write("10-test.conf", "deny any hostname licence*\n\npermit any hostname lab* limit 2");
-    assert_non_null(strstr(run_named("lab2", "true")->errors, denied));
-    policy_write("10-test.conf", "permit any hostname lab* limit 3");
-    harness_assert_exit(run_named("lab2", "true"), 0);
-    policy_write("10-test.conf", "permit any hostname other");
-    harness_assert_exit(run_named("lab2", "true"), 125);
-    policy_write("10-test.conf", "permit any hostname lab* limit 1");
-    assert_non_null(strstr(run_named("lab2", "true")->errors, denied));
-    end_started(pids[0], outputs[0]);
-    assert_non_null(strstr(run_named("lab2", "true")->errors, denied));
-    end_started(pids[1], outputs[1]);
-    harness_assert_exit(run_named("lab2", "true"), 0);
-    /* A command that could not be executed does not count. */
-    for (int i = 0; i < 3; i++) {
-        static struct result result;
-        const struct run run = {.user = USER_WITHOUT_NAME,
-                                .argv = {UTSRUN_PATH, "-n", "lab1", "/no/such/file"}};
-
-        harness_run(&run, &result);
-        harness_assert_exit(&result, 127);
-    }
-    policy_clear();
-}
-
-/* Twenty requests at the same time under a limit of five. */
-static void simultaneous_requests_cannot_exceed_the_limit(void **state) {
-    enum { N = 20 };
-    pid_t pids[N];
-    int outputs[N], errors[N], n_refused = 0, status;
-
-    (void)state;
-    policy_write("10-test.conf", "permit any hostname lab* limit 5");
-    for (int i = 0; i < N; i++) {
-        const struct run run = {.user = USER_WITHOUT_NAME,
-                                .argv = {UTSRUN_PATH, "-n", "lab1", "sleep", "60"}};
-
-        pids[i] = harness_start(&run, &outputs[i], &errors[i]);
-    }
-    for (int i = 0; i < 500 && n_refused < N - 5; i++) {
-        usleep(10000);
-        for (int j = 0; j < N; j++)
-            if (pids[j] != 0 && waitpid(pids[j], &status, WNOHANG) == pids[j]) {
-                assert_int_equal(status, 125 << 8);
-                pids[j] = 0;
-                n_refused++;
-            }
-    }
-    usleep(300000);
-    assert_int_equal(number_of("pgrep -c -P %d -x sleep", service_pid()), 5);
-    for (int i = 0; i < N; i++) {
-        if (pids[i] != 0) {
-            assert_int_equal(kill(pids[i], SIGTERM), 0);
-            assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
-        }
-        close(outputs[i]);
-        close(errors[i]);
-    }
-    assert_int_equal(n_refused, N - 5);
-    policy_clear();
-}
-
 /* The second version has the same size and follows within one tick of the file system's clock. */
 static void the_very_next_request_obeys_a_changed_policy(void **state) {
     (void)state;
@@ -410,8 +336,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_client_that_disconnects_leaves_nothing),
     cmocka_unit_test(without_descriptors_it_waits_and_stays_idle),
     cmocka_unit_test(nothing_grows),
-    cmocka_unit_test(a_limit_counts_by_rule_even_if_the_policy_changes),
-    cmocka_unit_test(simultaneous_requests_cannot_exceed_the_limit),
     cmocka_unit_test(the_very_next_request_obeys_a_changed_policy),
 };
 

@@ -18,7 +18,7 @@ static int status_behind_filter(long number, long a, long b, long c) {
 
     assert_true(pid >= 0);
     if (pid == 0) {
-        if (privilege_forbid_new() != 0 || filter_load() != 0)
+        if (privilege_forbid_new() != 0 || session_filter_load() != 0)
             _exit(100);
         (void)syscall(number, a, b, c, 0, 0, 0);
         /* Not _exit(2): a sanitizer's runtime makes calls of its own before it. */
@@ -165,7 +165,7 @@ static void a_failure_to_load_is_reported(void **state) {
     if (pid == 0) {
         if (geteuid() == 0 && setresuid(12345, 12345, 12345) < 0)
             _exit(100);
-        _exit(filter_load() == -EACCES ? 7 : 101);
+        _exit(session_filter_load() == -EACCES ? 7 : 101);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 7 << 8);
@@ -178,7 +178,7 @@ static void the_text_of_each_errno_is_available_behind_the_filter(void **state) 
 
     (void)state;
     if (pid == 0) {
-        if (privilege_forbid_new() != 0 || filter_load() != 0)
+        if (privilege_forbid_new() != 0 || session_filter_load() != 0)
             _exit(100);
         for (int error = -1; error < 600; error++)
             if (error_text(error) == NULL || error_text(error)[0] == '\0')

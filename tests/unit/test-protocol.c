@@ -36,6 +36,12 @@ static void only_a_request_of_exact_form_is_accepted(void **state) {
     }
 }
 
+static const char command_without_end[PROTOCOL_COMMAND_SIZE + 1] =
+    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
 /* Each case is one change to a valid request. */
 static void malformed_requests_are_refused(void **state) {
     static const struct {
@@ -50,7 +56,11 @@ static void malformed_requests_are_refused(void **state) {
         {"version 0", AT(version), "\0\0\0\0", 4, PROTOCOL_BAD_VERSION},
         {"version 1", AT(version), "\1\0\0\0", 4, PROTOCOL_BAD_VERSION},
         {"version 2", AT(version), "\2\0\0\0", 4, PROTOCOL_BAD_VERSION},
-        {"version 4", AT(version), "\4\0\0\0", 4, PROTOCOL_BAD_VERSION},
+        {"the version before", AT(version), "\3\0\0\0", 4, PROTOCOL_BAD_VERSION},
+        {"the version after", AT(version), "\5\0\0\0", 4, PROTOCOL_BAD_VERSION},
+        {"a command without NUL", AT(command), command_without_end, PROTOCOL_COMMAND_SIZE,
+         PROTOCOL_BAD_REQUEST},
+        {"bytes after the command's NUL", AT(command) + 9, "x", 1, PROTOCOL_BAD_REQUEST},
         {"version 2^31", AT(version), "\0\0\0\x80", 4, PROTOCOL_BAD_VERSION},
         {"to the service, without a working directory", AT(flags), "\1\0\0\0", 4,
          PROTOCOL_BAD_REQUEST},
@@ -153,7 +163,7 @@ static void names_must_end_with_nul(void **state) {
 
 /* The version is checked first: the records of a later protocol may have another size. */
 static void another_version_is_reported_as_such(void **state) {
-    static const uint32_t versions[] = {0, 1, 2, 4, UINT32_MAX};
+    static const uint32_t versions[] = {0, 1, 2, 3, 5, UINT32_MAX};
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(versions); i++) {

@@ -1,0 +1,624 @@
+/* The ledger: log, limits and what lives, in both modes. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "tests/integration/ledger.h"
+
+static struct test_ledger ledger;
+
+static int set_up(void **state) {
+    if (ledger_set_up() < 0)
+        return -1;
+    ledger_start(&ledger);
+    return harness_set_up(state);
+}
+
+static int tear_down(void **state) {
+    int r = harness_tear_down(state);
+
+    ledger_kill(&ledger, SIGTERM);
+    return r;
+}
+
+static const struct result *run_as(const struct user *user, char *name, char *script) {
+    static struct result result;
+    const struct run run = {.user = user, .argv = {UTSRUN_PATH, "-n", name, "sh", "-c", script}};
+
+    harness_run(&run, &result);
+    return &result;
+}
+
+static const struct result *run_named(char *name, char *script) {
+    return run_as(USER_WITHOUT_NAME, name, script);
+}
+
+static pid_t start_named(char *name, int *outputp) {
+    const struct run run = {
+        .user = USER_WITHOUT_NAME,
+        .argv = {UTSRUN_PATH, "-n", name, "sh", "-c", "echo $$; exec sleep 60"}};
+    int errors;
+    pid_t pid = harness_start(&run, outputp, &errors);
+
+    close(errors);
+    return pid;
+}
+
+/* Starts a command that lives, and returns its launcher. *@commandp: the command's own pid. */
+static pid_t start_ready(char *name, int *outputp, pid_t *commandp) {
+    pid_t pid = start_named(name, outputp);
+
+    *commandp = atoi(harness_read_line(*outputp));
+    assert_true(*commandp > 0);
+    return pid;
+}
+
+static void end_started(pid_t pid, int output) {
+    int status;
+
+    assert_int_equal(kill(pid, SIGTERM), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    close(output);
+}
+
+static void assert_refused(const struct result *result, const char *why) {
+    harness_assert_exit(result, 125);
+    if (strstr(result->errors, why) == NULL)
+        fail_msg("expected '%s', got: %s", why, result->errors);
+}
+
+static int begin(void **state) {
+    (void)state;
+    if (ledger.pid == 0)
+        ledger_start(&ledger);
+    policy_clear();
+    policy_write("10-test.conf", "permit any hostname lab* limit 2\npermit any hostname *");
+    harness_assert_exit(run_named("calm", "true"), 0);
+    assert_true(ledger_wait_for_line(" end ", "\"calm\""));
+    ledger_clear_log();
+    return 0;
+}
+
+/* What the log says when utsrun has ended needs no waiting, except for ends. */
+static void each_decision_is_a_line_before_its_reply(void **state) {
+    static const struct {
+        char *name, *script;
+        const char *kind, *values;
+    } cases[] = {
+        {"lab1", "exit 7", " grant ", "hostname=\"lab1\" domainname=- rule=\""},
+        {"lab1", "exit 7", " end ", "command=\"sh\" exit=7 signal=-"},
+        {"lab2", "kill -9 $$", " end ", "hostname=\"lab2\" domainname=- rule=\""},
+        {"lab2", "kill -9 $$", " end ", "command=\"sh\" exit=- signal=9"},
+        {"no_name", "true", " refusal ",
+         "hostname=\"no_name\" domainname=- rule=- pid=- mode=direct command=\"sh\" "
+         "reason=\"not a valid host name (RFC 1123)\""},
+    };
+    char values[256];
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        const char *mode = strstr(cases[i].values, "mode=direct");
+
+        snprintf(values, sizeof(values), "%s", cases[i].values);
+        if (mode != NULL && harness_is_service())
+            snprintf(values, sizeof(values), "%.*smode=service%s", (int)(mode - cases[i].values),
+                     cases[i].values, mode + strlen("mode=direct"));
+        ledger_clear_log();
+        (void)run_named(cases[i].name, cases[i].script);
+        if (strcmp(cases[i].kind, " end ") != 0 &&
+            (strstr(ledger_read_log(), cases[i].kind) == NULL ||
+             strstr(ledger_read_log(), values) == NULL))
+            fail_msg("no%swith '%s' in: %s", cases[i].kind, values, ledger_read_log());
+        if (!ledger_wait_for_line(cases[i].kind, values))
+            fail_msg("no%swith '%s' in: %s", cases[i].kind, values, ledger_read_log());
+    }
+}
+
+static void a_command_that_cannot_be_executed_is_a_failure_without_end(void **state) {
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "lab1", "/no/such \"file"}};
+    static struct result result;
+
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        harness_run(&run, &result);
+        harness_assert_exit(&result, 127);
+        assert_int_equal(ledger_count_lines(" failure "), i + 1);
+    }
+    assert_non_null(strstr(ledger_read_log(),
+                           "command=\"/no/such \\x22file\" reason=\"cannot execute the command: No "
+                           "such file or directory\""));
+    /* They count no more, and no end comes. */
+    harness_assert_exit(run_named("lab2", "true"), 0);
+    assert_true(ledger_wait_for_line(" end ", "\"lab2\""));
+    assert_int_equal(ledger_count_lines(" end "), 1);
+}
+
+static void a_limit_counts_by_the_meaning_of_a_rule(void **state) {
+    static const char reached[] = "limit reached: 2 of 2 commands are running under ";
+    int outputs[2];
+    pid_t pids[2], command;
+
+    (void)state;
+    policy_write("10-test.conf",
+                 "permit any hostname lab* limit 2\npermit any hostname other limit 1");
+    for (size_t i = 0; i < 2; i++)
+        pids[i] = start_ready("lab1", &outputs[i], &command);
+    assert_refused(run_named("lab2", "true"), reached);
+    assert_int_equal(ledger_count_lines("reason=\"limit reached: 2 of 2 commands are running under "
+                                        "this rule\""),
+                     1);
+    harness_assert_exit(run_named("other", "true"), 0);
+    /* The same rule in another place, then with another limit, then removed and restored. */
+    policy_write("10-test.conf", "deny any hostname licence*\n\npermit any hostname LAB* limit 2");
+    assert_refused(run_named("lab2", "true"), reached);
+    policy_write("10-test.conf", "permit any hostname lab* limit 3");
+    harness_assert_exit(run_named("lab2", "true"), 0);
+    policy_write("10-test.conf", "permit any hostname other");
+    assert_refused(run_named("lab2", "true"), "denied");
+    policy_write("10-test.conf", "permit any hostname lab* limit 1");
+    assert_refused(run_named("lab2", "true"), "limit reached: 2 of 1 commands");
+    end_started(pids[0], outputs[0]);
+    assert_refused(run_named("lab2", "true"), "limit reached: 1 of 1 commands");
+    end_started(pids[1], outputs[1]);
+    harness_assert_exit(run_named("lab2", "true"), 0);
+}
+
+/* In the other mode the same rule counts the same commands; another user has a count of their own.
+ */
+static void a_limit_counts_both_modes_together_and_users_apart(void **state) {
+    char *other = harness_is_service() ? "direct" : "service";
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "--via", other, "-n", "lab3", "true"}};
+    static struct result result;
+    int outputs[2];
+    pid_t pids[2], command;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        pids[i] = start_ready("lab1", &outputs[i], &command);
+    if (harness_is_service()) { /* in direct mode there is no service */
+        harness_run(&run, &result);
+        assert_refused(&result, "limit reached: 2 of 2");
+    }
+    harness_assert_exit(run_as(USER_NOBODY, "lab1", "true"), 0);
+    for (size_t i = 0; i < 2; i++)
+        end_started(pids[i], outputs[i]);
+}
+
+/* Twenty requests at the same time under a limit of two. */
+static void simultaneous_requests_cannot_exceed_the_limit(void **state) {
+    enum { N = 20, LIMIT = 2 };
+    pid_t pids[N];
+    int outputs[N], n_refused = 0, n_granted = 0, status;
+
+    (void)state;
+    for (int i = 0; i < N; i++)
+        pids[i] = start_named("lab1", &outputs[i]);
+    for (int i = 0; i < 1000 && n_refused < N - LIMIT; i++) {
+        usleep(10000);
+        for (int j = 0; j < N; j++)
+            if (pids[j] != 0 && waitpid(pids[j], &status, WNOHANG) == pids[j]) {
+                assert_int_equal(status, 125 << 8);
+                pids[j] = 0;
+                n_refused++;
+            }
+    }
+    for (int i = 0; i < N; i++) {
+        n_granted += pids[i] != 0;
+        if (pids[i] != 0)
+            end_started(pids[i], outputs[i]);
+        else
+            close(outputs[i]);
+    }
+    assert_int_equal(n_refused, N - LIMIT);
+    assert_int_equal(n_granted, LIMIT);
+    assert_int_equal(ledger_count_lines(" grant "), LIMIT);
+}
+
+/* kill -9, with commands alive: the next ledger goes on with what lives. */
+static void limits_survive_the_end_of_the_ledger(void **state) {
+    static struct live_command live[8];
+    int outputs[2], status;
+    pid_t pids[2], commands[2];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        pids[i] = start_ready("lab1", &outputs[i], &commands[i]);
+    assert_int_equal(ledger_read_live(live, 8), 2);
+    assert_int_equal(live[0].pid, commands[0]);
+    assert_int_equal(live[0].is_service, harness_is_service());
+    assert_string_equal(live[0].command, "sh");
+    for (int i = 0; i < 3; i++) {
+        ledger_kill(&ledger, i == 1 ? SIGTERM : SIGKILL);
+        ledger_start(&ledger);
+        assert_refused(run_named("lab2", "true"), "limit reached: 2 of 2");
+    }
+    /* One ends while there is no ledger: its end is logged, without a status. */
+    ledger_kill(&ledger, SIGKILL);
+    assert_int_equal(kill(commands[0], SIGKILL), 0);
+    assert_int_equal(waitpid(pids[0], &status, 0), pids[0]);
+    ledger_start(&ledger);
+    assert_true(ledger_wait_for_line(" end ", "exit=- signal=-"));
+    harness_assert_exit(run_named("lab2", "true"), 0);
+    /* The other ends later. */
+    end_started(pids[1], outputs[1]);
+    assert_true(ledger_wait_for_line(" end ", "exit=- signal=15"));
+    close(outputs[0]);
+}
+
+/* The pid of a command that is gone belongs to another process: nobody counts that one. */
+static void a_reused_pid_counts_for_nobody(void **state) {
+    static struct live_command live[8];
+    char line[512];
+    pid_t other;
+    FILE *file;
+    int status;
+
+    (void)state;
+    ledger_kill(&ledger, SIGKILL);
+    other = fork();
+    if (other == 0) {
+        harness_become(USER_WITHOUT_NAME);
+        pause();
+    }
+    file = fopen(LEDGER_LIVE_PATH, "we");
+    assert_non_null(file);
+    for (int i = 0; i < 3; i++) {
+        snprintf(line, sizeof(line),
+                 "+ %d %c1 %u d 1700000000 77 1 \"f\" \"lab1\" \"\" \"\" \"sh\"\n", (int)other,
+                 i == 0 ? 'i' : 't', (unsigned)USER_WITHOUT_NAME->uid);
+        assert_true(fputs(i == 0 ? LIVE_HEADER : "", file) >= 0 && fputs(line, file) >= 0);
+    }
+    fclose(file);
+    ledger_start(&ledger);
+    harness_assert_exit(run_named("lab2", "true"), 0);
+    assert_true(ledger_wait_for_line(" end ", "\"lab2\""));
+    assert_int_equal(ledger_read_live(live, 8), 0);
+    assert_int_equal(ledger_count_lines(" end "), 4);
+    assert_int_equal(kill(other, SIGKILL), 0);
+    assert_int_equal(waitpid(other, &status, 0), other);
+}
+
+/* The service is killed, as its user can: its commands live on, and stay counted. */
+static void limits_survive_the_end_of_the_service(void **state) {
+    struct test_service *service = harness_service_of(USER_WITHOUT_NAME);
+    char path[108];
+    int outputs[2], status;
+    pid_t pids[2], commands[2];
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s", service->path);
+    for (size_t i = 0; i < 2; i++)
+        pids[i] = start_ready("lab1", &outputs[i], &commands[i]);
+    assert_int_equal(kill(service->pid, SIGKILL), 0);
+    assert_int_equal(waitpid(service->pid, &status, 0), service->pid);
+    close(service->listen_fd);
+    service_start(service, USER_WITHOUT_NAME, path, NULL);
+    assert_refused(run_named("lab2", "true"), "limit reached: 2 of 2");
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(kill(commands[i], SIGKILL), 0);
+        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        close(outputs[i]);
+    }
+    harness_assert_exit(run_named("lab2", "true"), 0);
+}
+
+/* The launcher is killed; the command ends later. */
+static void the_end_of_a_command_without_its_launcher_is_logged(void **state) {
+    /* utsrun reports the command when it has the reply. */
+    const struct run run = {
+        .user = USER_WITHOUT_NAME,
+        .argv = {"/bin/sh", "-c", "exec \"$0\" --status-fd 3 -n calm sleep 0.3 3>&1", UTSRUN_PATH}};
+    int output, errors, status, command = 0;
+    pid_t pid = harness_start(&run, &output, &errors);
+    char text[32];
+
+    (void)state;
+    assert_int_equal(
+        sscanf(harness_read_line(output), "{\"event\":\"running\",\"pid\":%d", &command), 1);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    snprintf(text, sizeof(text), " pid=%d ", command);
+    assert_true(ledger_wait_for_line(text, "exit=0 signal=-"));
+    close(output);
+    close(errors);
+}
+
+static bool is_ready_session_there(void *context) {
+    return service_children(harness_service_of(USER_WITHOUT_NAME)->pid, context, 2) == 2;
+}
+
+/* The launcher ends between the grant and the reply. So nothing knows of the command, and the
+ * service ends it. */
+static void the_end_of_a_command_without_a_reply_is_logged(void **state) {
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "calm", "sleep", "60"}};
+    int output, errors;
+    pid_t children[2], utsrun; /* the ready session and its gate */
+    char text[32];
+
+    (void)state;
+    assert_true(harness_wait_for(is_ready_session_there, children));
+    assert_int_equal(kill(children[1], SIGSTOP), 0);
+    utsrun = harness_start(&run, &output, &errors);
+    snprintf(text, sizeof(text), " pid=%d ", (int)children[1]);
+    assert_true(ledger_wait_for_line(" grant ", text));
+    assert_int_equal(kill(utsrun, SIGKILL), 0);
+    assert_int_equal(waitpid(utsrun, NULL, 0), utsrun);
+    assert_int_equal(kill(children[1], SIGCONT), 0);
+    assert_true(ledger_wait_for_line(text, "exit=- signal=9"));
+    close(output);
+    close(errors);
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+/* The ready session of a service was made with the ledger before. */
+static void the_first_launch_after_a_restart_is_granted(void **state) {
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        harness_assert_exit(run_named("calm", "true"), 0);
+        usleep(i * 30000);
+        ledger_kill(&ledger, SIGKILL);
+        ledger_start(&ledger);
+        harness_assert_exit(run_named("calm", "true"), 0);
+    }
+}
+
+static void without_an_answer_nothing_is_granted(void **state) {
+    double before;
+
+    (void)state;
+    /* It is stopped: everybody waits for five seconds. */
+    assert_int_equal(kill(ledger.pid, SIGSTOP), 0);
+    assert_true(harness_wait_for_state(ledger.pid, "T"));
+    before = harness_now();
+    assert_refused(run_named("calm", "true"), "the log does not take the line");
+    assert_in_range((unsigned long)(harness_now() - before), 4, 12);
+    assert_int_equal(kill(ledger.pid, SIGCONT), 0);
+    harness_assert_exit(run_named("calm", "true"), 0);
+    /* Nobody listens, but there is a ledger on this machine. */
+    ledger_kill(&ledger, SIGTERM);
+    close(ledger.listen_fd);
+    ledger.listen_fd = -1;
+    for (int i = 0; i < 3; i++)
+        assert_refused(run_named("calm", "true"),
+                       "the log does not take the line (Connection refused)");
+    ledger_start(&ledger);
+    harness_assert_exit(run_named("calm", "true"), 0);
+}
+
+/* The namespace is there, but is no namespace: as if somebody had taken the ledger away. */
+static void what_is_no_namespace_is_no_ledger_but_an_error(void **state) {
+    (void)state;
+    assert_int_equal(mount("/dev/null", LEDGER_NAMESPACE_PATH, NULL, MS_BIND, NULL), 0);
+    assert_refused(run_named("fresh", "true"), "the log does not take the line");
+    assert_int_equal(umount(LEDGER_NAMESPACE_PATH), 0);
+    harness_assert_exit(run_named("fresh", "true"), 0);
+}
+
+/* Hides the ledger, but not the user's socket. */
+static void hide_ledger(void) {
+    const struct test_service *service = harness_service_of(USER_WITHOUT_NAME);
+    char hidden[128], command[512];
+    int folder = open(RUN_FOLDER, O_PATH | O_DIRECTORY);
+
+    assert_int_equal(mount("tmpfs", RUN_FOLDER, "tmpfs", 0, "mode=0755"), 0);
+    if (service != NULL) {
+        snprintf(command, sizeof(command), ": > %s", service->path);
+        assert_int_equal(system(command), 0);
+        snprintf(hidden, sizeof(hidden), "/proc/self/fd/%d/%s", folder,
+                 strrchr(service->path, '/') + 1);
+        assert_int_equal(mount(hidden, service->path, NULL, MS_BIND, NULL), 0);
+    }
+    close(folder);
+}
+
+/* Only root can make it so: ledger.net is gone. Then syslog has the lines, and nobody counts. */
+static void a_machine_without_a_ledger_refuses_limits(void **state) {
+    (void)state;
+    hide_ledger();
+    harness_assert_exit(run_named("calm", "true"), 0);
+    assert_refused(run_named("lab1", "true"),
+                   "10-test.conf:1 has a limit, and no ledger counts on this machine");
+    harness_assert_exit(run_named("calm", "true"), 0);
+    assert_int_equal(system("umount -R " RUN_FOLDER), 0);
+    assert_int_equal(ledger_count_lines(" grant "), 0);
+    /* Here it is again: the ready session, made without it, is not used. */
+    assert_true(access(LEDGER_NAMESPACE_PATH, F_OK) == 0);
+    harness_assert_exit(run_named("calm", "true"), 0);
+    assert_int_equal(ledger_count_lines(" grant "), 1);
+}
+
+static bool can_be_granted(void *context) {
+    (void)context;
+    return run_named("calm", "true")->status == 0;
+}
+
+/* A line is there whole or not at all, and what is not there was not granted. */
+static void a_full_disk_refuses(void **state) {
+    char *log;
+    int fd;
+
+    (void)state;
+    ledger_kill(&ledger, SIGTERM);
+    assert_int_equal(mount("tmpfs", RUN_FOLDER "/log", "tmpfs", 0, "size=16k,mode=0777"), 0);
+    ledger_start(&ledger);
+    harness_assert_exit(run_named("calm", "true"), 0);
+    fd = open(RUN_FOLDER "/log/ballast", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    while (write(fd, "0123456789abcdef", 16) > 0)
+        ;
+    for (int i = 0; i < 60; i++)
+        (void)run_named("calm", "true");
+    assert_refused(run_named("calm", "true"),
+                   "the log does not take the line (No space left on device)");
+    log = ledger_read_log();
+    assert_int_equal(log[strlen(log) - 1], '\n');
+    assert_int_equal(ftruncate(fd, 0), 0);
+    close(fd);
+    assert_true(harness_wait_for(can_be_granted, NULL));
+    assert_non_null(strstr(ledger_read_log(), " missed="));
+    ledger_kill(&ledger, SIGTERM);
+    assert_int_equal(umount(RUN_FOLDER "/log"), 0);
+    ledger_start(&ledger);
+    /* The ends that waited for room are lost with that disk, but nothing is counted for ever. */
+    harness_assert_exit(run_named("lab1", "true"), 0);
+}
+
+/* SIGHUP after a rename, as logrotate(8) does. */
+static void a_renamed_log_is_begun_anew(void **state) {
+    (void)state;
+    harness_assert_exit(run_named("calm", "true"), 0);
+    assert_int_equal(rename(LEDGER_TEST_LOG, LEDGER_TEST_LOG ".1"), 0);
+    assert_int_equal(kill(ledger.pid, SIGHUP), 0);
+    usleep(200000);
+    harness_assert_exit(run_named("anew", "true"), 0);
+    assert_int_equal(ledger_count_lines("calm"), 0);
+    assert_true(ledger_wait_for_line(" end ", "anew"));
+}
+
+/* One user at every bound of connections: another user's launches go on. */
+static void a_user_at_all_bounds_delays_nobody_else(void **state) {
+    static int connections[400];
+    size_t n = 0;
+    double alone, beside;
+
+    (void)state;
+    alone = harness_now();
+    for (int i = 0; i < 20; i++)
+        harness_assert_exit(run_as(USER_NOBODY, "calm", "true"), 0);
+    alone = harness_now() - alone;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(connections); i++) {
+        connections[i] = ledger_enter(USER_WITHOUT_NAME);
+        n += connections[i] >= 0;
+    }
+    assert_in_range(n, 250, 256);
+    beside = harness_now();
+    for (int i = 0; i < 20; i++)
+        harness_assert_exit(run_as(USER_NOBODY, "calm", "true"), 0);
+    beside = harness_now() - beside;
+    if (beside > alone * 3 + 0.2)
+        fail_msg("%.3f s beside a user at the bound, %.3f alone", beside, alone);
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(connections); i++)
+        if (connections[i] >= 0)
+            close(connections[i]);
+    assert_true(harness_wait_for(can_be_granted, NULL));
+}
+
+static int connect_here(void) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    memcpy(address.sun_path + 1, LEDGER_SOCKET_NAME, strlen(LEDGER_SOCKET_NAME));
+    return connect(fd, (const struct sockaddr *)&address,
+                   offsetof(struct sockaddr_un, sun_path) + sizeof(LEDGER_SOCKET_NAME)) < 0
+               ? errno
+               : 0;
+}
+
+/* Tried twice: what the first try leaves open must not help. Returns an exit status. */
+static int try_to_connect(void) {
+    for (int i = 0; i < 2; i++) {
+        int fd = open(LEDGER_NAMESPACE_PATH, O_RDONLY | O_CLOEXEC);
+
+        if (connect_here() != ECONNREFUSED)
+            return 1;
+        if (fd < 0 || setns(fd, CLONE_NEWNET) == 0 || errno != EPERM)
+            return 2;
+        if (connect_here() != ECONNREFUSED)
+            return 3;
+    }
+    return 0;
+}
+
+static void nobody_but_a_broker_can_connect(void **state) {
+    static const char *const who[] = {"a user", "the root of a user namespace",
+                                      "a user who once was root"};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(who); i++) {
+        int status;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+            harness_become(i == 2 ? USER_NOBODY : USER_WITHOUT_NAME);
+            if (i == 1 && unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS) < 0)
+                _exit(errno == EPERM || errno == ENOSPC ? 0 : 4); /* no user namespaces here */
+            _exit(try_to_connect());
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        if (status != 0)
+            fail_msg("%s: %d", who[i], WEXITSTATUS(status));
+    }
+    /* A command of ours inherits no connection, and can do no more than a user. */
+    harness_assert_exit(
+        run_named("calm", "nsenter --net=" LEDGER_NAMESPACE_PATH " true 2>/dev/null && exit 1; "
+                          "for f in /proc/self/fd/*; do case $(readlink $f) in socket:*) exit 2;; "
+                          "esac; done; ! grep -q utsbroker-ledger /proc/net/unix"),
+        0);
+}
+
+/* One name by one rule, the other by another, from inside: together no rule gives them. */
+static void names_do_not_add_up(void **state) {
+    static struct result result;
+    struct run run = {.user = USER_WITHOUT_NAME,
+                      .argv = {UTSRUN_PATH, "-n", "build1", UTSRUN_PATH, "-d", "lab.corp", "sh",
+                               "-c", "uname -n; cat /proc/sys/kernel/domainname"}};
+
+    (void)state;
+    policy_write("10-test.conf", "permit any hostname build1 setuid\n"
+                                 "permit any domainname lab.corp setuid");
+    harness_run(&run, &result);
+    assert_refused(&result, "host name 'build1' (inherited) and NIS domain name 'lab.corp' denied");
+    assert_true(ledger_wait_for_line(" refusal ", "hostname=\"build1\" domainname=\"lab.corp\""));
+    policy_write("20-test.conf", "permit any hostname build1 domainname lab.corp");
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 0);
+    assert_string_equal(result.output, "build1\nlab.corp\n");
+    /* Here, where the names are the machine's own, only what is asked for counts. */
+    run.argv[1] = "-d";
+    run.argv[2] = "lab.corp";
+    run.argv[3] = "true";
+    run.argv[4] = NULL;
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 0);
+    policy_clear();
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test_setup(each_decision_is_a_line_before_its_reply, begin),
+    cmocka_unit_test_setup(a_command_that_cannot_be_executed_is_a_failure_without_end, begin),
+    cmocka_unit_test_setup(a_limit_counts_by_the_meaning_of_a_rule, begin),
+    cmocka_unit_test_setup(a_limit_counts_both_modes_together_and_users_apart, begin),
+    cmocka_unit_test_setup(simultaneous_requests_cannot_exceed_the_limit, begin),
+    cmocka_unit_test_setup(limits_survive_the_end_of_the_ledger, begin),
+    cmocka_unit_test_setup(a_reused_pid_counts_for_nobody, begin),
+    cmocka_unit_test_setup(the_first_launch_after_a_restart_is_granted, begin),
+    cmocka_unit_test_setup(without_an_answer_nothing_is_granted, begin),
+    cmocka_unit_test_setup(what_is_no_namespace_is_no_ledger_but_an_error, begin),
+    cmocka_unit_test_setup(a_machine_without_a_ledger_refuses_limits, begin),
+    cmocka_unit_test_setup(a_full_disk_refuses, begin),
+    cmocka_unit_test_setup(a_renamed_log_is_begun_anew, begin),
+    cmocka_unit_test_setup(a_user_at_all_bounds_delays_nobody_else, begin),
+    cmocka_unit_test_setup(nobody_but_a_broker_can_connect, begin),
+};
+
+static const struct CMUnitTest direct_tests[] = {
+    cmocka_unit_test_setup(names_do_not_add_up, begin),
+};
+
+static const struct CMUnitTest service_tests[] = {
+    cmocka_unit_test_setup(limits_survive_the_end_of_the_service, begin),
+    cmocka_unit_test_setup(the_end_of_a_command_without_its_launcher_is_logged, begin),
+    cmocka_unit_test_setup(the_end_of_a_command_without_a_reply_is_logged, begin),
+};
+
+HARNESS_MAIN_OF_BOTH(tests, direct_tests, service_tests, set_up, tear_down)

@@ -1,0 +1,69 @@
+/* Which rules count together. */
+
+#include "policy/rule-key.h"
+
+#include "policy/parser.h"
+#include "tests/test.h"
+
+static void fail_on_error(void *context, const struct policy_error *error) {
+    (void)context;
+    fail_msg("%u:%u: %s", error->line, error->column, error->message);
+}
+
+static uint64_t key_of(const char *text) {
+    struct policy policy = POLICY_NULL;
+    char line[256];
+    uint64_t key;
+
+    snprintf(line, sizeof(line), "%s\n", text);
+    assert_int_equal(policy_parse(&policy, "test", line, strlen(line), fail_on_error, NULL), 0);
+    assert_int_equal(policy.n_rules, 1);
+    key = rule_key_make(&policy, &policy.rules[0]);
+    policy_deinit(&policy);
+    return key;
+}
+
+static void the_same_meaning_is_the_same_key(void **state) {
+    static const char *const cases[][2] = {
+        {"permit any hostname a* limit 1", "permit any hostname a*  limit 7"},
+        {"permit any hostname a* limit 1", "permit any hostname a*"},
+        {"permit any hostname a* b*", "permit any hostname b* a*"},
+        {"permit any hostname LAB?", "permit any hostname lab?"},
+        {"permit user alice bob hostname a", "permit user bob alice hostname a"},
+        {"permit group g user u hostname a domainname d",
+         "permit user u group g domainname d hostname a"},
+        {"permit user 7 hostname a", "permit user 7 hostname \"a\""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
+        if (key_of(cases[i][0]) != key_of(cases[i][1]))
+            fail_msg("'%s' and '%s' count apart", cases[i][0], cases[i][1]);
+}
+
+static void another_meaning_is_another_key(void **state) {
+    static const char *const rules[] = {
+        "permit any hostname a",           "permit any hostname b",
+        "permit any hostname a b",         "permit any hostname ab",
+        "permit any domainname a",         "permit any hostname a domainname a",
+        "permit any hostname a setuid",    "permit any hostname node1 node4",
+        "permit any hostname node2 node3", "permit any hostname n1 n1",
+        "permit any hostname n1",          "permit user a hostname a",
+        "permit user A hostname a",        "permit group a hostname a",
+        "permit user 7 hostname a",        "permit group 7 hostname a",
+        "permit user 8 hostname a",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(rules); i++)
+        for (size_t j = 0; j < i; j++)
+            if (key_of(rules[i]) == key_of(rules[j]))
+                fail_msg("'%s' and '%s' count together", rules[i], rules[j]);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(the_same_meaning_is_the_same_key),
+    cmocka_unit_test(another_meaning_is_another_key),
+};
+
+TEST_MAIN(tests)
