@@ -42,6 +42,7 @@ struct uts_names {
 struct session {
     const struct session_setup *setup;
     int channel; /* to the launcher */
+    bool is_privileged; /* CAP_SYS_ADMIN is effective */
     enum protocol_status status;
     int error; /* an errno, or 0 */
     char reason[LEDGER_REASON_SIZE];

@@ -157,6 +157,15 @@ static pid_t session_find_launcher(const struct session *session) {
                : credentials.pid;
 }
 
+/* Makes CAP_SYS_ADMIN effective, until step 5. */
+static void session_raise_privilege(struct session *session) {
+    int r = session->is_privileged ? 0 : privilege_raise_sys_admin();
+
+    if (r < 0)
+        session_die(session, "raise CAP_SYS_ADMIN", r);
+    session->is_privileged = true;
+}
+
 /* Makes the gate with CAP_SYS_ADMIN effective. Returns 0 or a negative errno. */
 static int session_make_gate(struct session *session) {
     const struct session_service *service = session->setup->service;
@@ -171,9 +180,7 @@ static int session_make_gate(struct session *session) {
 
     if (r < 0)
         return r;
-    r = privilege_raise_sys_admin();
-    if (r < 0)
-        session_die(session, "raise CAP_SYS_ADMIN", r);
+    session_raise_privilege(session);
     return gate_open(&session->gate, &setup);
 }
 
@@ -241,9 +248,7 @@ static void session_open_log(struct session *session) {
         (void)syslog_open(&session->syslog, SYSLOG_SOCKET);
         return;
     }
-    r = privilege_raise_sys_admin();
-    if (r < 0)
-        session_die(session, "raise CAP_SYS_ADMIN", r);
+    session_raise_privilege(session);
     r = ledger_link_open(0, &session->ledger);
     session->has_no_ledger = r == LEDGER_LINK_E_NONE;
     if (r < 0) {
