@@ -74,6 +74,18 @@ int ledger_link_receive_hello(int link, struct ledger_hello *hellop) {
     return ledger_decode_hello(&hello, sizeof(hello), 0, hellop) ? 0 : -EBADMSG;
 }
 
+/*
+ * True if the ledger still has its end of @link, on which all that it has sent was received. A
+ * hello that waited in the queue says nothing about that.
+ */
+bool ledger_link_is_open(int link) {
+    char byte;
+    struct iovec bytes = {.iov_base = &byte, .iov_len = sizeof(byte)};
+    struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1};
+
+    return recvmsg(link, &message, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
 /* Sends @event, with @pidfd if that is not -1. Returns 0 or a negative errno, as above. */
 int ledger_link_send(int link, const struct ledger_event *event, int pidfd) {
     int r = channel_send(link, event, sizeof(*event), &pidfd, pidfd >= 0 ? 1 : 0);

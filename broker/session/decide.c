@@ -78,6 +78,9 @@ static bool session_is_outdated(const struct session *session, const struct sess
 static bool session_hear_ledger(struct session *session, const struct session_client *client) {
     int r = session->ledger >= 0 ? ledger_link_receive_hello(session->ledger, &session->hello) : 0;
 
+    /* A session that was made ahead may have waited for long. */
+    if (r == 0 && session->ledger >= 0 && client != NULL && !ledger_link_is_open(session->ledger))
+        r = -EPIPE;
     if (session_is_outdated(session, client, r))
         return false;
     if (r < 0)
