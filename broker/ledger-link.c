@@ -62,15 +62,6 @@ static int record_receive(int link, void *record, size_t size) {
     return received == size ? 0 : received == 0 ? -EPIPE : -EBADMSG;
 }
 
-/* True if the ledger has closed @link: what it had sent before can be received all the same. */
-static bool is_closed(int link) {
-    char byte;
-    struct iovec bytes = {.iov_base = &byte, .iov_len = sizeof(byte)};
-    struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1};
-
-    return recvmsg(link, &message, MSG_PEEK | MSG_DONTWAIT) == 0;
-}
-
 /*
  * Receives what the ledger says first. Returns 0 with *@hellop; -EPIPE if it has ended since
  * ledger_link_open(); -EAGAIN if it does not answer; another negative errno.
@@ -81,9 +72,19 @@ int ledger_link_receive_hello(int link, struct ledger_hello *hellop) {
 
     if (r < 0)
         return r;
-    if (is_closed(link))
-        return -EPIPE;
     return ledger_decode_hello(&hello, sizeof(hello), 0, hellop) ? 0 : -EBADMSG;
+}
+
+/*
+ * True if the ledger still has its end of @link, on which all that it has sent was received. A
+ * hello that waited in the queue says nothing about that.
+ */
+bool ledger_link_is_open(int link) {
+    char byte;
+    struct iovec bytes = {.iov_base = &byte, .iov_len = sizeof(byte)};
+    struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1};
+
+    return recvmsg(link, &message, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
 /* Sends @event, with @pidfd if that is not -1. Returns 0 or a negative errno, as above. */

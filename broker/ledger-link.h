@@ -16,5 +16,6 @@ enum {
 
 int ledger_link_open(int flags, int *linkp);
 int ledger_link_receive_hello(int link, struct ledger_hello *hellop);
+bool ledger_link_is_open(int link);
 int ledger_link_send(int link, const struct ledger_event *event, int pidfd);
 int ledger_link_receive_reply(int link, struct ledger_reply *replyp);

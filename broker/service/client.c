@@ -149,7 +149,8 @@ static int client_serve_again(struct client *client) {
     if (client->n_again++ < AGAIN_MAX && !client->has_hung_up)
         r = client_start_session(client);
     if (r < 0) {
-        reply_refuse(client->connection.fd, PROTOCOL_NOT_LOGGED, r);
+        if (!client->has_hung_up)
+            reply_refuse(client->connection.fd, PROTOCOL_NOT_LOGGED, r);
         client_handle_session_end(client);
         return 0;
     }

@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "broker/ledger-link.h"
@@ -44,14 +43,9 @@ void end_reports_send(struct end_reports *reports, pid_t pid, int wait_status) {
                                        .pid = pid,
                                        .wait_status = wait_status};
     int *linkp = &reports->links[reports->next];
-    int r;
 
     base_close_fd(linkp);
-    r = link_open(linkp);
-    if (r == 0)
-        r = ledger_link_send(*linkp, &event, -1);
-    if (r < 0)
-        (void)fprintf(stderr, "utsbroker: the ledger did not take the end of %d: %s\n", (int)pid,
-                      strerror(-r));
+    if (link_open(linkp) == 0)
+        (void)ledger_link_send(*linkp, &event, -1);
     reports->next = (reports->next + 1) % END_REPORTS_MAX;
 }

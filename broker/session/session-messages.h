@@ -24,8 +24,10 @@ enum session_word {
     /* The ledger has ended since the session was made. The session has read nothing from the
      * client, and ends. Another session must serve the client. */
     SESSION_AGAIN,
-    SESSION_DECIDED, /* the log has the grant, and the session releases the gate next */
-    SESSION_FAILED,  /* after SESSION_DECIDED: the gate did not become the command; it is logged */
+    /* The log has the grant, and the session releases the gate next. @value: as of
+     * SESSION_GRANTED. */
+    SESSION_DECIDED,
+    SESSION_FAILED, /* after SESSION_DECIDED: the gate did not become the command; it is logged */
     /* The gate is the command now, or was killed before, and the launcher has its reply. @value:
      * SESSION_DIES_WITH_LAUNCHER, SESSION_WANTS_STATUS, both or 0. */
     SESSION_GRANTED,

@@ -1,5 +1,6 @@
 /*
- * Steps 1 to 6 of a session, the privileged ones, and its end. Steps 7 to 10 are in decide.c.
+ * Steps 1 to 6 of a session, the privileged ones, and its end. Step 7 is in receive.c, steps 8 to
+ * 10 are in decide.c.
  *
  * Runs as the user, in direct mode as the whole broker, in service mode as a fork of the service.
  * It holds CAP_SYS_ADMIN until step 5 and reads nothing from a stranger before step 7. The order of
@@ -157,6 +158,15 @@ static pid_t session_find_launcher(const struct session *session) {
                : credentials.pid;
 }
 
+/* Makes CAP_SYS_ADMIN effective, until step 5. */
+static void session_raise_privilege(struct session *session) {
+    int r = session->is_privileged ? 0 : privilege_raise_sys_admin();
+
+    if (r < 0)
+        session_die(session, "raise CAP_SYS_ADMIN", r);
+    session->is_privileged = true;
+}
+
 /* Makes the gate with CAP_SYS_ADMIN effective. Returns 0 or a negative errno. */
 static int session_make_gate(struct session *session) {
     const struct session_service *service = session->setup->service;
@@ -171,9 +181,7 @@ static int session_make_gate(struct session *session) {
 
     if (r < 0)
         return r;
-    r = privilege_raise_sys_admin();
-    if (r < 0)
-        session_die(session, "raise CAP_SYS_ADMIN", r);
+    session_raise_privilege(session);
     return gate_open(&session->gate, &setup);
 }
 
@@ -241,9 +249,7 @@ static void session_open_log(struct session *session) {
         (void)syslog_open(&session->syslog, SYSLOG_SOCKET);
         return;
     }
-    r = privilege_raise_sys_admin();
-    if (r < 0)
-        session_die(session, "raise CAP_SYS_ADMIN", r);
+    session_raise_privilege(session);
     r = ledger_link_open(0, &session->ledger);
     session->has_no_ledger = r == LEDGER_LINK_E_NONE;
     if (r < 0) {

@@ -58,13 +58,13 @@ enum protocol_status {
     PROTOCOL_LIMIT_REACHED,   /* as many commands run under the rule as its limit permits */
     PROTOCOL_NEEDS_DIRECT,    /* the rule says setuid, which the service cannot do */
     PROTOCOL_NEEDS_LEDGER,    /* the rule has a limit, and this machine has no ledger to count */
-    PROTOCOL_TOO_MANY,        /* as many commands run as the ledger permits a user in all */
     PROTOCOL_CALLER_CONFINED, /* service mode: enum protocol_confinement says how */
     PROTOCOL_NO_CAPABILITY,   /* the broker was started without CAP_SYS_ADMIN */
     PROTOCOL_KERNEL_REFUSED,  /* a system call failed; @error says why */
     PROTOCOL_EXEC_FAILED,     /* the command could not be executed; @error says why */
     PROTOCOL_NOT_LOGGED, /* the ledger, or without one the log daemon, does not take the line */
     PROTOCOL_TOO_LATE,   /* no request in time, or the policy is too old by then */
+    PROTOCOL_TOO_MANY,        /* as many commands run as the ledger permits a user in all */
     PROTOCOL_STATUS_COUNT
 };
 

@@ -21,6 +21,7 @@
 #include "launcher/inherit.h"
 #include "launcher/options.h"
 #include "launcher/request.h"
+#include "tests/fuse-file.h"
 #include "tests/integration/harness.h"
 #include "utsbroker/channel.h"
 #include "utsbroker/launch.h"
@@ -109,7 +110,7 @@ static struct protocol_reply reply_of(int channel) {
     size_t size = 0;
 
     CHECK(poll(&ready, 1, 30000) == 1);
-    if (channel_receive(channel, &record, sizeof(record), &size, &fds) == 0 && size > 0)
+    if (channel_receive_surely(channel, &record, sizeof(record), &size, &fds) == 0 && size > 0)
         CHECK(protocol_decode_reply(&record, size, fds.n_fds, &reply) == 0);
     channel_fds_deinit(&fds);
     return reply;
@@ -525,6 +526,122 @@ static void a_descriptor_that_is_slow_to_close_delays_nobody(void **state) {
             fail_msg("case %d", i % SLOW_COUNT);
         assert_others_are_served();
     }
+    assert_as_before();
+}
+
+/* Asks many times from a confinement, each time with a descriptor whose close(2) takes for ever. */
+struct confined_asker {
+    const char *path;
+    int done;
+};
+
+enum { HANGING_REQUESTS = 300 };
+
+static _Noreturn void ask_confined(const struct confined_asker *asker) {
+    int fds[3] = {-1, root_folder(), -1};
+
+    harness_become(USER_WITHOUT_NAME);
+    (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    fds[0] = describe("true", 7, 1);
+    fds[2] = open(asker->path, O_RDONLY | O_CLOEXEC);
+    CHECK(fds[0] >= 0 && fds[2] >= 0);
+    for (int i = 0; i < HANGING_REQUESTS; i++) {
+        int channel = connected();
+
+        CHECK(channel_send(channel, &good_request, sizeof(good_request), fds, 3) == 0);
+        if (i % 2 == 0) /* else it has disconnected before it is refused */
+            CHECK(reply_of(channel).status == PROTOCOL_CALLER_CONFINED);
+        close(channel);
+    }
+    CHECK(write(asker->done, "x", 1) == 1);
+    _exit(0); /* hangs, too */
+}
+
+static void a_confined_client_leaves_no_process_for_each_request(void **state) {
+    struct fuse_file file;
+    struct confined_asker asker = {.path = file.path};
+    struct pollfd done = {.events = POLLIN};
+    size_t n_processes;
+    int ends[2];
+    pid_t pid;
+
+    (void)state;
+    if (!fuse_file_open(&file, FUSE_NO_FLUSH)) {
+        print_message("skipped: no /dev/fuse\n");
+        skip();
+    }
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    asker.done = ends[1];
+    done.fd = ends[0];
+    pid = fork();
+    if (pid == 0)
+        ask_confined(&asker);
+    close(ends[1]);
+    if (poll(&done, 1, 40000) != 1 || done.revents != POLLIN)
+        print_error("the client did not finish\n");
+    assert_others_are_served();
+    usleep(500000);
+    n_processes = harness_count_processes(USER_WITHOUT_NAME->uid);
+    fuse_file_abort(&file);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    close(ends[0]);
+    printf("%d requests, %zu processes more\n", HANGING_REQUESTS,
+           n_processes - SERVICE_PROCESSES - 1);
+    assert_true(n_processes <= SERVICE_PROCESSES + 1 + 8);
+    assert_as_before();
+}
+
+/* How long ten launches take, in seconds. */
+static double time_of_launches(void) {
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "--via", "service", "-n", "x.test", "true"}};
+    double begin = harness_now();
+
+    for (int i = 0; i < 10; i++) {
+        harness_run(&run, &result);
+        harness_assert_exit(&result, 0);
+    }
+    return harness_now() - begin;
+}
+
+/* Keeps so many connections that are silent; one that ends is made anew. For ever. */
+static _Noreturn void stay_silent(size_t n) {
+    struct pollfd all[256] = {{.fd = -1}};
+
+    harness_become(USER_WITHOUT_NAME);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0); /* it could not be served */
+    for (size_t i = 0; i < n; i++)
+        all[i] = (struct pollfd){.fd = connected(), .events = POLLIN};
+    for (;;) {
+        CHECK(poll(all, n, -1) > 0);
+        for (size_t i = 0; i < n; i++)
+            if (all[i].revents != 0) {
+                close(all[i].fd);
+                all[i].fd = connected();
+            }
+        usleep(100000);
+    }
+}
+
+static void silent_clients_slow_nobody(void **state) {
+    double alone, among;
+    pid_t pid;
+
+    (void)state;
+    sleep(3); /* while a policy is new, each request reads it again and gets a new session */
+    alone = time_of_launches();
+    pid = fork();
+    if (pid == 0)
+        stay_silent(200);
+    usleep(300000);
+    among = time_of_launches();
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    printf("a launch: %.1f ms alone, %.1f ms among 200 silent clients\n", alone * 100, among * 100);
+    assert_true(among < 5 * alone + 0.05);
     assert_as_before();
 }
 
@@ -1052,6 +1169,8 @@ static const struct CMUnitTest tests[] = {
     OF_A_SERVICE(invalid_terminals_and_folders_are_refused),
     OF_A_SERVICE(a_request_for_one_mode_is_invalid_in_the_other),
     OF_A_SERVICE(a_descriptor_that_is_slow_to_close_delays_nobody),
+    OF_A_SERVICE(a_confined_client_leaves_no_process_for_each_request),
+    OF_A_SERVICE(silent_clients_slow_nobody),
     OF_A_SERVICE(a_disconnected_client_has_a_command_only_if_the_reply_was_sent),
     OF_A_SERVICE(a_client_that_reads_no_notices_costs_nothing),
     OF_A_SERVICE(a_dead_command_with_a_tracer_costs_nothing),

@@ -42,7 +42,7 @@ static struct protocol_reply ask_by_hand(int channel) {
     if (request_write_launch(&fds.fds[PROTOCOL_LAUNCH_FD], &options, environment, &place) == 0)
         (void)channel_send(channel, &request, sizeof(request), fds.fds, fds.n_fds);
     channel_fds_deinit(&fds);
-    if (channel_receive(channel, &record, sizeof(record), &size, &fds) == 0)
+    if (channel_receive_surely(channel, &record, sizeof(record), &size, &fds) == 0)
         (void)protocol_decode_reply(&record, size, fds.n_fds, &reply);
     channel_fds_deinit(&fds);
     return reply;

@@ -143,13 +143,14 @@ static void the_administrator_says_who_gets_what(void **state) {
     policy_clear();
 }
 
-/* A rule that only one mode can serve: the other mode refuses and names it. */
-static void a_rule_that_needs_the_other_mode_says_so(void **state) {
+/* A rule that only one mode, or only a ledger, can serve: it is refused, and says which. */
+static void a_rule_that_needs_more_than_there_is_says_so(void **state) {
     static const struct {
         const char *policy, *direct_message, *service_message;
     } cases[] = {
         {"permit any hostname * limit 3",
-         "10-test.conf:1 has a limit, and no ledger counts on this machine", NULL},
+         "10-test.conf:1 has a limit, and no ledger counts on this machine",
+         "10-test.conf:1 has a limit, and no ledger counts on this machine"},
         {"permit any hostname * setuid", NULL,
          "10-test.conf:1 has setuid, and the service cannot grant new privileges; use --via "
          "direct"},
@@ -529,7 +530,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_administrator_says_who_gets_what),
     cmocka_unit_test(a_policy_that_others_can_write_refuses),
     cmocka_unit_test(masking_the_default_takes_everything_away),
-    cmocka_unit_test(a_rule_that_needs_the_other_mode_says_so),
+    cmocka_unit_test(a_rule_that_needs_more_than_there_is_says_so),
     cmocka_unit_test(exhaustion_is_told),
     cmocka_unit_test(one_that_is_two_users_is_refused),
     cmocka_unit_test(root_has_every_name_and_keeps_what_it_is),

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "tests/integration/harness.h"
+#include "tests/integration/ledger.h"
 #include "utsbroker/protocol.h"
 
 #define FOLDER "/tmp/test-rules"
@@ -209,7 +209,7 @@ static void a_killed_process_frees_its_place_under_the_limit(void **state) {
 }
 
 static bool is_limit_reached(char *name) {
-    return strstr(ask(name)->errors, "permits no more commands at once (limit reached)") != NULL;
+    return strstr(ask(name)->errors, "limit reached: ") != NULL;
 }
 
 static bool is_granted(void *context) {
@@ -323,4 +323,18 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(the_callers_limits_bind_the_command, begin, forget),
 };
 
-HARNESS_MAIN(tests)
+static struct test_ledger ledger;
+
+static int set_up(void **state) {
+    if (ledger_set_up() < 0)
+        return -1;
+    ledger_start(&ledger);
+    return harness_set_up(state);
+}
+
+static int tear_down(void **state) {
+    ledger_kill(&ledger, SIGTERM);
+    return harness_tear_down(state);
+}
+
+TEST_MAIN_AS_ROOT(tests, set_up, tear_down)

@@ -293,26 +293,6 @@ static struct result *run_named(char *name, char *script) {
     return &result;
 }
 
-static pid_t start_named(char *name, int *outputp) {
-    const struct run run = {
-        .user = USER_WITHOUT_NAME,
-        .argv = {UTSRUN_PATH, "-n", name, "sh", "-c", "echo ready; exec sleep 60"}};
-    int errors;
-    pid_t pid = harness_start(&run, outputp, &errors);
-
-    assert_string_equal(harness_read_line(*outputp), "ready");
-    close(errors);
-    return pid;
-}
-
-static void end_started(pid_t pid, int output) {
-    int status;
-
-    assert_int_equal(kill(pid, SIGTERM), 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    close(output);
-}
-
 /* The second version has the same size and follows within one tick of the file system's clock. */
 static void the_very_next_request_obeys_a_changed_policy(void **state) {
     (void)state;
