@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -99,12 +100,18 @@ static int ledger_setup_signals(struct ledger *ledger) {
 }
 
 static void ledger_connect_parts(struct ledger *ledger, bool tells_status) {
+    struct stat uts;
+
     entries_init(&ledger->entries, &ledger->loop, &ledger->accounts, &ledger->book);
     ledger->connections = (struct connections){.loop = &ledger->loop,
                                                .accounts = &ledger->accounts,
                                                .entries = &ledger->entries,
                                                .book = &ledger->book,
                                                .wants_status = !tells_status};
+    if (stat("/proc/self/ns/uts", &uts) == 0) {
+        ledger->connections.uts_device = uts.st_dev;
+        ledger->connections.uts_inode = uts.st_ino;
+    }
     ledger->listener = (struct loop_source){
         .fd = ledger->setup->listener, .function = ledger_handle_listener, .argument = ledger};
     ledger->accept_again =
