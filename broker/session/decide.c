@@ -83,9 +83,11 @@ static bool session_hear_ledger(struct session *session, const struct session_cl
         r = -EPIPE;
     if (session_is_outdated(session, client, r))
         return false;
-    if (r < 0)
+    if (r < 0) {
         session_refuse(session, PROTOCOL_NOT_LOGGED, -r, "the ledger does not answer: %s",
                        error_text(-r));
+        base_close_fd(&session->ledger); /* it would be waited for once more, to log this */
+    }
     return true;
 }
 
