@@ -81,7 +81,8 @@ int book_write(struct book *book, const struct log_line *line) {
         book->n_not_written = 0;
         return 0;
     }
-    book->n_not_written++;
+    if (line->kind != LEDGER_END) /* which is tried again */
+        book->n_not_written++;
     if (n < 0)
         return -errno;
     (void)line_take_back(book->fd, n);

@@ -74,8 +74,10 @@ static void ledger_handle_signals(void *argument, uint32_t events) {
     (void)events;
     if (read(ledger->signals.fd, &info, sizeof(info)) != sizeof(info))
         return;
-    if (info.ssi_signo != SIGHUP)
+    if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
         _exit(EXIT_SUCCESS);
+    if (info.ssi_signo != SIGHUP)
+        return;
     r = book_reopen(&ledger->book);
     if (r < 0)
         (void)fprintf(stderr, "utsbroker-ledger: opening %s again: %s; the old file is in use\n",
@@ -144,7 +146,7 @@ static void ledger_set_up(struct ledger *ledger) {
     if (r < 0)
         ledger_die("opening the log", setup->log_path, r);
     r = entries_recover(&ledger->entries, setup->live_path);
-    if (r == -EBADMSG)
+    if (r == ENTRY_E_DAMAGED)
         (void)fprintf(stderr, "utsbroker-ledger: %s has malformed lines, which were left out\n",
                       setup->live_path);
     else if (r < 0)

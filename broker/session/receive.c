@@ -89,8 +89,10 @@ static bool session_receive_client(struct session *session) {
         session_tell_service(session, SESSION_AGAIN);
         return false;
     }
-    session->syslog.fd = fds.n_fds > 1 ? fds.fds[1] : -1;
-    session->syslog.is_stream = client.log_is_stream != 0;
+    if (fds.n_fds > 1) {
+        session->syslog.fd = fds.fds[1];
+        session->syslog.is_stream = client.log_is_stream != 0;
+    }
     if (client.log < 0)
         session_refuse(session, PROTOCOL_NOT_LOGGED, -client.log, "cannot open the log: %s",
                        error_text(-client.log));
