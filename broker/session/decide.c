@@ -84,7 +84,7 @@ static bool session_is_in_machines_namespace(struct session *session) {
 
     if (own->inode == first_inode)
         return true;
-    /* Without its answer nothing will be granted, and no names are known to be the machine's. */
+    /* Without its answer session_log() fails, and no names are known to be the machine's. */
     return session_hear_ledger(session) == 0 && own->inode == session->hello.uts_inode &&
            own->device == session->hello.uts_device && own->inode != 0;
 }
