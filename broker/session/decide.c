@@ -139,6 +139,21 @@ static void session_close_channels(struct session *session) {
 }
 
 /*
+ * Waits until the gate is the command, as gate_wait(). Tells the service if that takes long: it
+ * waits for a session that decides, but not for ever. What a launch needs is one message less.
+ */
+static int session_wait_for_gate(const struct session *session, struct gate_report *reportp) {
+    int r = gate_wait(&session->gate, reportp);
+
+    if (r != -EAGAIN)
+        return r;
+    session_tell_service(session, SESSION_DECIDED);
+    while (r == -EAGAIN)
+        r = gate_wait(&session->gate, reportp);
+    return r;
+}
+
+/*
  * Step 9. Logs the grant, sends the gate its verdict and waits until the gate is the command. The
  * log comes first: a user who kills the session right after the release has a command, but the log
  * has its grant.
@@ -158,10 +173,9 @@ static void session_release_gate(struct session *session) {
                        error_text(-r));
     if (session->status != PROTOCOL_GRANTED)
         return;
-    session_tell_service(session, SESSION_DECIDED);
     r = gate_release(&session->gate, &verdict, &session->fds);
     if (r == 0)
-        r = gate_wait(&session->gate, &report);
+        r = session_wait_for_gate(session, &report);
     session->uts_namespace = report.uts_namespace;
     if (r == 0)
         return;
