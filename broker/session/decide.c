@@ -82,10 +82,16 @@ static bool session_is_in_machines_namespace(struct session *session) {
     const uint64_t first_inode = 4026531838; /* PROC_UTS_INIT_INO, <linux/proc_ns.h> */
     const struct uts_names *own = &session->own_names;
 
+    int r;
+
     if (own->inode == first_inode)
         return true;
-    /* Without its answer session_log() fails, and no names are known to be the machine's. */
-    return session_hear_ledger(session) == 0 && own->inode == session->hello.uts_inode &&
+    r = session_hear_ledger(session);
+    if (r < 0)
+        session_refuse(session, PROTOCOL_NOT_LOGGED, -r, "the ledger does not answer: %s",
+                       error_text(-r));
+    /* Without a ledger no names are known to be the machine's. */
+    return r == 0 && own->inode == session->hello.uts_inode &&
            own->device == session->hello.uts_device && own->inode != 0;
 }
 
@@ -117,6 +123,8 @@ static void session_decide_by_policy(struct session *session) {
     if (session->status != PROTOCOL_GRANTED)
         return;
     session_add_inherited_names(session);
+    if (session->status != PROTOCOL_GRANTED)
+        return;
     decision = selection_decide(&session->selection,
                                 request->names & PROTOCOL_HOSTNAME ? request->hostname : NULL,
                                 request->names & PROTOCOL_DOMAINNAME ? request->domainname : NULL);
