@@ -81,7 +81,6 @@ static void session_add_inherited_name(struct session *session, unsigned name, c
 static bool session_is_in_machines_namespace(struct session *session) {
     const uint64_t first_inode = 4026531838; /* PROC_UTS_INIT_INO, <linux/proc_ns.h> */
     const struct uts_names *own = &session->own_names;
-
     int r;
 
     if (own->inode == first_inode)
