@@ -616,11 +616,12 @@ static int make_lingering_socket(void) {
 
 /* As a session that was taken over: sends what must not be closed, behind @n_empty empty records.
  * It closes nothing itself; a socket does not linger at the end of a process. */
-static _Noreturn void send_wrong_descriptors(int n_empty) {
+static _Noreturn void send_wrong_descriptors(int lingering, int n_empty) {
     int fd = ledger_enter(USER_WITHOUT_NAME), fds[16];
 
     for (size_t i = 0; i < BASE_ARRAY_SIZE(fds); i++)
-        fds[i] = i == 0 ? make_lingering_socket() : fds[0];
+        fds[i] = lingering;
+    (void)kill(ledger.pid, SIGSTOP); /* else it hangs up after the first record */
     if (n_empty == 0)
         (void)channel_send(fd, "bad", 3, NULL, 0);
     for (int i = 0; i < n_empty; i++)
@@ -636,12 +637,14 @@ static void wrong_descriptors_delay_nobody(void **state) {
 
     (void)state;
     for (int i = 0; i < 40; i++) {
+        int lingering = make_lingering_socket(), status;
         pid_t pid = fork();
-        int status;
 
         if (pid == 0)
-            send_wrong_descriptors(i % 3);
+            send_wrong_descriptors(lingering, 2 - i % 3);
+        close(lingering); /* the other process has a copy */
         assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(kill(ledger.pid, SIGCONT), 0); /* now it has the last copies */
         harness_assert_exit(run_as(USER_NOBODY, "calm", "true"), 0);
     }
     if (harness_now() - before > 10)
