@@ -19,6 +19,8 @@ struct test_ledger {
 };
 
 int ledger_set_up(void);
+void ledger_enter_namespace(void);
+int ledger_connect(void);
 int ledger_listen(void);
 void ledger_start(struct test_ledger *ledger);
 void ledger_kill(struct test_ledger *ledger, int signal_number);
