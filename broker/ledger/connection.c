@@ -234,6 +234,8 @@ static void connection_handle(void *argument, uint32_t events) {
     int r = channel_receive_all(connection->source.fd, &record, sizeof(record), &size, &fds);
 
     (void)events;
+    if (r == -ECONNRESET) /* reported once, before what the peer had sent (unix(7)) */
+        r = channel_receive_all(connection->source.fd, &record, sizeof(record), &size, &fds);
     if (r == -EAGAIN)
         return;
     if (r == 0 && size > 0) {
@@ -279,8 +281,9 @@ int connection_new(struct connections *connections, int fd) {
         (struct loop_source){.fd = fd, .function = connection_handle, .argument = connection};
     list_append(&connections->all, &connection->link, connection);
     hello_fill(&hello, connections->wants_status);
-    if (send(fd, &hello, sizeof(hello), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ||
-        loop_add_source(connections->loop, &connection->source, EPOLLIN) < 0) {
+    /* Who has sent an event and does not read is heard all the same. */
+    (void)send(fd, &hello, sizeof(hello), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (loop_add_source(connections->loop, &connection->source, EPOLLIN) < 0) {
         connection_free(connection);
         return -EIO;
     }

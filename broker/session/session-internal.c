@@ -159,3 +159,21 @@ int session_log(struct session *session, enum ledger_kind kind, bool may_run) {
     return session->ledger >= 0 ? session_log_to_ledger(session, &event)
                                 : session_log_to_syslog(session, &event);
 }
+
+/*
+ * Sends @word to the service, if there is one. Tries again if the kernel has no memory for the
+ * record: a service that misses a grant would end a command of which the launcher knows. If the
+ * service has ended, nobody needs the message.
+ */
+void session_tell_service(const struct session *session, enum session_word word) {
+    const int n_tries = 3;
+    struct session_message message = {.word = (uint32_t)word};
+
+    if ((session->request.flags & PROTOCOL_DIES_WITH_LAUNCHER) != 0)
+        message.value |= SESSION_DIES_WITH_LAUNCHER;
+    if (session->hello.wants_status != 0)
+        message.value |= SESSION_WANTS_STATUS;
+    for (int i = 0; i < n_tries && session->setup->service != NULL; i++)
+        if (channel_send(session->setup->service->control, &message, sizeof(message), NULL, 0) == 0)
+            return;
+}

@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * The state of one session. session.c (steps 1 to 6, before the seccomp filter) and decide.c
- * (steps 7 to 10, behind it) share it; nothing else includes this file.
+ * The state of one session. session.c (steps 1 to 6, before the seccomp filter), receive.c (step 7,
+ * behind it) and decide.c (steps 8 to 10) share it; nothing else includes this file.
  */
 
 #include <stdbool.h>
@@ -11,6 +11,7 @@
 
 #include "broker/session/gate.h"
 #include "broker/session/policy-snapshot.h"
+#include "broker/session/session-messages.h"
 #include "broker/session/session-setup.h"
 #include "broker/session/syslog.h"
 #include "policy/decision.h"
@@ -41,7 +42,7 @@ struct uts_names {
  */
 struct session {
     const struct session_setup *setup;
-    int channel; /* to the launcher */
+    int channel;        /* to the launcher */
     bool is_privileged; /* CAP_SYS_ADMIN is effective */
     enum protocol_status status;
     int error; /* an errno, or 0 */
@@ -75,3 +76,4 @@ __attribute__((format(printf, 4, 5))) void session_refuse(struct session *sessio
                                                           const char *format, ...);
 int session_log(struct session *session, enum ledger_kind kind, bool may_run);
 int session_reply(const struct session *session);
+void session_tell_service(const struct session *session, enum session_word word);

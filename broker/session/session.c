@@ -1,5 +1,6 @@
 /*
- * Steps 1 to 6 of a session, the privileged ones, and its end. Steps 7 to 10 are in decide.c.
+ * Steps 1 to 6 of a session, the privileged ones, and its end. Step 7 is in receive.c, steps 8 to
+ * 10 are in decide.c.
  *
  * Runs as the user, in direct mode as the whole broker, in service mode as a fork of the service.
  * It holds CAP_SYS_ADMIN until step 5 and reads nothing from a stranger before step 7. The order of
