@@ -143,7 +143,7 @@ static void failure_print(const char *path, int r) {
                 path);
     } else if (r == -ENOENT) {
         message("no list of live commands: the ledger (utsbroker-ledger) does not run; ask your "
-                "administrator to start it, see utsbroker(8)");
+                "administrator to start it, see utsbroker-ledger(8)");
     } else {
         (void)snprintf(what, sizeof(what), "the list of live commands, %s, cannot be read", path);
         message_failure(what, -r, "ask your administrator");

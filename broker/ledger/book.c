@@ -12,7 +12,7 @@
 
 #include "utsbroker/base.h"
 
-enum { TIME_SIZE = 40, SYSLOG_PREFIX_SIZE = 64 };
+enum { TIME_SIZE = 40, SYSLOG_PREFIX_SIZE = 64, SYSLOG_PAUSE_SECONDS = 1 };
 
 static int file_open(const char *path) {
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
@@ -81,16 +81,22 @@ int book_write(struct book *book, const struct log_line *line) {
         book->n_not_written = 0;
         return 0;
     }
-    book->n_not_written++;
+    if (line->kind != LEDGER_END) /* which is tried again */
+        book->n_not_written++;
     if (n < 0)
         return -errno;
     (void)line_take_back(book->fd, n);
     return -ENOSPC;
 }
 
+/* At most once a second: where there is no daemon each line would cost three system calls. */
 static void syslog_connect(struct book *book) {
     struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = BOOK_SYSLOG_SOCKET};
+    time_t now = time(NULL);
 
+    if (now - book->syslog_tried >= 0 && now - book->syslog_tried < SYSLOG_PAUSE_SECONDS)
+        return;
+    book->syslog_tried = now;
     book->syslog = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (book->syslog >= 0 &&
         connect(book->syslog, (const struct sockaddr *)&address, sizeof(address)) < 0)
@@ -120,8 +126,10 @@ void book_copy(struct book *book, const struct log_line *line) {
         n = send(book->syslog, text, length, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n < 0 && errno == EAGAIN)
             break;
-        if (n < 0)
+        if (n < 0) {
             base_close_fd(&book->syslog);
+            book->syslog_tried = 0;
+        }
     }
     book->n_not_sent = n < 0 ? book->n_not_sent + 1 : 0;
 }

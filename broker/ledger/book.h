@@ -5,6 +5,8 @@
  * granted. The copy is never waited for.
  */
 
+#include <time.h>
+
 #include "broker/log-line.h"
 
 #define BOOK_SYSLOG_SOCKET "/dev/log" /* syslog(3), _PATH_LOG */
@@ -13,6 +15,7 @@ struct book {
     const char *path;
     int fd;
     int syslog;             /* -1: not connected */
+    time_t syslog_tried;    /* when it was last connected to, or failed to */
     unsigned n_not_written; /* lines that the file did not take since the last that it took */
     unsigned n_not_sent;    /* the same of syslog */
 };

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 
 #include "utsbroker/base.h"
@@ -69,16 +68,14 @@ static void connection_free(struct connection *connection) {
     free(connection);
 }
 
-/* What the ledger tells about itself. */
-static void hello_fill(struct ledger_hello *hello, bool wants_status) {
+/* What the ledger tells about itself. The names of its UTS namespace may change meanwhile. */
+static void hello_fill(struct ledger_hello *hello, const struct connections *connections) {
     struct utsname names;
-    struct stat status;
 
-    *hello = (struct ledger_hello){.version = LEDGER_VERSION, .wants_status = wants_status};
-    if (stat("/proc/self/ns/uts", &status) == 0) {
-        hello->uts_device = status.st_dev;
-        hello->uts_inode = status.st_ino;
-    }
+    *hello = (struct ledger_hello){.version = LEDGER_VERSION,
+                                   .wants_status = connections->wants_status,
+                                   .uts_device = connections->uts_device,
+                                   .uts_inode = connections->uts_inode};
     if (uname(&names) < 0)
         return;
     (void)snprintf(hello->hostname, sizeof(hello->hostname), "%s", names.nodename);
@@ -280,12 +277,13 @@ int connection_new(struct connections *connections, int fd) {
     connection->source =
         (struct loop_source){.fd = fd, .function = connection_handle, .argument = connection};
     list_append(&connections->all, &connection->link, connection);
-    hello_fill(&hello, connections->wants_status);
+    hello_fill(&hello, connections);
     /* Who has sent an event and does not read is heard all the same. */
     (void)send(fd, &hello, sizeof(hello), MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (loop_add_source(connections->loop, &connection->source, EPOLLIN) < 0) {
+    r = loop_add_source(connections->loop, &connection->source, EPOLLIN);
+    if (r < 0)
         connection_free(connection);
-        return -EIO;
-    }
-    return 0;
+    else
+        connection_handle(connection, EPOLLIN); /* in direct mode the event is there already */
+    return r;
 }

@@ -19,7 +19,8 @@ struct connections {
     struct accounts *accounts;
     struct entries *entries;
     struct book *book;
-    bool wants_status; /* the kernel does not tell how a command ended */
+    bool wants_status;              /* the kernel does not tell how a command ended */
+    uint64_t uts_device, uts_inode; /* of the ledger's UTS namespace; 0: not known */
     struct list all;
     unsigned n_parked; /* descriptors that must not be closed */
 };

@@ -81,6 +81,7 @@ int entries_add(struct entries *entries, struct account *account, const struct i
 struct recovery {
     struct entries *entries;
     int error;
+    bool is_damaged;
 };
 
 /* Goes on with a command that the ledger before had; logs the end of one that has ended since. */
@@ -112,7 +113,8 @@ static void entry_recover(void *context, const struct live_command *command) {
 
 /*
  * Reads the file of what lives at @path, which must live as long as @entries, goes on with what
- * lives, and writes the file anew. Returns 0 or a negative errno: then the limits cannot be kept.
+ * lives, and writes the file anew. Returns 0; ENTRY_E_DAMAGED if a line was malformed and is left
+ * out; a negative errno: then the limits cannot be kept.
  */
 int entries_recover(struct entries *entries, const char *path) {
     struct recovery recovery = {.entries = entries};
@@ -120,7 +122,13 @@ int entries_recover(struct entries *entries, const char *path) {
 
     if (r == 0)
         r = live_file_read(path, entry_recover, &recovery);
+    if (r == -EBADMSG) {
+        recovery.is_damaged = true;
+        r = 0;
+    }
     if (r == 0)
         r = recovery.error;
-    return r < 0 ? r : live_file_commit(&entries->live);
+    if (r == 0)
+        r = live_file_commit(&entries->live);
+    return r == 0 && recovery.is_damaged ? ENTRY_E_DAMAGED : r;
 }

@@ -6,6 +6,7 @@
 
 enum {
     ENTRY_E_IN_USE = 1, /* the process has an entry */
+    ENTRY_E_DAMAGED,    /* lines of the file of what lives were malformed */
 };
 
 int entries_recover(struct entries *entries, const char *path);

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -73,8 +74,10 @@ static void ledger_handle_signals(void *argument, uint32_t events) {
     (void)events;
     if (read(ledger->signals.fd, &info, sizeof(info)) != sizeof(info))
         return;
-    if (info.ssi_signo != SIGHUP)
+    if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
         _exit(EXIT_SUCCESS);
+    if (info.ssi_signo != SIGHUP)
+        return;
     r = book_reopen(&ledger->book);
     if (r < 0)
         (void)fprintf(stderr, "utsbroker-ledger: opening %s again: %s; the old file is in use\n",
@@ -99,12 +102,18 @@ static int ledger_setup_signals(struct ledger *ledger) {
 }
 
 static void ledger_connect_parts(struct ledger *ledger, bool tells_status) {
+    struct stat uts;
+
     entries_init(&ledger->entries, &ledger->loop, &ledger->accounts, &ledger->book);
     ledger->connections = (struct connections){.loop = &ledger->loop,
                                                .accounts = &ledger->accounts,
                                                .entries = &ledger->entries,
                                                .book = &ledger->book,
                                                .wants_status = !tells_status};
+    if (stat("/proc/self/ns/uts", &uts) == 0) {
+        ledger->connections.uts_device = uts.st_dev;
+        ledger->connections.uts_inode = uts.st_ino;
+    }
     ledger->listener = (struct loop_source){
         .fd = ledger->setup->listener, .function = ledger_handle_listener, .argument = ledger};
     ledger->accept_again =
@@ -137,7 +146,7 @@ static void ledger_set_up(struct ledger *ledger) {
     if (r < 0)
         ledger_die("opening the log", setup->log_path, r);
     r = entries_recover(&ledger->entries, setup->live_path);
-    if (r == -EBADMSG)
+    if (r == ENTRY_E_DAMAGED)
         (void)fprintf(stderr, "utsbroker-ledger: %s has malformed lines, which were left out\n",
                       setup->live_path);
     else if (r < 0)

@@ -75,20 +75,29 @@ static void session_add_inherited_name(struct session *session, unsigned name, c
 }
 
 /*
+ * True if this process is in the machine's own UTS namespace: the first one that the kernel made,
+ * or the ledger's. The ledger is heard only in another than the first, since that takes a wait.
+ */
+static bool session_is_in_machines_namespace(struct session *session) {
+    const uint64_t first_inode = 4026531838; /* PROC_UTS_INIT_INO, <linux/proc_ns.h> */
+    const struct uts_names *own = &session->own_names;
+
+    if (own->inode == first_inode)
+        return true;
+    /* Without its answer nothing will be granted, and no names are known to be the machine's. */
+    return session_hear_ledger(session) == 0 && own->inode == session->hello.uts_inode &&
+           own->device == session->hello.uts_device && own->inode != 0;
+}
+
+/*
  * In another UTS namespace than the machine's own, what the command inherits counts as asked for:
- * else a user could collect names from several rules, one inside the other. Which namespace is the
- * machine's own the ledger says; without it, it is the first one that the kernel made, and which
- * names the machine has is not known.
+ * else a user could collect names from several rules, one inside the other.
  */
 static void session_add_inherited_names(struct session *session) {
     const struct uts_names *own = &session->own_names;
     const struct ledger_hello *hello = &session->hello;
-    const uint64_t first_inode = 4026531838; /* PROC_UTS_INIT_INO, <linux/proc_ns.h> */
-    bool is_machines = session->ledger >= 0
-                           ? own->inode == hello->uts_inode && own->device == hello->uts_device
-                           : own->inode == first_inode;
 
-    if (session->setup->service != NULL || session->request.names == 0 || is_machines)
+    if (session->setup->service != NULL || session_is_in_machines_namespace(session))
         return;
     session_add_inherited_name(session, PROTOCOL_HOSTNAME, session->request.hostname, own->hostname,
                                hello->hostname);

@@ -45,29 +45,29 @@ static void session_check_caller(struct session *session, const struct session_c
 }
 
 /* True if another session can do what this one cannot: it was made before the ledger had ended, or
- * before there was one. @client: what the service says; NULL in direct mode. */
+ * before there was one. */
 static bool session_is_outdated(const struct session *session, const struct session_client *client,
                                 int error) {
-    if (client == NULL || !session->setup->service->is_ahead)
+    if (!session->setup->service->is_ahead)
         return false;
     return error == -EPIPE || session->status == PROTOCOL_NOT_LOGGED ||
            (session->has_no_ledger && client->has_ledger != 0);
 }
 
-/* Receives what the ledger says first. Returns false if another session must serve the client. */
-static bool session_hear_ledger(struct session *session, const struct session_client *client) {
-    int r = session->ledger >= 0 ? ledger_link_receive_hello(session->ledger, &session->hello) : 0;
+/*
+ * Hears the ledger, to which a session that was made ahead may have connected long ago. Returns
+ * false if another session must serve the client.
+ */
+static bool session_check_ledger(struct session *session, const struct session_client *client) {
+    int r = session_hear_ledger(session);
 
-    /* A session that was made ahead may have waited for long. */
-    if (r == 0 && session->ledger >= 0 && client != NULL && !ledger_link_is_open(session->ledger))
+    if (r == 0 && session->ledger >= 0 && !ledger_link_is_open(session->ledger))
         r = -EPIPE;
     if (session_is_outdated(session, client, r))
         return false;
-    if (r < 0) {
+    if (r < 0)
         session_refuse(session, PROTOCOL_NOT_LOGGED, -r, "the ledger does not answer: %s",
                        error_text(-r));
-        base_close_fd(&session->ledger); /* it would be waited for once more, to log this */
-    }
     return true;
 }
 
@@ -85,12 +85,14 @@ static bool session_receive_client(struct session *session) {
     if (r < 0 || size != sizeof(client) || fds.n_fds < 1)
         return false;
     session->channel = fds.fds[0];
-    if (!session_hear_ledger(session, &client)) {
+    if (!session_check_ledger(session, &client)) {
         session_tell_service(session, SESSION_AGAIN);
         return false;
     }
-    session->syslog.fd = fds.n_fds > 1 ? fds.fds[1] : -1;
-    session->syslog.is_stream = client.log_is_stream != 0;
+    if (fds.n_fds > 1) {
+        session->syslog.fd = fds.fds[1];
+        session->syslog.is_stream = client.log_is_stream != 0;
+    }
     if (client.log < 0)
         session_refuse(session, PROTOCOL_NOT_LOGGED, -client.log, "cannot open the log: %s",
                        error_text(-client.log));
@@ -156,8 +158,7 @@ static void session_peek_request(struct session *session) {
  * to decide and nobody to reply to; else the session may be refused already.
  */
 bool receive_request(struct session *session) {
-    bool has_client = session->setup->service == NULL ? session_hear_ledger(session, NULL)
-                                                      : session_receive_client(session);
+    bool has_client = session->setup->service == NULL || session_receive_client(session);
 
     if (!has_client || session->confinement == PROTOCOL_UNCONFINED)
         return has_client && session_receive_request(session);

@@ -14,6 +14,7 @@
 
 #include "broker/ledger-link.h"
 #include "policy/rule-key.h"
+#include "utsbroker/base.h"
 
 /*
  * Refuses the request with @status and the reason for the log, unless it is refused already.
@@ -120,6 +121,20 @@ static void session_note_limit(struct session *session, const struct ledger_repl
 }
 
 /*
+ * Receives what the ledger says first, unless that is done. A ledger that does not answer is not
+ * waited for again. Returns 0, also without a ledger; a negative errno.
+ */
+int session_hear_ledger(struct session *session) {
+    int r = session->ledger < 0 || session->hello.version != 0
+                ? 0
+                : ledger_link_receive_hello(session->ledger, &session->hello);
+
+    if (r < 0)
+        base_close_fd(&session->ledger);
+    return r;
+}
+
+/*
  * Tells the ledger, and waits until it has the line: only then may a gate be released. Returns 0 or
  * a negative errno; 0 also if the ledger refuses the request, which is refused and logged then.
  */
@@ -128,6 +143,8 @@ static int session_log_to_ledger(struct session *session, const struct ledger_ev
     int pidfd = event->kind == LEDGER_ENTER ? session->gate.pidfd : -1;
     int r = ledger_link_send(session->ledger, event, pidfd);
 
+    if (r == 0)
+        r = session_hear_ledger(session);
     if (r == 0)
         r = ledger_link_receive_reply(session->ledger, &reply);
     if (r < 0)

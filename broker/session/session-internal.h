@@ -56,9 +56,9 @@ struct session {
     struct selection selection;
     const struct policy_rule *rule; /* the rule that decided, or NULL */
     int ledger;                     /* the connection (broker/ledger-link.h); -1: none */
-    struct ledger_hello hello;
-    bool has_no_ledger;        /* this machine has none */
-    struct syslog_link syslog; /* then */
+    struct ledger_hello hello;      /* version 0: not heard yet */
+    bool has_no_ledger;             /* this machine has none */
+    struct syslog_link syslog;      /* then */
     struct uts_names own_names;
     struct gate gate;
     uint64_t uts_namespace; /* the gate's, if the request asks for it; else 0 */
@@ -76,4 +76,5 @@ __attribute__((format(printf, 4, 5))) void session_refuse(struct session *sessio
                                                           const char *format, ...);
 int session_log(struct session *session, enum ledger_kind kind, bool may_run);
 int session_reply(const struct session *session);
+int session_hear_ledger(struct session *session);
 void session_tell_service(const struct session *session, enum session_word word);
