@@ -98,6 +98,8 @@ void ledger_start(struct test_ledger *ledger) {
         if (setgroups(0, NULL) < 0 || setresgid(LEDGER_UID, LEDGER_UID, LEDGER_UID) < 0 ||
             setresuid(LEDGER_UID, LEDGER_UID, LEDGER_UID) < 0)
             _exit(202);
+        if (ledger->stops_first)
+            (void)raise(SIGSTOP);
         (void)execl(LEDGER_PATH, LEDGER_PATH, "--log", LEDGER_TEST_LOG, NULL);
         _exit(203);
     }

@@ -16,6 +16,7 @@ enum { LEDGER_UID = 54330 };
 struct test_ledger {
     pid_t pid; /* 0: it does not run */
     int listen_fd;
+    bool stops_first; /* it stops before it executes the program, until a tracer continues it */
 };
 
 int ledger_set_up(void);
