@@ -60,7 +60,8 @@ static int launch(char *name, size_t which) {
     const struct run run = {.user = USER_WITHOUT_NAME, .argv = {UTSRUN_PATH, "-n", name, "true"}};
 
     harness_run(&run, &result);
-    strncpy(outcome->errors[which], result.errors, sizeof(outcome->errors[which]) - 1);
+    result.errors[sizeof(outcome->errors[which]) - 1] = '\0';
+    strcpy(outcome->errors[which], result.errors);
     return WIFEXITED(result.status) ? WEXITSTATUS(result.status) : -1;
 }
 
