@@ -20,8 +20,9 @@ enum { DECIDING_MS = 15000 /* how long a session may take to decide; it refuses 
  *              AGAIN                                session and gate are killed, another session
  *                                                   gets the connection
  *              AGAIN for the third time   REFUSED   the service refuses; the gate is killed
- *              DECIDED                    STARTING
- *              GRANTED, FAILED                      as in STARTING: DECIDED was lost
+ *              DECIDED                    STARTING  the gate takes long
+ *              GRANTED                    RUNNING
+ *              FAILED                     REFUSED   as in STARTING
  *              15 s are over              REFUSED   what is said is heard; then all is killed
  *              session has said all       REFUSED   the gate is killed
  *   STARTING   GRANTED                    RUNNING

@@ -19,8 +19,8 @@
 
 enum client_state {
     CLIENT_CONNECTED, /* no request has come */
-    CLIENT_DECIDING,  /* a session reads the request and decides */
-    CLIENT_STARTING,  /* the log has the grant, and the gate becomes the command */
+    CLIENT_DECIDING,  /* a session reads the request, decides, and releases the gate */
+    CLIENT_STARTING,  /* the log has the grant, and the gate takes long to become the command */
     CLIENT_RUNNING,   /* the launcher has the grant, and the command runs */
     CLIENT_REFUSED,   /* there is no command; session and gate end */
     CLIENT_LOST,      /* the session died while starting; what became of the gate is killed */

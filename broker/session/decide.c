@@ -81,11 +81,16 @@ static void session_add_inherited_name(struct session *session, unsigned name, c
 static bool session_is_in_machines_namespace(struct session *session) {
     const uint64_t first_inode = 4026531838; /* PROC_UTS_INIT_INO, <linux/proc_ns.h> */
     const struct uts_names *own = &session->own_names;
+    int r;
 
     if (own->inode == first_inode)
         return true;
-    /* Without its answer nothing will be granted, and no names are known to be the machine's. */
-    return session_hear_ledger(session) == 0 && own->inode == session->hello.uts_inode &&
+    r = session_hear_ledger(session);
+    if (r < 0)
+        session_refuse(session, PROTOCOL_NOT_LOGGED, -r, "the ledger does not answer: %s",
+                       error_text(-r));
+    /* Without a ledger no names are known to be the machine's. */
+    return r == 0 && own->inode == session->hello.uts_inode &&
            own->device == session->hello.uts_device && own->inode != 0;
 }
 
@@ -117,6 +122,8 @@ static void session_decide_by_policy(struct session *session) {
     if (session->status != PROTOCOL_GRANTED)
         return;
     session_add_inherited_names(session);
+    if (session->status != PROTOCOL_GRANTED)
+        return;
     decision = selection_decide(&session->selection,
                                 request->names & PROTOCOL_HOSTNAME ? request->hostname : NULL,
                                 request->names & PROTOCOL_DOMAINNAME ? request->domainname : NULL);
@@ -139,6 +146,21 @@ static void session_close_channels(struct session *session) {
 }
 
 /*
+ * Waits until the gate is the command, as gate_wait(). Tells the service if that takes long: it
+ * waits for a session that decides, but not for ever. What a launch needs is one message less.
+ */
+static int session_wait_for_gate(const struct session *session, struct gate_report *reportp) {
+    int r = gate_wait(&session->gate, reportp);
+
+    if (r != -EAGAIN)
+        return r;
+    session_tell_service(session, SESSION_DECIDED);
+    while (r == -EAGAIN)
+        r = gate_wait(&session->gate, reportp);
+    return r;
+}
+
+/*
  * Step 9. Logs the grant, sends the gate its verdict and waits until the gate is the command. The
  * log comes first: a user who kills the session right after the release has a command, but the log
  * has its grant.
@@ -158,10 +180,9 @@ static void session_release_gate(struct session *session) {
                        error_text(-r));
     if (session->status != PROTOCOL_GRANTED)
         return;
-    session_tell_service(session, SESSION_DECIDED);
     r = gate_release(&session->gate, &verdict, &session->fds);
     if (r == 0)
-        r = gate_wait(&session->gate, &report);
+        r = session_wait_for_gate(session, &report);
     session->uts_namespace = report.uts_namespace;
     if (r == 0)
         return;

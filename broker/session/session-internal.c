@@ -172,6 +172,9 @@ static int session_log_to_ledger(struct session *session, const struct ledger_ev
 int session_log(struct session *session, enum ledger_kind kind, bool may_run) {
     struct ledger_event event;
 
+    /* There is a ledger that did not answer: syslog would neither keep the line nor count. */
+    if (session->ledger < 0 && !session->has_no_ledger && kind == LEDGER_ENTER)
+        return -EAGAIN;
     session_fill_event(session, kind, may_run, &event);
     return session->ledger >= 0 ? session_log_to_ledger(session, &event)
                                 : session_log_to_syslog(session, &event);

@@ -24,7 +24,10 @@
  * How long a session waits for the request in direct mode, and how old the policy may be when it
  * decides.
  */
-enum { SESSION_PATIENCE_SECONDS = 10 };
+enum {
+    SESSION_PATIENCE_SECONDS = 10,
+    SESSION_GATE_SECONDS = 1, /* then the service is told that the gate takes long */
+};
 
 /*
  * The UTS namespace that this process is in, and so the names that the gate inherits. Direct mode

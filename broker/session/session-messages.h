@@ -8,7 +8,7 @@
  *    session -> service    SESSION_HAS_GATE
  *    service -> session    struct session_client, with the client's connection
  *    session -> service    SESSION_AGAIN, or
- *    session -> service    SESSION_DECIDED, then SESSION_FAILED or SESSION_GRANTED
+ *    session -> service    SESSION_DECIDED, if that takes long; SESSION_FAILED or SESSION_GRANTED
  *
  * A session that refuses a request says nothing: it closes the channel.
  */
@@ -24,10 +24,10 @@ enum session_word {
     /* The ledger has ended since the session was made. The session has read nothing from the
      * client, and ends. Another session must serve the client. */
     SESSION_AGAIN,
-    /* The log has the grant, and the session releases the gate next. @value: as of
-     * SESSION_GRANTED. */
+    /* The log has the grant, and the gate, which was released, takes more than a second to become
+     * the command: it may take as long as it needs. @value: as of SESSION_GRANTED. */
     SESSION_DECIDED,
-    SESSION_FAILED, /* after SESSION_DECIDED: the gate did not become the command; it is logged */
+    SESSION_FAILED, /* the gate was released and did not become the command; it is logged */
     /* The gate is the command now, or was killed before, and the launcher has its reply. @value:
      * SESSION_DIES_WITH_LAUNCHER, SESSION_WANTS_STATUS, both or 0. */
     SESSION_GRANTED,

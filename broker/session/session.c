@@ -145,6 +145,14 @@ static void session_limit_wait_for_request(struct session *session) {
         session_die(session, "limit the wait for the request", -errno);
 }
 
+/* Has gate_wait() return now and then, so that the service can be told that the gate takes long. */
+static void session_limit_wait_for_gate(struct session *session) {
+    const struct timeval patience = {.tv_sec = SESSION_GATE_SECONDS};
+
+    if (setsockopt(session->gate.channel, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
+        session_die(session, "limit the wait for the gate", -errno);
+}
+
 /*
  * Returns the pid of the process that made the channel (unix(7), SO_PEERCRED): the launcher, if it
  * is still the parent, which the gate checks. Returns 0 on error.
@@ -228,6 +236,8 @@ static void session_open_gate(struct session *session) {
         _exit(SESSION_EXIT_REFUSED);
     if (service != NULL)
         session_report_gate(session);
+    if (r == 0 && service != NULL)
+        session_limit_wait_for_gate(session);
     if (r == 0 && service == NULL) {
         session_block_terminal_signals(session);
         session_limit_wait_for_request(session);

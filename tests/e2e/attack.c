@@ -70,11 +70,9 @@ static int make_lingering(void) {
     return fd;
 }
 
-/* Fills /dev/log, so that who waits for the log daemon does. */
-static void fill_log(void) {
-    int log = connect_to("/dev/log");
-
-    for (int i = 0; i < 100000 && send(log, "<13>x", 5, MSG_DONTWAIT) > 0; i++)
+/* Sends @record until the queue of the socket is full. */
+static void fill_queue(int fd, const char *record) {
+    for (int i = 0; i < 100000 && send(fd, record, strlen(record), MSG_DONTWAIT) > 0; i++)
         continue;
 }
 
@@ -96,11 +94,15 @@ static void freeze(unsigned seconds) {
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+    /* Records that the daemon reads first: this process must have closed the socket by then. */
+    fill_queue(journal, "MESSAGE=x\n");
     if (sendmsg(journal, &message, 0) < 0)
         die("the journal's socket");
-    close(fd); /* now only the journal has it */
+    close(fd);
     usleep(300000);
-    fill_log();
+    /* Now who waits for the log daemon does. One socket has not enough room for a whole queue. */
+    for (int i = 0; i < 16; i++)
+        fill_queue(connect_to("/dev/log"), "<13>x");
     (void)puts("frozen");
     (void)fflush(stdout);
     sleep(seconds);

@@ -371,6 +371,28 @@ static void the_end_of_a_command_without_a_reply_is_logged(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
+/* A gate may take as long as it needs to become the command (a slow file system), longer than a
+ * session may take to decide. */
+static void a_slow_gate_is_waited_for(void **state) {
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "calm", "sh", "-c", "exit 7"}};
+    int output, errors, status;
+    pid_t children[2], utsrun; /* the ready session and its gate */
+
+    (void)state;
+    let_policy_settle();
+    harness_assert_exit(run_named("calm", "true"), 0);
+    assert_true(harness_wait_for(is_ready_session_there, children));
+    assert_int_equal(kill(children[1], SIGSTOP), 0);
+    utsrun = harness_start(&run, &output, &errors);
+    sleep(17); /* DECIDING_MS of broker/service/client-state.c are 15 s */
+    assert_int_equal(kill(children[1], SIGCONT), 0);
+    assert_int_equal(waitpid(utsrun, &status, 0), utsrun);
+    assert_int_equal(status, 7 << 8);
+    close(output);
+    close(errors);
+}
+
 /* The ready session of a service was made with the ledger before. */
 static void the_first_launch_after_a_restart_is_granted(void **state) {
     (void)state;
@@ -632,6 +654,7 @@ static const struct CMUnitTest service_tests[] = {
     cmocka_unit_test_setup(limits_survive_the_end_of_the_service, begin),
     cmocka_unit_test_setup(the_end_of_a_command_without_its_launcher_is_logged, begin),
     cmocka_unit_test_setup(the_end_of_a_command_without_a_reply_is_logged, begin),
+    cmocka_unit_test_setup(a_slow_gate_is_waited_for, begin),
 };
 
 HARNESS_MAIN_OF_BOTH(tests, direct_tests, service_tests, set_up, tear_down)
