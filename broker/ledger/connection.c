@@ -86,13 +86,15 @@ static void hello_fill(struct ledger_hello *hello, const struct connections *con
     (void)snprintf(hello->domainname, sizeof(hello->domainname), "%s", names.domainname);
 }
 
-/* A reply that the session does not take is lost: it has ended, and so its gate ends. */
+/* A reply that is lost ends the connection, so that the session does not wait for it. If the
+ * session has ended, its gate ends, too. */
 static void connection_reply(const struct connection *connection,
                              const struct ledger_reply *reply) {
     struct ledger_reply record = *reply;
 
     record.version = LEDGER_VERSION;
-    (void)send(connection->source.fd, &record, sizeof(record), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (send(connection->source.fd, &record, sizeof(record), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        (void)shutdown(connection->source.fd, SHUT_RDWR);
 }
 
 /* Refuses an enter that would be one too many. Returns true if it was refused. */

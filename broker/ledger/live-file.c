@@ -117,13 +117,15 @@ int live_file_add(struct live_file *file, const struct live_command *command,
 void live_file_mark(struct live_file *file, const struct live_place *place, enum live_state state) {
     const char byte = (char)state;
 
-    if (pwrite(file->fd, &byte, 1, (off_t)place->offset) == 1 && state == LIVE_GONE)
+    if (pwrite(file->fd, &byte, 1, (off_t)place->offset) != 1)
+        file->is_wrong = true;
+    else if (state == LIVE_GONE)
         file->n_gone += place->length;
 }
 
-/* True if most of the file is about commands that are gone. */
+/* True if most of the file is about commands that are gone, or if it says of one that it lives. */
 bool live_file_wants_rewrite(const struct live_file *file) {
-    return file->size > REWRITE_SIZE && file->n_gone > file->size / 2;
+    return file->is_wrong || (file->size > REWRITE_SIZE && file->n_gone > file->size / 2);
 }
 
 void live_file_deinit(struct live_file *file) {

@@ -13,6 +13,7 @@ struct live_file {
     int fd;
     uint64_t size;
     uint64_t n_gone; /* bytes of commands that are gone */
+    bool is_wrong;   /* a state could not be changed */
 };
 
 #define LIVE_FILE_NULL                                                                             \

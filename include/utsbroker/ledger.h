@@ -113,7 +113,7 @@ static inline bool ledger_kind_is_consistent(const struct ledger_event *event, s
 
     return event->kind < LEDGER_KIND_COUNT && event->mode < LEDGER_MODE_COUNT &&
            (event->names & ~(uint32_t)PROTOCOL_NAMES_ALL) == 0 && n_fds == (is_enter ? 1U : 0U) &&
-           (is_enter || event->limit == 0) && (event->pid > 0) == has_pid &&
+           (is_enter || event->limit == 0) && (has_pid ? event->pid > 0 : event->pid == 0) &&
            (is_end || event->wait_status == 0) && event->may_run <= 1 &&
            (event->kind == LEDGER_FAILURE || event->may_run == 0) &&
            (!is_enter || (event->names != 0 && event->rule_key != 0 && event->rule_line != 0)) &&

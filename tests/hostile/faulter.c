@@ -54,6 +54,7 @@ static const struct {
 
     {SYS_close, {EINTR}},
     {SYS_openat, {EMFILE, ENOMEM, EPERM}},
+    {SYS_setns, {ENOMEM, EPERM}},
     {SYS_socket, {EMFILE, ENOMEM, EPERM}},
     {SYS_socketpair, {EMFILE, ENOMEM, EPERM}},
     {SYS_accept4, {EMFILE, EINTR, ENOMEM}},

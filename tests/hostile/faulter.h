@@ -28,6 +28,7 @@ enum faulter_role {
     FAULTER_SESSION,
     FAULTER_GATE,
     FAULTER_COMMAND, /* and its children */
+    FAULTER_LEDGER,
     FAULTER_ROLES,
 };
 

@@ -3,7 +3,7 @@
  * of the service and its zygote. A call that drops a privilege also does nothing and reports
  * success. After each single fault the command runs correctly, or the request is refused with a
  * reason. Then the service serves the next request, or it has ended with a message and its manager
- * starts another one.
+ * starts another one. The ledger has each grant in its log, and in the end counts nothing.
  *
  * In service mode this program tries one error for each call; UTSBROKER_TEST_SEED selects it.
  * UTSBROKER_TEST_FAULTS=all tries all possible errors. UTSBROKER_TEST_VERBOSE prints each fault and
@@ -16,6 +16,7 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/personality.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -27,7 +28,7 @@
 #include <time.h>
 
 #include "tests/hostile/faulter.h"
-#include "tests/integration/harness.h"
+#include "tests/integration/ledger.h"
 
 #define HOSTNAME "only.test"
 #define DENIED "denied.test"
@@ -78,7 +79,10 @@ struct trial {
 static struct {
     struct utsname host;
     struct stat host_namespace;
-    int host_namespace_fd, listen_fd, log_fd;
+    int host_namespace_fd, listen_fd;
+    int syslog_fd; /* a log daemon that takes each line */
+    int log_fd;    /* the ledger's log, read up to now; -1: there is no ledger */
+    struct test_ledger ledger;
     char output[HARNESS_OUTPUT_MAX]; /* of a command that runs correctly */
     const struct user *user;
     const char *hostname; /* the requested one */
@@ -322,17 +326,27 @@ static void normalise_output(char *output) {
     }
 }
 
-/* Reads the log's new lines; if nobody read them, all brokers would wait for the log daemon. */
+/*
+ * Reads the new lines of the ledger's log and of syslog, and counts the grants of the one that
+ * decides. If nobody read the other, it would be full.
+ */
 static unsigned log_count_grants(void) {
-    char line[4096];
-    unsigned n_grants = 0;
+    static char text[1 << 16];
+    unsigned n_sent = 0, n_written = 0;
     ssize_t n;
 
-    while ((n = recv(stage.log_fd, line, sizeof(line) - 1, MSG_DONTWAIT)) > 0) {
-        line[n] = '\0';
-        n_grants += strstr(line, ": grant ") != NULL;
+    while ((n = recv(stage.syslog_fd, text, sizeof(text) - 1, MSG_DONTWAIT)) > 0) {
+        text[n] = '\0';
+        n_sent += strstr(text, ": grant ") != NULL;
     }
-    return n_grants;
+    if (stage.log_fd < 0)
+        return n_sent;
+    n = read(stage.log_fd, text, sizeof(text) - 1);
+    assert_true(n >= 0 && n < (ssize_t)sizeof(text) - 1 && (n == 0 || text[n - 1] == '\n'));
+    text[n] = '\0';
+    for (const char *at = text; (at = strstr(at, "Z grant ")) != NULL; at++)
+        n_written++;
+    return n_written;
 }
 
 static void trial_end_launch(struct trial *trial) {
@@ -649,6 +663,24 @@ static void a_denied_name_is_refused_whatever_call_fails(void **state) {
     assert_true(tally.n_faults > 10);
 }
 
+/* Without a ledger the session logs to syslog, and counts nothing. */
+static void each_failing_call_of_a_session_without_a_ledger(void **state) {
+    static const enum faulter_role roles[] = {FAULTER_SESSION};
+
+    (void)state;
+    assert_int_equal(umount(LEDGER_NAMESPACE_PATH), 0);
+    assert_int_equal(unlink(LEDGER_NAMESPACE_PATH), 0);
+    base_close_fd(&stage.log_fd);
+    policy_clear();
+    policy_write(POLICY_NAME, "deny user daemon hostname forbidden.test\n"
+                              "permit any hostname " HOSTNAME " domainname " DOMAINNAME "\n");
+    memset(&tally, 0, sizeof(tally));
+    stage.user = USER_WITHOUT_NAME;
+    stage.hostname = HOSTNAME;
+    try_roles(roles, BASE_ARRAY_SIZE(roles));
+    assert_roles(roles, BASE_ARRAY_SIZE(roles));
+}
+
 /* Covers the service from its start to the end of a launch. */
 static void each_failing_call_in_service_mode(void **state) {
     static const enum faulter_role roles[] = {FAULTER_SERVICE, FAULTER_ZYGOTE, FAULTER_SESSION,
@@ -684,13 +716,12 @@ static void each_failing_call_with_a_new_policy(void **state) {
     assert_roles(roles, BASE_ARRAY_SIZE(roles));
 }
 
-/* Starts a log daemon that accepts each line. */
-static int open_log(void) {
+static int open_syslog(void) {
     const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
 
-    stage.log_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (stage.log_fd < 0 ||
-        bind(stage.log_fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+    stage.syslog_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (stage.syslog_fd < 0 ||
+        bind(stage.syslog_fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
         return -1;
     return chmod("/dev/log", 0666);
 }
@@ -705,20 +736,27 @@ static void replace_service(void) {
     stage.listen_fd = service_listen(path, USER_WITHOUT_NAME);
 }
 
+static bool is_log_there(void *context) {
+    (void)context;
+    stage.log_fd = open(LEDGER_TEST_LOG, O_RDONLY | O_CLOEXEC);
+    return stage.log_fd >= 0 && access(LEDGER_LIVE_PATH, F_OK) == 0;
+}
+
 static int set_up(void **state) {
-    if (harness_mount_dev() < 0 || open_log() < 0 || harness_set_up(state) < 0)
+    if (harness_mount_dev() < 0 || open_syslog() < 0 || ledger_set_up() < 0)
+        return -1;
+    ledger_start(&stage.ledger);
+    if (!harness_wait_for(is_log_there, NULL) || harness_set_up(state) < 0)
         return -1;
     stage.host_namespace_fd = open("/proc/self/ns/uts", O_RDONLY | O_CLOEXEC);
     if (stage.host_namespace_fd < 0 || fstat(stage.host_namespace_fd, &stage.host_namespace) < 0 ||
         uname(&stage.host) < 0)
         return -1;
-    /* The first rule needs a user database, the second one has a limit, which a service counts. */
-    policy_write(POLICY_NAME, harness_is_service() ? "deny user daemon hostname forbidden.test\n"
-                                                     "permit any hostname " HOSTNAME
-                                                     " domainname " DOMAINNAME " limit 1\n"
-                                                   : "deny user daemon hostname forbidden.test\n"
-                                                     "permit any hostname " HOSTNAME
-                                                     " domainname " DOMAINNAME "\n");
+    /* The first rule needs a user database. The second has a limit of more than one command,
+     * because the ledger learns of an end some milliseconds later. */
+    policy_write(POLICY_NAME,
+                 "deny user daemon hostname forbidden.test\n"
+                 "permit any hostname " HOSTNAME " domainname " DOMAINNAME " limit 3\n");
     stage.user = USER_WITHOUT_NAME;
     stage.hostname = HOSTNAME;
     if (harness_is_service())
@@ -726,10 +764,30 @@ static int set_up(void **state) {
     return 0;
 }
 
+static bool is_nothing_alive(void *context) {
+    static struct live_command live[8];
+
+    (void)context;
+    return ledger_read_live(live, BASE_ARRAY_SIZE(live)) == 0;
+}
+
+/* Whatever call fails, the ledger counts only what lives. */
+static int tear_down(void **state) {
+    int r = harness_tear_down(state);
+
+    if (stage.log_fd >= 0 && !harness_wait_for(is_nothing_alive, NULL)) {
+        print_error("the ledger counts commands that have ended\n");
+        r = -1;
+    }
+    ledger_kill(&stage.ledger, SIGTERM);
+    return r;
+}
+
 int main(void) {
     static const struct CMUnitTest direct[] = {
         cmocka_unit_test(each_failing_call_in_direct_mode),
-        cmocka_unit_test(a_denied_name_is_refused_whatever_call_fails)};
+        cmocka_unit_test(a_denied_name_is_refused_whatever_call_fails),
+        cmocka_unit_test(each_failing_call_of_a_session_without_a_ledger)};
     static const struct CMUnitTest service[] = {
         cmocka_unit_test(each_failing_call_in_service_mode),
         cmocka_unit_test(each_failing_call_of_a_launch_without_options),
@@ -744,6 +802,6 @@ int main(void) {
         return TEST_SKIPPED;
     }
     cmocka_set_test_filter(getenv("UTSBROKER_TEST_FILTER"));
-    return harness_is_service() ? cmocka_run_group_tests(service, set_up, harness_tear_down)
-                                : cmocka_run_group_tests(direct, set_up, harness_tear_down);
+    return harness_is_service() ? cmocka_run_group_tests(service, set_up, tear_down)
+                                : cmocka_run_group_tests(direct, set_up, tear_down);
 }

@@ -1,7 +1,8 @@
 /*
  * Between the clone and the execution of a command, session and gate hold a capability. After each
  * of their system calls another process of the same user attacks, signals or kills them. The
- * attacker gets no capability, and no command runs without a grant.
+ * attacker gets no capability, and no command runs without a grant. Whoever was killed when, the
+ * ledger then counts nothing, and has an end for each grant.
  *
  * The programs are the shipped ones, without any hook for tests. A tracer that runs as root steps a
  * process from call to call (stepper.h), and detaches from it during each attack.
@@ -18,6 +19,7 @@
 #include "tests/hostile/attacker.h"
 #include "tests/hostile/speaker.h"
 #include "tests/hostile/stepper.h"
+#include "tests/integration/ledger.h"
 #include "utsbroker/channel.h"
 
 #define PERMITTED "only.test"
@@ -31,6 +33,8 @@ enum { PATIENCE_MS = 20000, STEPS_MAX = 1000 };
 static char script[] = "{ uname -n; grep -E '^(Cap(Inh|Prm|Eff|Amb)|NoNewPrivs|Seccomp):' "
                        "/proc/self/status; } > " OUTPUT_PATH;
 static char good_output[512];
+
+static struct test_ledger ledger;
 
 /* How the launches ended, and how many moments were tried. */
 static struct { unsigned granted, refused, unanswered, moments; } tally;
@@ -462,9 +466,13 @@ static void a_killed_service_releases_no_command_without_a_grant(void **state) {
 }
 
 static int set_up(void **state) {
-    if (harness_mount_dev() < 0 || harness_set_up(state) < 0)
+    if (harness_mount_dev() < 0 || ledger_set_up() < 0)
         return -1;
-    policy_write("10-test.conf", "permit any hostname " PERMITTED "\ndeny any\n");
+    ledger_start(&ledger);
+    if (harness_set_up(state) < 0)
+        return -1;
+    /* More than one: the ledger learns of an end some milliseconds later. */
+    policy_write("10-test.conf", "permit any hostname " PERMITTED " limit 4\ndeny any\n");
     (void)snprintf(good_output, sizeof(good_output),
                    PERMITTED "\nCapInh:\t%016x\nCapPrm:\t%016x\nCapEff:\t%016x\nCapAmb:\t%016x\n"
                              "NoNewPrivs:\t1\nSeccomp:\t%s\n",
@@ -481,10 +489,31 @@ static int set_up(void **state) {
     return 0;
 }
 
+static bool is_nothing_alive(void *context) {
+    static struct live_command live[8];
+
+    (void)context;
+    return ledger_read_live(live, BASE_ARRAY_SIZE(live)) == 0;
+}
+
 static int tear_down(void **state) {
+    int r = harness_tear_down(state);
+    size_t n_grants, n_ends;
+
     (void)unlink(OUTPUT_PATH);
     (void)rmdir(OUTPUT_FOLDER);
-    return harness_tear_down(state);
+    if (!harness_wait_for(is_nothing_alive, NULL)) {
+        print_error("the ledger counts commands that have ended\n");
+        r = -1;
+    }
+    /* A command that was not executed has a failure instead. */
+    n_grants = ledger_count_lines("Z grant ");
+    n_ends = ledger_count_lines("Z end ") + ledger_count_lines("Z failure ");
+    print_message("the log: %zu grants, %zu ends\n", n_grants, n_ends);
+    if (n_grants == 0 || n_ends < n_grants)
+        r = -1;
+    ledger_kill(&ledger, SIGTERM);
+    return r;
 }
 
 static const struct CMUnitTest tests[] = {

@@ -23,10 +23,13 @@
 
 enum { REQUEST_SIZE = sizeof(struct protocol_request), RECORDS = 50000, WORKERS = 2 };
 
+_Static_assert(sizeof(struct protocol_reply) <= 2 * sizeof(struct protocol_request),
+               "a record has room for either");
+
 /* The record to send, with its descriptors. */
 struct record {
     const char *what;
-    unsigned char bytes[2 * sizeof(struct protocol_reply)];
+    unsigned char bytes[2 * sizeof(struct protocol_request)];
     size_t size, n_fds;
     int fds[CHANNEL_FDS_MAX];
 };

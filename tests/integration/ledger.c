@@ -32,12 +32,13 @@ int ledger_set_up(void) {
     return 0;
 }
 
-static int enter_namespace(void) {
+/* Enters the ledger's network namespace, as only root can. */
+void ledger_enter_namespace(void) {
     int fd = open(LEDGER_NAMESPACE_PATH, O_RDONLY | O_CLOEXEC);
 
     assert_true(fd >= 0);
     assert_int_equal(setns(fd, CLONE_NEWNET), 0);
-    return close(fd);
+    close(fd);
 }
 
 static struct sockaddr_un address_of(socklen_t *size) {
@@ -48,13 +49,26 @@ static struct sockaddr_un address_of(socklen_t *size) {
     return address;
 }
 
+/* Connects to the ledger; this process must be in its namespace. Returns the socket, or -1. */
+int ledger_connect(void) {
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    socklen_t size;
+    struct sockaddr_un address = address_of(&size);
+
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, size) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
 /* Makes the socket, as the service manager does. */
 int ledger_listen(void) {
     int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), fd;
     socklen_t size;
     struct sockaddr_un address = address_of(&size);
 
-    enter_namespace();
+    ledger_enter_namespace();
     fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(fd, (const struct sockaddr *)&address, size), 0);
     assert_int_equal(listen(fd, 4096), 0);
@@ -84,6 +98,8 @@ void ledger_start(struct test_ledger *ledger) {
         if (setgroups(0, NULL) < 0 || setresgid(LEDGER_UID, LEDGER_UID, LEDGER_UID) < 0 ||
             setresuid(LEDGER_UID, LEDGER_UID, LEDGER_UID) < 0)
             _exit(202);
+        if (ledger->stops_first)
+            (void)raise(SIGSTOP);
         (void)execl(LEDGER_PATH, LEDGER_PATH, "--log", LEDGER_TEST_LOG, NULL);
         _exit(203);
     }
@@ -191,14 +207,12 @@ int ledger_enter(const struct user *user) {
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
     pid = fork();
     if (pid == 0) {
-        socklen_t size;
-        struct sockaddr_un address = address_of(&size);
         struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 
-        enter_namespace();
+        ledger_enter_namespace();
         harness_become(user);
-        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-        if (connect(fd, (const struct sockaddr *)&address, size) < 0)
+        fd = ledger_connect();
+        if (fd < 0)
             _exit(1);
         header->cmsg_level = SOL_SOCKET;
         header->cmsg_type = SCM_RIGHTS;

@@ -16,9 +16,12 @@ enum { LEDGER_UID = 54330 };
 struct test_ledger {
     pid_t pid; /* 0: it does not run */
     int listen_fd;
+    bool stops_first; /* it stops before it executes the program, until a tracer continues it */
 };
 
 int ledger_set_up(void);
+void ledger_enter_namespace(void);
+int ledger_connect(void);
 int ledger_listen(void);
 void ledger_start(struct test_ledger *ledger);
 void ledger_kill(struct test_ledger *ledger, int signal_number);
