@@ -57,6 +57,7 @@ static const int ledger_calls[] = {
     SCMP_SYS(close),
     SCMP_SYS(uname),
     /* pidfds; whether their processes live */
+    SCMP_SYS(waitid),
     SCMP_SYS(fcntl),
     SCMP_SYS(fcntl64),
     SCMP_SYS(poll),
