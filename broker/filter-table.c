@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -48,6 +49,7 @@ static const int ledger_calls[] = {
     /* connections */
     SCMP_SYS(accept4),
     SCMP_SYS(getsockopt),
+    SCMP_SYS(setsockopt),
     SCMP_SYS(recvmsg),
     SCMP_SYS(sendto),
     SCMP_SYS(send),
@@ -85,8 +87,6 @@ static const int ledger_calls[] = {
     SCMP_SYS(getpid),
     /* memory */
     SCMP_SYS(brk),
-    SCMP_SYS(mmap),
-    SCMP_SYS(mmap2),
     SCMP_SYS(munmap),
     SCMP_SYS(mremap),
     SCMP_SYS(madvise),
@@ -108,6 +108,10 @@ static const struct argument_rule session_arguments[] = {
 static const struct argument_rule ledger_arguments[] = {
     {SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, PR_GET_SECCOMP, 0)},
     {SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0)}, /* syslog's */
+    /* memory, of which nothing can be executed */
+    {SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
+    {SCMP_SYS(mmap2), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
+    {SCMP_SYS(mprotect), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
     /* PIDFD_GET_INFO (<linux/pidfd.h>, Linux 6.13) */
     {SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, _IOWR(0xFF, 11, char[64]))},
 };

@@ -108,8 +108,8 @@ int privilege_keep_sys_admin(void) {
  * Returns 0 or a negative errno, after which the process must end.
  */
 int privilege_raise_sys_admin(void) {
-    /* Safe: it raises what is permitted already. Only gate_open() and ledger_link_open() run before
-     * it is dropped. */
+    /* Safe: it raises what is permitted already. Until it is dropped this process makes the gate,
+     * connects to the ledger, and reads nothing from a stranger. */
     privilege_start_sets();
     if (capng_update(CAPNG_ADD, (capng_type_t)(CAPNG_EFFECTIVE | CAPNG_PERMITTED), CAP_SYS_ADMIN) !=
         0)

@@ -34,7 +34,7 @@ int account_take(struct accounts *accounts, uid_t uid, struct account **accountp
 
 /* Frees @account if nothing is counted in it. To be called when something was given back. */
 void account_give_back(struct account *account) {
-    if (account->n_connections > 0 || account->n_entries > 0)
+    if (account->n_connections > 0 || account->n_entries > 0 || account->n_parked > 0)
         return;
     list_remove(&account->link);
     free(account);

@@ -11,6 +11,7 @@
 enum {
     ACCOUNT_CONNECTIONS_MAX = 256,
     ACCOUNT_ENTRIES_MAX = 4096,
+    ACCOUNT_PARKED_MAX = 256,
     ACCOUNT_BUCKETS = 256,
 };
 
@@ -23,6 +24,7 @@ struct account {
     uid_t uid;
     unsigned n_connections;
     unsigned n_entries;
+    unsigned n_parked; /* descriptors that were sent and must not be closed */
     struct list counters;
 };
 

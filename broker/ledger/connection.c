@@ -12,20 +12,11 @@
 #include "utsbroker/channel.h"
 
 /*
- * Keeps @fd open for ever: it is not what a broker sends, and close(2) of it could take for ever (a
- * lingering socket, a file system that does not answer). When there are too many the process ends,
- * which does not wait for them, and the service manager starts it again.
+ * Closes those of @fds that are pidfds. The others stay open for ever, and @account is charged for
+ * them: they are not what a broker sends, and close(2) of them could take for ever (a lingering
+ * socket, a file system that does not answer).
  */
-static void connections_park(struct connections *connections, int fd) {
-    (void)fd;
-    if (++connections->n_parked < CONNECTION_PARKED_MAX)
-        return;
-    (void)fputs("utsbroker-ledger: too many wrong descriptors were sent; starting again\n", stderr);
-    _exit(EXIT_FAILURE);
-}
-
-/* Closes those of @fds that are pidfds, and parks the others. */
-static void connections_discard(struct connections *connections, struct channel_fds *fds) {
+static void account_discard(struct account *account, struct channel_fds *fds) {
     for (size_t i = 0; i < fds->n_fds; i++) {
         struct identity identity;
         int r = identity_read(&identity, fds->fds[i], 0);
@@ -33,37 +24,50 @@ static void connections_discard(struct connections *connections, struct channel_
         if (r == 0 || r == IDENTITY_E_OTHER_USER || r == IDENTITY_E_ENDED)
             base_close_fd(&fds->fds[i]);
         else
-            connections_park(connections, fds->fds[i]);
+            account->n_parked++;
     }
     fds->n_fds = 0;
 }
 
-/* Closes @fd after what was sent to it was taken out: close(2) would close queued descriptors. */
-static void connections_close(struct connections *connections, int fd) {
+/* True if nothing more is received from this user, who has sent too many wrong descriptors. */
+static bool account_is_barred(const struct account *account) {
+    return account->n_parked >= ACCOUNT_PARKED_MAX;
+}
+
+/*
+ * Closes @fd after what was sent to it was taken out: close(2) would close queued descriptors. With
+ * SO_PASSCRED only the end of the connection comes without control data, and not an empty record.
+ * If the user is barred, it stays open; the peer sees its end all the same.
+ */
+static void account_close(struct account *account, int fd) {
+    const int on = 1;
     struct ledger_event event;
     struct channel_fds fds;
     size_t size;
-    int r = shutdown(fd, SHUT_RD) < 0 ? -errno : 0;
+    int r;
 
-    /* A record is empty, or too long, and yet not the end. */
-    for (int i = 0; i < CONNECTION_PARKED_MAX && r != -EAGAIN && r != -ENOTCONN; i++) {
+    if (shutdown(fd, SHUT_RDWR) < 0 || setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
+        return;
+    while (!account_is_barred(account)) {
         r = channel_receive_all(fd, &event, sizeof(event), &size, &fds);
-        if (r == 0 && size == 0 && fds.n_fds == 0)
-            break;
-        connections_discard(connections, &fds);
+        account_discard(account, &fds);
+        if ((r == 0 && size == 0) || r == -EAGAIN || r == -ENOTCONN) {
+            (void)close(fd);
+            return;
+        }
     }
-    (void)close(fd);
 }
 
 static void connection_free(struct connection *connection) {
     struct connections *connections = connection->connections;
+    struct account *account = connection->account;
 
     if (connection->entry != NULL)
         entry_leave(connection->entry);
-    connection->account->n_connections--;
-    account_give_back(connection->account);
     loop_remove_source(connections->loop, &connection->source);
-    connections_close(connections, connection->source.fd);
+    account_close(account, connection->source.fd);
+    account->n_connections--;
+    account_give_back(account);
     list_remove(&connection->link);
     free(connection);
 }
@@ -148,8 +152,11 @@ static void connection_refuse(const struct connection *connection, const struct 
                        ? "limit reached: %u of %u commands are running under this rule"
                    : reply->status == LEDGER_TOO_MANY
                        ? "limit reached: the user has %u of %u commands that the ledger keeps"
-                       : "the gate is no process of the user, or has ended",
-                   reply->n_live, reply->limit);
+                   : reply->status == LEDGER_BAD_EVENT
+                       ? "the gate is no process of the user, has ended, or was entered before"
+                       : "the ledger cannot keep it: error %d",
+                   reply->status == LEDGER_NOT_LOGGED ? (unsigned)reply->error : reply->n_live,
+                   reply->limit);
     (void)connection_book(connection, &refusal, 0, reply);
 }
 
@@ -230,9 +237,14 @@ static void connection_handle(void *argument, uint32_t events) {
     struct channel_fds fds;
     size_t size;
     bool may_follow = false;
-    int r = channel_receive_all(connection->source.fd, &record, sizeof(record), &size, &fds);
+    int r;
 
     (void)events;
+    if (account_is_barred(connection->account)) {
+        connection_free(connection);
+        return;
+    }
+    r = channel_receive_all(connection->source.fd, &record, sizeof(record), &size, &fds);
     if (r == -ECONNRESET) /* reported once, before what the peer had sent (unix(7)) */
         r = channel_receive_all(connection->source.fd, &record, sizeof(record), &size, &fds);
     if (r == -EAGAIN)
@@ -246,7 +258,7 @@ static void connection_handle(void *argument, uint32_t events) {
     }
     if (fds.n_fds == 1 && fds.fds[0] < 0)
         fds.n_fds = 0;
-    connections_discard(connection->connections, &fds);
+    account_discard(connection->account, &fds);
     if (!may_follow)
         connection_free(connection);
 }
@@ -266,13 +278,17 @@ int connection_new(struct connections *connections, int fd) {
         r = -errno;
     if (r == 0)
         r = account_take(connections->accounts, peer.uid, &connection->account);
-    if (r == 0 && connection->account->n_connections >=
-                      account_limit(connection->account, ACCOUNT_CONNECTIONS_MAX))
-        r = -EUSERS;
     if (r < 0) {
-        connections_close(connections, fd);
         free(connection);
-        return r;
+        return r; /* without an account @fd is better left open than closed */
+    }
+    if (account_is_barred(connection->account) ||
+        connection->account->n_connections >=
+            account_limit(connection->account, ACCOUNT_CONNECTIONS_MAX)) {
+        account_close(connection->account, fd);
+        account_give_back(connection->account);
+        free(connection);
+        return -EUSERS;
     }
     connection->connections = connections;
     connection->account->n_connections++;

@@ -11,8 +11,6 @@
 #include "broker/list.h"
 #include "broker/loop.h"
 
-enum { CONNECTION_PARKED_MAX = 4096 };
-
 /* All connections, and what they share. */
 struct connections {
     struct loop *loop;
@@ -22,7 +20,6 @@ struct connections {
     bool wants_status;              /* the kernel does not tell how a command ended */
     uint64_t uts_device, uts_inode; /* of the ledger's UTS namespace; 0: not known */
     struct list all;
-    unsigned n_parked; /* descriptors that must not be closed */
 };
 
 struct connection {

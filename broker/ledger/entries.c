@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -84,27 +83,33 @@ struct recovery {
     bool is_damaged;
 };
 
-/* Goes on with a command that the ledger before had; logs the end of one that has ended since. */
+/* Goes on with @entry, if its process lives; else logs its end, now or when that is possible. */
+static int entry_resume(struct entry *entry, struct account *account) {
+    CLEANUP_FD int pidfd = -1;
+    int r = identity_open(&entry->identity, &pidfd);
+
+    if (r == 0)
+        return entry_start(entry, account, &pidfd);
+    if (r < 0)
+        return r;
+    entry->account = account;
+    if (entry_log_end(entry) < 0)
+        return entry_start_ended(entry, account);
+    account_give_back(account);
+    free(entry);
+    return 0;
+}
+
+/* Makes an entry for a command that the ledger before had. */
 static void entry_recover(void *context, const struct live_command *command) {
     struct recovery *recovery = context;
     struct entries *entries = recovery->entries;
     struct entry *entry = entry_make(entries, command);
     struct account *account;
     int r = entry != NULL ? account_take(entries->accounts, command->uid, &account) : -ENOMEM;
-    CLEANUP_FD int pidfd = -1;
 
-    if (r == 0) {
-        pidfd = (int)syscall(SYS_pidfd_open, command->pid, 0);
-        if (pidfd >= 0 && identity_is_same(&entry->identity, pidfd)) {
-            r = entry_start(entry, account, &pidfd);
-        } else {
-            entry->account = account;
-            (void)entry_log_end(entry);
-            account_give_back(account);
-            free(entry);
-            return;
-        }
-    }
+    if (r == 0)
+        r = entry_resume(entry, account);
     if (r < 0) {
         recovery->error = r;
         free(entry);

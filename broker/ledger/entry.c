@@ -11,7 +11,10 @@
 
 #include "utsbroker/base.h"
 
-enum { END_MS = 5000 /* how long the end of a command waits for its status */ };
+enum {
+    END_MS = 5000,           /* how long the end of a command waits for its status */
+    REWRITE_PAUSE_MS = 5000, /* after a failure, such as a full file system */
+};
 
 static char *string_copy(char *to, const char *from, const char **stringp) {
     size_t size = strlen(from) + 1;
@@ -81,6 +84,7 @@ static void live_rewrite(struct entries *entries) {
     if (r == 0)
         r = live_file_commit(&fresh);
     if (r < 0) {
+        entries->rewrite_after = loop_now() + REWRITE_PAUSE_MS;
         live_file_deinit(&fresh);
         free(places);
         return;
@@ -115,7 +119,7 @@ static void entry_free(struct entry *entry) {
     list_remove(&entry->in_ended);
     list_remove(&entry->in_bucket);
     free(entry);
-    if (live_file_wants_rewrite(&entries->live))
+    if (live_file_wants_rewrite(&entries->live) && loop_now() >= entries->rewrite_after)
         live_rewrite(entries);
 }
 
@@ -222,6 +226,28 @@ static void entry_handle_pidfd(void *argument, uint32_t events) {
         loop_remove_source(entry->entries->loop, &entry->pidfd); /* 5 s are waited for */
     }
     entry_settle(entry);
+}
+
+/*
+ * The same for an entry whose process has ended before it could be watched: its end is logged as
+ * soon as that is possible.
+ */
+int entry_start_ended(struct entry *entry, struct account *account) {
+    struct entries *entries = entry->entries;
+    struct live_command command;
+    int r;
+
+    entry->account = account;
+    entry->is_reaped = true;
+    entry_describe(entry, &command);
+    r = live_file_add(&entries->live, &command, &entry->place);
+    if (r < 0)
+        return r;
+    account->n_entries++;
+    list_append(&entries->all, &entry->in_all, entry);
+    list_append(entries_bucket(entries, entry->identity.pid), &entry->in_bucket, entry);
+    entry_wait(entry);
+    return 0;
 }
 
 /* Forgets @entry, whose grant could not be logged. */

@@ -32,6 +32,7 @@ struct entries {
     struct list all, ended; /* in the order in which they came */
     struct list by_pid[ENTRY_BUCKETS];
     struct loop_timer timer; /* for the first of @ended */
+    int64_t rewrite_after;   /* the last try to rewrite the file of what lives has failed */
 };
 
 struct entry {
@@ -61,6 +62,7 @@ void entries_init(struct entries *entries, struct loop *loop, struct accounts *a
                   struct book *book);
 struct entry *entry_make(struct entries *entries, const struct live_command *command);
 int entry_start(struct entry *entry, struct account *account, int *pidfdp);
+int entry_start_ended(struct entry *entry, struct account *account);
 void entry_attend(struct entry *entry, struct entry **ownerp);
 void entry_leave(struct entry *entry);
 void entry_fail(struct entry *entry, bool may_run);

@@ -45,10 +45,18 @@ bool identity_read_status(int pidfd, int *wait_statusp) {
     return true;
 }
 
+/* True if a pidfd tells the ids of its process (Linux 6.13). */
+static bool tells_user(void) {
+    struct info info = {.mask = INFO_CREDENTIALS};
+    CLEANUP_FD int own = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+    return own >= 0 && ioctl(own, INFO_REQUEST, &info) == 0 && (info.mask & INFO_CREDENTIALS) != 0;
+}
+
 /*
  * Finds out what this kernel tells: whether a pidfd has an inode of its own, and in *@tells_status
- * whether it tells how a process ended, by a child made for that. Must be called first. Returns 0
- * or a negative errno.
+ * whether it tells how a process ended, by a child made for that. Must be called first. Returns 0;
+ * IDENTITY_E_HIDDEN if neither pidfds nor /proc tell whose a process is; a negative errno.
  */
 int identity_init(bool *tells_status) {
     const int exit_code = 7;
@@ -71,6 +79,8 @@ int identity_init(bool *tells_status) {
     has_pidfs = file_system.f_type == PIDFS_MAGIC;
     if (waitpid(pid, NULL, 0) < 0)
         return -errno;
+    if (!tells_user() && access("/proc/1/status", R_OK) < 0)
+        return IDENTITY_E_HIDDEN;
     *tells_status = identity_read_status(pidfd, &status) && WIFEXITED(status) &&
                     WEXITSTATUS(status) == exit_code;
     return 0;
@@ -121,8 +131,10 @@ static int user_check(int pidfd, pid_t pid, uid_t uid) {
     (void)snprintf(name, sizeof(name), "/proc/%d/status", (int)pid);
     r = proc_file_read(AT_FDCWD, name, &text);
     /* The file is this process's only if it has not ended until now. */
-    if (r < 0 || identity_has_ended(pidfd))
+    if (identity_has_ended(pidfd))
         return IDENTITY_E_ENDED;
+    if (r < 0)
+        return r;
     return proc_file_line_is(text, "\nUid:", 4, uid) ? 0 : IDENTITY_E_OTHER_USER;
 }
 
@@ -136,7 +148,7 @@ static int start_time_read(pid_t pid, uint64_t *startp) {
     (void)snprintf(name, sizeof(name), "/proc/%d/stat", (int)pid);
     r = proc_file_read(AT_FDCWD, name, &text);
     if (r < 0)
-        return IDENTITY_E_ENDED;
+        return r == -ENOENT || r == -ESRCH ? IDENTITY_E_ENDED : r;
     at = strrchr(text, ')');
     for (int i = 0; i < 20 && at != NULL; i++)
         at = strchr(at + 1, ' ');
@@ -175,10 +187,24 @@ int identity_read(struct identity *identity, int pidfd, uid_t uid) {
     return r == 0 ? start_read(identity, pidfd) : r;
 }
 
-/* True if @pidfd, which this process has opened by the pid, means the process of @identity. */
-bool identity_is_same(const struct identity *identity, int pidfd) {
+/*
+ * Opens a pidfd of the process of @identity. Returns 0 with *@pidfdp, the caller's;
+ * IDENTITY_E_ENDED if the process is gone, or the pid is another's now; a negative errno if that is
+ * not known.
+ */
+int identity_open(const struct identity *identity, int *pidfdp) {
     struct identity found = {.pid = identity->pid};
+    CLEANUP_FD int pidfd = (int)syscall(SYS_pidfd_open, identity->pid, 0);
+    int r;
 
-    return start_read(&found, pidfd) == 0 && found.start_kind == identity->start_kind &&
-           found.start == identity->start;
+    /* EINVAL, ENOENT: the number is a thread's now. */
+    if (pidfd < 0)
+        return errno == ESRCH || errno == EINVAL || errno == ENOENT ? IDENTITY_E_ENDED : -errno;
+    r = start_read(&found, pidfd);
+    if (r != 0)
+        return r;
+    if (found.start_kind != identity->start_kind || found.start != identity->start)
+        return IDENTITY_E_ENDED;
+    *pidfdp = base_steal_fd(&pidfd);
+    return 0;
 }

@@ -16,10 +16,11 @@ enum {
     IDENTITY_E_NOT_PIDFD = 1, /* another kind of descriptor, or a thread's: it must not be closed */
     IDENTITY_E_OTHER_USER,
     IDENTITY_E_ENDED,
+    IDENTITY_E_HIDDEN, /* /proc is mounted with hidepid= (proc(5)), and is needed */
 };
 
 int identity_init(bool *tells_status);
 int identity_read(struct identity *identity, int pidfd, uid_t uid);
-bool identity_is_same(const struct identity *identity, int pidfd);
+int identity_open(const struct identity *identity, int *pidfdp);
 bool identity_read_status(int pidfd, int *wait_statusp);
 bool identity_has_ended(int pidfd);

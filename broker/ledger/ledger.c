@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -127,14 +128,33 @@ static int ledger_confine(void) {
     return ledger_filter_load();
 }
 
+/* A descriptor is needed for each live command. */
+static int limit_raise(void) {
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return -errno;
+    if (limit.rlim_cur == limit.rlim_max)
+        return 0;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
+}
+
 static void ledger_set_up(struct ledger *ledger) {
     const struct ledger_setup *setup = ledger->setup;
     bool tells_status = false;
     int r = identity_init(&tells_status);
 
+    if (r == IDENTITY_E_HIDDEN)
+        ledger_die("reading /proc/1/status: /proc is mounted with hidepid=, and before Linux 6.13 "
+                   "the ledger needs it; mount it without, or with a gid= of the ledger's",
+                   NULL, -EACCES);
     if (r < 0)
         ledger_die("asking what pidfds tell", NULL, r);
     ledger_connect_parts(ledger, tells_status);
+    r = limit_raise();
+    if (r < 0)
+        ledger_die("raising the limit of descriptors", NULL, r);
     r = loop_init(&ledger->loop);
     if (r == 0)
         r = ledger_setup_signals(ledger);

@@ -13,7 +13,6 @@
 #include "utsbroker/base.h"
 
 enum {
-    LINE_SIZE = 6144, /* the longest line, with every byte escaped */
     REWRITE_SIZE = 64 << 10,
 };
 
@@ -41,7 +40,8 @@ static char *quoted_put(char *at, const char *value, char after) {
 
 static size_t line_format(char *line, const struct live_command *command) {
     char *at =
-        line + snprintf(line, LINE_SIZE, "%c %d %c%" PRIu64 " %u %c %" PRId64 " %" PRIx64 " %u ",
+        line + snprintf(line, LIVE_LINE_SIZE,
+                        "%c %d %c%" PRIu64 " %u %c %" PRId64 " %" PRIx64 " %u ",
                         (char)command->state, (int)command->pid, command->start_kind,
                         command->start, (unsigned)command->uid, command->is_service ? 's' : 'd',
                         command->since, command->rule_key, command->rule_line);
@@ -102,7 +102,7 @@ int live_file_commit(const struct live_file *file) {
 /* Appends @command. Returns 0 with its place; a negative errno, and nothing is there. */
 int live_file_add(struct live_file *file, const struct live_command *command,
                   struct live_place *placep) {
-    char line[LINE_SIZE];
+    char line[LIVE_LINE_SIZE];
     size_t length = line_format(line, command);
     struct live_place place = {.offset = file->size, .length = (uint32_t)length};
     int r = bytes_add(file, line, length);

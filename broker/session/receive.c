@@ -65,6 +65,8 @@ static bool session_check_ledger(struct session *session, const struct session_c
         r = -EPIPE;
     if (session_is_outdated(session, client, r))
         return false;
+    if (r == 0 && session->has_no_ledger && client->has_ledger != 0)
+        r = -EPIPE;
     if (r < 0)
         session_refuse(session, PROTOCOL_NOT_LOGGED, -r, "the ledger does not answer: %s",
                        error_text(-r));

@@ -135,8 +135,8 @@ static void session_block_terminal_signals(struct session *session) {
 }
 
 /*
- * Limits how long the session waits for the request. The gate holds the capability while it waits,
- * so a launcher that sends nothing must not keep it.
+ * Limits how long the session waits for the request: the gate holds the capability meanwhile. A
+ * launcher can wait longer (the socket is its own, too); the policy is too old for it then.
  */
 static void session_limit_wait_for_request(struct session *session) {
     const struct timeval patience = {.tv_sec = SESSION_PATIENCE_SECONDS};

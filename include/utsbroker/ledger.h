@@ -9,7 +9,7 @@
  * (setns(2)), so no stranger can connect. A connection carries, each in one record of fixed size:
  *
  *    ledger -> broker    struct ledger_hello
- *    broker -> ledger    struct ledger_event: an enter, a refusal or an end; then a reply
+ *    broker -> ledger    struct ledger_event: an enter or a refusal, then a reply; or an end
  *    broker -> ledger    struct ledger_event: a failure, only after an enter; then a reply
  *
  * Both run on one machine, so integers are in its byte order. No record says who the user is: the

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -11,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "tests/integration/ledger.h"
+#include "utsbroker/channel.h"
 
 static struct test_ledger ledger;
 
@@ -520,10 +522,23 @@ static void a_renamed_log_is_begun_anew(void **state) {
     assert_true(ledger_wait_for_line(" end ", "anew"));
 }
 
+/* Holds all connections that the ledger permits to the user. Returns how many. */
+static size_t take_all_connections(int *connections, size_t max) {
+    size_t n = 0;
+
+    for (size_t i = 0; i < max; i++) {
+        int fd = ledger_enter(USER_WITHOUT_NAME);
+
+        if (fd >= 0)
+            connections[n++] = fd;
+    }
+    return n;
+}
+
 /* One user at every bound of connections: another user's launches go on. */
 static void a_user_at_all_bounds_delays_nobody_else(void **state) {
     static int connections[400];
-    size_t n = 0;
+    size_t n;
     double alone, beside;
 
     (void)state;
@@ -531,10 +546,7 @@ static void a_user_at_all_bounds_delays_nobody_else(void **state) {
     for (int i = 0; i < 20; i++)
         harness_assert_exit(run_as(USER_NOBODY, "calm", "true"), 0);
     alone = harness_now() - alone;
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(connections); i++) {
-        connections[i] = ledger_enter(USER_WITHOUT_NAME);
-        n += connections[i] >= 0;
-    }
+    n = take_all_connections(connections, BASE_ARRAY_SIZE(connections));
     assert_in_range(n, 250, 256);
     beside = harness_now();
     for (int i = 0; i < 20; i++)
@@ -542,10 +554,105 @@ static void a_user_at_all_bounds_delays_nobody_else(void **state) {
     beside = harness_now() - beside;
     if (beside > alone * 3 + 0.2)
         fail_msg("%.3f s beside a user at the bound, %.3f alone", beside, alone);
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(connections); i++)
-        if (connections[i] >= 0)
-            close(connections[i]);
+    for (size_t i = 0; i < n; i++)
+        close(connections[i]);
     assert_true(harness_wait_for(can_be_granted, NULL));
+}
+
+/* In another UTS namespace the ledger is heard before the decision: no answer is no grant. */
+static void without_an_answer_nothing_is_granted_in_another_namespace(void **state) {
+    static int connections[300];
+    const struct run run = {
+        .user = USER_WITHOUT_NAME,
+        .argv = {UTSRUN_PATH, "-n", "build1", "sh", "-c",
+                 "echo ready; while [ ! -e " RUN_FOLDER "/go ]; do sleep 0.05; done; "
+                 "\"$0\" -n lab2 true; echo $?; \"$0\" -d lab.corp true; echo $?",
+                 UTSRUN_PATH}};
+    int output, errors, status;
+    pid_t pid;
+    size_t n;
+
+    (void)state;
+    policy_write("10-test.conf", "permit any hostname build1 setuid\n"
+                                 "permit any hostname lab2 build1 domainname lab.corp");
+    pid = harness_start(&run, &output, &errors);
+    assert_string_equal(harness_read_line(output), "ready");
+    n = take_all_connections(connections, BASE_ARRAY_SIZE(connections));
+    assert_in_range(n, 250, 256);
+    assert_int_equal(system(": > " RUN_FOLDER "/go"), 0);
+    assert_string_equal(harness_read_line(output), "125");
+    assert_string_equal(harness_read_line(output), "125");
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    for (size_t i = 0; i < n; i++)
+        close(connections[i]);
+    assert_int_equal(unlink(RUN_FOLDER "/go"), 0);
+    assert_int_equal(ledger_count_lines("lab2"), 0);
+    close(output);
+    close(errors);
+    policy_clear();
+}
+
+/* A TCP socket whose other end does not read: its close(2) waits for ever (SO_LINGER). */
+static int make_lingering_socket(void) {
+    const struct linger linger = {.l_onoff = 1, .l_linger = 600};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    static char bytes[1 << 16];
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    assert_true(connect(fd, (struct sockaddr *)&address, size) == 0 || errno == EINPROGRESS);
+    assert_true(accept(listener, NULL, NULL) >= 0); /* kept, and never read */
+    usleep(10000);
+    while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+        ;
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+    close(listener);
+    return fd;
+}
+
+/* As a session that was taken over: sends what must not be closed, behind @n_empty empty records.
+ * It closes nothing itself; a socket does not linger at the end of a process. */
+static _Noreturn void send_wrong_descriptors(int lingering, int n_empty) {
+    int fd = ledger_enter(USER_WITHOUT_NAME), fds[16];
+
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(fds); i++)
+        fds[i] = lingering;
+    (void)kill(ledger.pid, SIGSTOP); /* else it hangs up after the first record */
+    if (n_empty == 0)
+        (void)channel_send(fd, "bad", 3, NULL, 0);
+    for (int i = 0; i < n_empty; i++)
+        (void)send(fd, "", 0, MSG_NOSIGNAL);
+    (void)channel_send(fd, "", 0, fds, BASE_ARRAY_SIZE(fds));
+    (void)channel_send(fd, "x", 1, fds, BASE_ARRAY_SIZE(fds));
+    _exit(0);
+}
+
+/* However many a user sends, other users are served. */
+static void wrong_descriptors_delay_nobody(void **state) {
+    double before = harness_now();
+
+    (void)state;
+    for (int i = 0; i < 40; i++) {
+        int lingering = make_lingering_socket(), status;
+        pid_t pid = fork();
+
+        if (pid == 0)
+            send_wrong_descriptors(lingering, 2 - i % 3);
+        close(lingering); /* the other process has a copy */
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(kill(ledger.pid, SIGCONT), 0); /* now it has the last copies */
+        harness_assert_exit(run_as(USER_NOBODY, "calm", "true"), 0);
+    }
+    if (harness_now() - before > 10)
+        fail_msg("%.1f s", harness_now() - before);
+    /* The user's own launches are refused from then on, until the ledger is started again. */
+    ledger_kill(&ledger, SIGKILL);
+    ledger_start(&ledger);
+    harness_assert_exit(run_named("calm", "true"), 0);
 }
 
 static int connect_here(void) {
@@ -644,10 +751,12 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(a_renamed_log_is_begun_anew, begin),
     cmocka_unit_test_setup(a_user_at_all_bounds_delays_nobody_else, begin),
     cmocka_unit_test_setup(nobody_but_a_broker_can_connect, begin),
+    cmocka_unit_test_setup(wrong_descriptors_delay_nobody, begin),
 };
 
 static const struct CMUnitTest direct_tests[] = {
     cmocka_unit_test_setup(names_do_not_add_up, begin),
+    cmocka_unit_test_setup(without_an_answer_nothing_is_granted_in_another_namespace, begin),
 };
 
 static const struct CMUnitTest service_tests[] = {
