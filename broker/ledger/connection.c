@@ -11,6 +11,8 @@
 #include "utsbroker/base.h"
 #include "utsbroker/channel.h"
 
+enum { RECORDS_MAX = 4096 /* more than a socket's queue holds */ };
+
 /*
  * Closes those of @fds that are pidfds. The others stay open for ever, and @account is charged for
  * them: they are not what a broker sends, and close(2) of them could take for ever (a lingering
@@ -34,28 +36,40 @@ static bool account_is_barred(const struct account *account) {
     return account->n_parked >= ACCOUNT_PARKED_MAX;
 }
 
+/* True if nothing that was sent to @fd is left in its queue. With SO_PASSCRED only the end of the
+ * connection comes without control data, and not an empty record. Takes no descriptor. */
+static bool is_drained(int fd) {
+    union {
+        char bytes[CMSG_SPACE(sizeof(struct ucred))];
+        struct cmsghdr aligned;
+    } control;
+    struct msghdr message = {.msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+    ssize_t n = recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
+
+    if (n < 0) /* an error that the peer's end left is reported once */
+        n = recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
+    return n == 0 && message.msg_controllen == 0;
+}
+
 /*
- * Closes @fd after what was sent to it was taken out: close(2) would close queued descriptors. With
- * SO_PASSCRED only the end of the connection comes without control data, and not an empty record.
- * If the user is barred, it stays open; the peer sees its end all the same.
+ * Closes @fd after what was sent to it was taken out: close(2) would close queued descriptors. If
+ * the user is barred nothing is taken out, and it stays open; the peer sees its end all the same.
  */
 static void account_close(struct account *account, int fd) {
     const int on = 1;
     struct ledger_event event;
     struct channel_fds fds;
     size_t size;
-    int r;
 
     if (shutdown(fd, SHUT_RDWR) < 0 || setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
         return;
-    while (!account_is_barred(account)) {
-        r = channel_receive_all(fd, &event, sizeof(event), &size, &fds);
-        account_discard(account, &fds);
-        if ((r == 0 && size == 0) || r == -EAGAIN || r == -ENOTCONN) {
-            (void)close(fd);
+    for (int i = 0; !is_drained(fd); i++) {
+        if (account_is_barred(account) || i == RECORDS_MAX)
             return;
-        }
+        (void)channel_receive_all(fd, &event, sizeof(event), &size, &fds);
+        account_discard(account, &fds);
     }
+    (void)close(fd);
 }
 
 static void connection_free(struct connection *connection) {
