@@ -155,22 +155,36 @@ static int connection_book(const struct connection *connection, const struct led
     return r;
 }
 
+/* Writes to @text why an enter is refused by @reply. */
+static void refusal_describe(char *text, size_t size, const struct ledger_reply *reply) {
+    switch (reply->status) {
+    case LEDGER_LIMIT_REACHED:
+        (void)snprintf(text, size, "limit reached: %u of %u commands are running under this rule",
+                       reply->n_live, reply->limit);
+        break;
+    case LEDGER_TOO_MANY:
+        (void)snprintf(text, size,
+                       "limit reached: the user has %u of %u commands that the ledger "
+                       "keeps",
+                       reply->n_live, reply->limit);
+        break;
+    case LEDGER_NOT_LOGGED:
+        (void)snprintf(text, size, "the ledger cannot keep it: %s", strerror(reply->error));
+        break;
+    default:
+        (void)snprintf(text, size,
+                       "the gate is no process of the user, has ended, or was entered before");
+    }
+}
+
 /* Refuses the enter @event by @reply, and logs that. */
 static void connection_refuse(const struct connection *connection, const struct ledger_event *event,
                               struct ledger_reply *reply) {
     struct ledger_event refusal = *event;
 
     refusal.kind = LEDGER_REFUSAL;
-    (void)snprintf(refusal.reason, sizeof(refusal.reason),
-                   reply->status == LEDGER_LIMIT_REACHED
-                       ? "limit reached: %u of %u commands are running under this rule"
-                   : reply->status == LEDGER_TOO_MANY
-                       ? "limit reached: the user has %u of %u commands that the ledger keeps"
-                   : reply->status == LEDGER_BAD_EVENT
-                       ? "the gate is no process of the user, has ended, or was entered before"
-                       : "the ledger cannot keep it: error %d",
-                   reply->status == LEDGER_NOT_LOGGED ? (unsigned)reply->error : reply->n_live,
-                   reply->limit);
+    memset(refusal.reason, 0, sizeof(refusal.reason));
+    refusal_describe(refusal.reason, sizeof(refusal.reason), reply);
     (void)connection_book(connection, &refusal, 0, reply);
 }
 
