@@ -5,7 +5,11 @@
 #include "tests/proof/proof.h"
 #include "utsbroker/protocol.h"
 
-enum { SIZE_MAX_TRIED = 2 * sizeof(struct protocol_reply) };
+enum { SIZE_MAX_TRIED = 2 * sizeof(struct protocol_request) };
+
+_Static_assert(sizeof(struct protocol_notice) < sizeof(struct protocol_reply) &&
+                   sizeof(struct protocol_reply) < sizeof(struct protocol_request),
+               "main() tries the sizes in this order");
 
 /* All records of these sizes. They are the buffer's end: a byte behind them is one behind the
  * buffer.
@@ -30,11 +34,11 @@ int main(void) {
     records_prove(0, sizeof(uint32_t) - 1);
     records_prove(sizeof(uint32_t), sizeof(struct protocol_notice) - 1);
     records_prove(sizeof(struct protocol_notice), sizeof(struct protocol_notice));
-    records_prove(sizeof(struct protocol_notice) + 1, sizeof(struct protocol_request) - 1);
-    records_prove(sizeof(struct protocol_request), sizeof(struct protocol_request));
-    records_prove(sizeof(struct protocol_request) + 1, sizeof(struct protocol_reply) - 1);
+    records_prove(sizeof(struct protocol_notice) + 1, sizeof(struct protocol_reply) - 1);
     records_prove(sizeof(struct protocol_reply), sizeof(struct protocol_reply));
-    records_prove(sizeof(struct protocol_reply) + 1, SIZE_MAX_TRIED);
+    records_prove(sizeof(struct protocol_reply) + 1, sizeof(struct protocol_request) - 1);
+    records_prove(sizeof(struct protocol_request), sizeof(struct protocol_request));
+    records_prove(sizeof(struct protocol_request) + 1, SIZE_MAX_TRIED);
     Frama_C_show_each_reached(1);
     return 0;
 }
