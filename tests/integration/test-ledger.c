@@ -635,7 +635,10 @@ static int make_lingering_socket(void) {
 /* As a session that was taken over: sends what must not be closed, behind @n_empty empty records.
  * It closes nothing itself; a socket does not linger at the end of a process. */
 static _Noreturn void send_wrong_descriptors(int lingering, int n_empty) {
-    int fd = ledger_enter(USER_WITHOUT_NAME), fds[16];
+    int fd, fds[16];
+
+    (void)raise(SIGSTOP); /* until the test has closed its copy: it must not linger */
+    fd = ledger_enter(USER_WITHOUT_NAME);
 
     for (size_t i = 0; i < BASE_ARRAY_SIZE(fds); i++)
         fds[i] = lingering;
@@ -660,7 +663,10 @@ static void wrong_descriptors_delay_nobody(void **state) {
 
         if (pid == 0)
             send_wrong_descriptors(lingering, 2 - i % 3);
-        close(lingering); /* the other process has a copy */
+        assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+        assert_true(WIFSTOPPED(status));
+        close(lingering);
+        assert_int_equal(kill(pid, SIGCONT), 0);
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(kill(ledger.pid, SIGCONT), 0); /* now it has the last copies */
         harness_assert_exit(run_as(USER_NOBODY, "calm", "true"), 0);
