@@ -221,6 +221,11 @@ void client_dispatch(struct client *client) {
     }
 }
 
+/* For how many milliseconds @client, which is connected, has been silent. */
+int64_t client_silence(const struct client *client) {
+    return loop_now() - (client->deadline.due - SILENCE_MS);
+}
+
 /*
  * Refuses @client, which has sent no request in time. It costs no session: any number of silent
  * clients delays nobody. A request that has come after all is served. @client may be gone

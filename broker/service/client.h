@@ -6,5 +6,6 @@
 
 int client_new(struct clients *clients, int connection, struct client **clientp);
 void client_dispatch(struct client *client);
+int64_t client_silence(const struct client *client);
 void client_refuse_late(struct client *client);
 void clients_end(struct clients *clients, int signal_number);

@@ -23,7 +23,9 @@
 #include "utsbroker/base.h"
 
 enum {
-    CONNECTED_MAX = 32, /* clients that have sent no request */
+    CONNECTED_MAX = 32, /* clients that have sent no request; but each gets its time, */
+    CONNECTED_MS = 200, /* as utsrun may be slow on a busy machine, */
+    FLOOD_MAX = 128,    /* unless so many are silent */
     DECIDING_MAX = 32,  /* sessions that work at the same time; further clients wait */
     ACCEPT_PAUSE_MS = 200,
     STOP_PATIENCE_MS = 10000,
@@ -80,7 +82,8 @@ static int service_accept(struct service *service) {
     r = ready.fd < 0 ? -errno : client_new(&service->clients, ready.fd, &client);
     if (r == 0 && poll(&ready, 1, 0) == 1)
         client_dispatch(client);
-    else if (r == 0 && connected->n > CONNECTED_MAX)
+    else if (r == 0 && connected->n > CONNECTED_MAX &&
+             (connected->n > FLOOD_MAX || client_silence(connected->first->owner) > CONNECTED_MS))
         client_refuse_late(connected->first->owner);
     return r;
 }
