@@ -143,8 +143,8 @@ int entry_log_end(struct entry *entry) {
                             .wait_status = entry->wait_status};
     int r;
 
-    if (entry->pidfd.fd >= 0 && identity_read_status(entry->pidfd.fd, &line.wait_status))
-        line.has_status = true;
+    if (!line.has_status && entry->pidfd.fd >= 0)
+        line.has_status = identity_read_status(entry->pidfd.fd, &line.wait_status);
     r = book_write(entry->entries->book, &line);
     if (r == 0)
         book_copy(entry->entries->book, &line);
@@ -174,6 +174,7 @@ static void entry_finish(struct entry *entry) {
     struct entries *entries = entry->entries;
 
     if (!entry->has_failed && entry_log_end(entry) < 0) {
+        live_file_mark(&entries->live, &entry->place, LIVE_ENDED);
         entry_wait(entry);
         return;
     }
@@ -202,7 +203,7 @@ static void entries_handle_timer(void *argument) {
     entries_set_timer(entries);
 }
 
-/* The process of @entry has ended. */
+/* The process of @entry has ended; more is to be heard of it. */
 void entry_end(struct entry *entry) {
     if (entry->counter == NULL)
         return;
@@ -211,20 +212,30 @@ void entry_end(struct entry *entry) {
     entry_wait(entry);
 }
 
-/*
- * POLLIN: the process has ended. POLLHUP: it has been reaped (Linux 6.9); only then is its status
- * there.
+/* Waits until the process of @entry, which has ended, is reaped (POLLHUP, Linux 6.9), or for 5 s.
  */
+static void entry_watch_for_reaper(struct entry *entry) {
+    if (loop_change_source(entry->entries->loop, &entry->pidfd, 0) < 0)
+        loop_remove_source(entry->entries->loop, &entry->pidfd);
+}
+
+/* POLLIN: the process has ended. Mostly it has been reaped by now, and its status is there. */
 static void entry_handle_pidfd(void *argument, uint32_t events) {
     struct entry *entry = argument;
 
-    entry_end(entry);
-    if ((events & EPOLLHUP) != 0) {
-        entry->is_reaped = true;
+    if (!entry->has_status)
+        entry->has_status = identity_read_status(entry->pidfd.fd, &entry->wait_status);
+    entry->is_reaped = entry->has_status || (events & EPOLLHUP) != 0;
+    if (entry->is_reaped)
         loop_remove_source(entry->entries->loop, &entry->pidfd);
-    } else if (loop_change_source(entry->entries->loop, &entry->pidfd, 0) < 0) {
-        loop_remove_source(entry->entries->loop, &entry->pidfd); /* 5 s are waited for */
+    else
+        entry_watch_for_reaper(entry);
+    if (entry->is_reaped && entry->ownerp == NULL) {
+        entry_count_no_more(entry);
+        entry_finish(entry);
+        return;
     }
+    entry_end(entry);
     entry_settle(entry);
 }
 

@@ -14,7 +14,6 @@ enum {
     BATCH_MIN = 64,   /* the next one for so many, then for twice as many */
     BATCH_SHIFT_MAX = 16,
     LIMIT_SHARE = 4, /* of the descriptors of the service, a quarter may wait */
-    AGAIN_MS = 1000, /* after a holder could not be made */
 };
 
 struct holder {
@@ -61,10 +60,6 @@ static void closer_work(struct closer *closer) {
         closer_make_holder(closer);
 }
 
-static void closer_handle_timer(void *argument) {
-    closer_work(argument);
-}
-
 static void holder_handle_end(void *argument, int stop_signal) {
     struct holder *holder = argument;
     struct closer *closer = holder->closer;
@@ -100,13 +95,15 @@ static void closer_make_holder(struct closer *closer) {
     struct holder *holder = calloc(1, sizeof(*holder));
     pid_t pid = holder != NULL ? closer_fork(closer) : 0;
 
-    if (pid == 0) {
-        free(holder);
-        loop_set_timer(closer->loop, &closer->again, loop_now() + AGAIN_MS);
-        return;
-    }
+    /* Without a holder this closes them for good, and blocks if one of them does: the user has used
+     * up their own processes. What waits in a queue can be the pipe that somebody reads to its end.
+     */
     while (closer->n > 0)
         base_close_fd(&closer->fds[--closer->n]);
+    if (pid == 0) {
+        free(holder);
+        return;
+    }
     (void)kill(pid, SIGKILL);
     holder->closer = closer;
     closer->n_holders++;
@@ -134,8 +131,7 @@ static bool closer_keep(struct closer *closer, int connection) {
 
 /*
  * Closes *@connectionp for good, now or later; the peer sees it closed at once. If no process can
- * be made for long, and many connections wait, this blocks: the user has used up their own
- * processes.
+ * be made, this can block: the user has used up their own processes.
  */
 void closer_close(struct closer *closer, int *connectionp) {
     int connection = base_steal_fd(connectionp);
@@ -147,11 +143,10 @@ void closer_close(struct closer *closer, int *connectionp) {
 }
 
 /* To be called when the limit of descriptors is as it will be. */
-void closer_init(struct closer *closer, struct loop *loop, struct reaper *reaper) {
+void closer_init(struct closer *closer, struct reaper *reaper) {
     struct rlimit limit = {.rlim_cur = 0};
 
-    *closer = (struct closer){.loop = loop, .reaper = reaper};
-    closer->again = (struct loop_timer){.function = closer_handle_timer, .argument = closer};
+    *closer = (struct closer){.reaper = reaper};
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         closer->n_max = (size_t)limit.rlim_cur / LIMIT_SHARE;
 }

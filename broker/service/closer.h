@@ -13,20 +13,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "broker/loop.h"
 #include "broker/service/reaper.h"
 
 struct closer {
-    struct loop *loop;
     struct reaper *reaper;
     int *fds; /* of the connections that wait for a holder */
     size_t n, size;
     size_t n_max;     /* more do not wait */
     size_t n_holders; /* that live: killed, but not ended */
-    struct loop_timer again;
 };
 
-void closer_init(struct closer *closer, struct loop *loop, struct reaper *reaper);
+void closer_init(struct closer *closer, struct reaper *reaper);
 void closer_deinit(struct closer *closer);
 bool closer_has_unread(int connection);
 void closer_close(struct closer *closer, int *connectionp);

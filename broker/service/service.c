@@ -157,7 +157,7 @@ static void service_connect_parts(struct service *service) {
                                               .n_folders = service->setup->n_policy_folders,
                                               .snapshot = POLICY_SNAPSHOT_NULL};
     reaper_init(&service->reaper, &service->loop);
-    closer_init(&service->closer, &service->loop, &service->reaper);
+    closer_init(&service->closer, &service->reaper);
     end_reports_init(&service->end_reports);
     session_pool_init(&service->pool, &service->loop, &service->reaper, &service->policy);
     service->clients = (struct clients){.loop = &service->loop,
