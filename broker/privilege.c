@@ -10,7 +10,6 @@
 
 #include <cap-ng.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -21,6 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "broker/own-namespace.h"
 #include "utsbroker/base.h"
 
 static const uint64_t sys_admin = UINT64_C(1) << CAP_SYS_ADMIN;
@@ -158,11 +158,11 @@ int privilege_forbid_new(void) {
  * the caller's; a negative errno.
  */
 int privilege_make_socket_in(int space, int flags, int *socketp) {
-    CLEANUP_FD int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-    int error = 0;
+    CLEANUP_FD int home = -1;
+    int error = 0, r = own_namespace_open(OWN_NAMESPACE_NET, &home);
 
-    if (home < 0)
-        return -errno;
+    if (r < 0)
+        return r;
     /*
      * Safe: it makes one socket there, reads nothing, and no child is made meanwhile. A process
      * that cannot come back ends: a command must not start there.

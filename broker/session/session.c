@@ -31,11 +31,13 @@
 #include <unistd.h>
 
 #include "broker/ledger-link.h"
+#include "broker/own-namespace.h"
 #include "broker/privilege.h"
 #include "broker/session/decide.h"
 #include "broker/session/error-text.h"
 #include "broker/session/filter.h"
 #include "broker/session/session-internal.h"
+#include "utsbroker/base.h"
 
 /*
  * Ends the session because @step, an infinitive, failed with @error, a negative errno. The later
@@ -82,6 +84,7 @@ static void session_read_identity(struct session *session) {
  */
 static void session_read_own_names(struct session *session) {
     struct uts_names *own = &session->own_names;
+    CLEANUP_FD int space = -1;
     struct utsname names;
     struct stat status;
 
@@ -89,7 +92,7 @@ static void session_read_own_names(struct session *session) {
         session_die(session, "read the names of this UTS namespace", -errno);
     (void)snprintf(own->hostname, sizeof(own->hostname), "%s", names.nodename);
     (void)snprintf(own->domainname, sizeof(own->domainname), "%s", names.domainname);
-    if (stat("/proc/self/ns/uts", &status) < 0)
+    if (own_namespace_open(OWN_NAMESPACE_UTS, &space) < 0 || fstat(space, &status) < 0)
         return;
     own->device = status.st_dev;
     own->inode = status.st_ino;
