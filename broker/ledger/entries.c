@@ -26,7 +26,8 @@ static int pid_make_free(struct entries *entries, const struct identity *identit
 
     if (other == NULL)
         return 0;
-    if (!identity_has_ended(other->pidfd.fd) ||
+    /* One that counts no more has ended; after a restart it has no pidfd. */
+    if ((other->counter != NULL && !identity_has_ended(other->pidfd.fd)) ||
         (other->identity.start_kind == identity->start_kind &&
          other->identity.start == identity->start))
         return ENTRY_E_IN_USE;
