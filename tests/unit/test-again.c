@@ -56,6 +56,7 @@ static pid_t gate_make(void) {
     pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
     if (pid != 0)
         return pid;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* a real gate ends with its session */
     for (int fd = 3; fd < 64; fd++)
         close(fd);
     (void)sigwait(&set, &number);
