@@ -27,8 +27,8 @@ enum { PATIENCE_SECONDS = 5 };
  */
 int ledger_link_open(int flags, int *linkp) {
     const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    const socklen_t size = offsetof(struct sockaddr_un, sun_path) + sizeof(LEDGER_SOCKET_NAME);
+    struct sockaddr_un address;
+    const socklen_t size = ledger_address(&address);
     CLEANUP_FD int space = open(LEDGER_NAMESPACE_PATH, O_RDONLY | O_CLOEXEC);
     CLEANUP_FD int link = -1;
     int r;
@@ -38,8 +38,6 @@ int ledger_link_open(int flags, int *linkp) {
     r = privilege_make_socket_in(space, flags, &link);
     if (r < 0)
         return r;
-    /* The first byte is NUL: the abstract namespace (unix(7)). */
-    memcpy(address.sun_path + 1, LEDGER_SOCKET_NAME, strlen(LEDGER_SOCKET_NAME));
     if (setsockopt(link, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
         setsockopt(link, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
         connect(link, (const struct sockaddr *)&address, size) < 0)

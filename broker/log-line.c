@@ -118,25 +118,21 @@ size_t log_line_format(char *text, size_t size, const struct log_line *line) {
     return out.length;
 }
 
-static const char *string_or_null(const char *string) {
-    return string[0] != '\0' ? string : NULL;
-}
-
 /* Fills @line from @event, whose strings it points to; @uid is the user's. The pid of an enter is
  * not in the event: it is the caller's to add. */
 void log_line_from_event(struct log_line *line, const struct ledger_event *event, uid_t uid) {
     *line = (struct log_line){
         .kind = (enum ledger_kind)event->kind,
-        .user = string_or_null(event->user),
+        .user = log_line_value(event->user),
         .uid = uid,
-        .hostname = string_or_null(event->hostname),
-        .domainname = string_or_null(event->domainname),
-        .rule_file = string_or_null(event->rule_file),
+        .hostname = log_line_value(event->hostname),
+        .domainname = log_line_value(event->domainname),
+        .rule_file = log_line_value(event->rule_file),
         .rule_line = event->rule_line,
         .pid = event->pid,
         .mode = (enum ledger_mode)event->mode,
         .command = event->names != 0 ? event->command : NULL,
-        .reason = string_or_null(event->reason),
+        .reason = log_line_value(event->reason),
         .has_status = event->kind == LEDGER_END,
         .wait_status = event->wait_status,
     };

@@ -29,6 +29,11 @@ struct log_line {
     unsigned n_missed; /* how many lines before this one were not written */
 };
 
+/* @string, of a field in which an empty one means "none", as a line has it. */
+static inline const char *log_line_value(const char *string) {
+    return string[0] != '\0' ? string : NULL;
+}
+
 size_t log_line_format(char *text, size_t size, const struct log_line *line);
 void log_line_from_event(struct log_line *line, const struct ledger_event *event, uid_t uid);
 int log_line_priority(enum ledger_kind kind);

@@ -82,7 +82,6 @@ static void connection_free(struct connection *connection) {
     account_close(account, connection->source.fd);
     account->n_connections--;
     account_give_back(account);
-    list_remove(&connection->link);
     free(connection);
 }
 
@@ -322,7 +321,6 @@ int connection_new(struct connections *connections, int fd) {
     connection->account->n_connections++;
     connection->source =
         (struct loop_source){.fd = fd, .function = connection_handle, .argument = connection};
-    list_append(&connections->all, &connection->link, connection);
     hello_fill(&hello, connections);
     /* Who has sent an event and does not read is heard all the same. */
     (void)send(fd, &hello, sizeof(hello), MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -8,10 +8,9 @@
 
 #include "broker/ledger/account.h"
 #include "broker/ledger/entries.h"
-#include "broker/list.h"
 #include "broker/loop.h"
 
-/* All connections, and what they share. */
+/* What all connections share. */
 struct connections {
     struct loop *loop;
     struct accounts *accounts;
@@ -19,11 +18,9 @@ struct connections {
     struct book *book;
     bool wants_status;              /* the kernel does not tell how a command ended */
     uint64_t uts_device, uts_inode; /* of the ledger's UTS namespace; 0: not known */
-    struct list all;
 };
 
 struct connection {
-    struct list_link link;
     struct connections *connections;
     struct loop_source source;
     struct account *account;

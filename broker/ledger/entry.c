@@ -123,17 +123,13 @@ static void entry_free(struct entry *entry) {
         live_rewrite(entries);
 }
 
-static const char *string_or_null(const char *string) {
-    return string[0] != '\0' ? string : NULL;
-}
-
 /* Logs the end of @entry, which may be in no list yet. Returns 0 or a negative errno. */
 int entry_log_end(struct entry *entry) {
     struct log_line line = {.kind = LEDGER_END,
-                            .user = string_or_null(entry->user),
+                            .user = log_line_value(entry->user),
                             .uid = entry->account->uid,
-                            .hostname = string_or_null(entry->hostname),
-                            .domainname = string_or_null(entry->domainname),
+                            .hostname = log_line_value(entry->hostname),
+                            .domainname = log_line_value(entry->domainname),
                             .rule_file = entry->rule_file,
                             .rule_line = entry->rule_line,
                             .pid = entry->identity.pid,

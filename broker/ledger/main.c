@@ -52,15 +52,13 @@ static bool is_in_namespace(void) {
 }
 
 static int socket_make(void) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    const socklen_t size = offsetof(struct sockaddr_un, sun_path) + sizeof(LEDGER_SOCKET_NAME);
+    struct sockaddr_un address;
+    const socklen_t size = ledger_address(&address);
     CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (!is_in_namespace())
         usage_fail("--listen works only in the network namespace " LEDGER_NAMESPACE_PATH
                    "; enter it by nsenter --net=" LEDGER_NAMESPACE_PATH);
-    /* The first byte is NUL: the abstract namespace (unix(7)). */
-    memcpy(address.sun_path + 1, LEDGER_SOCKET_NAME, strlen(LEDGER_SOCKET_NAME));
     if (fd < 0 || bind(fd, (const struct sockaddr *)&address, size) < 0 || listen(fd, BACKLOG) < 0)
         return -errno;
     return base_steal_fd(&fd);

@@ -20,6 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "utsbroker/protocol.h"
 
@@ -95,6 +97,14 @@ struct ledger_reply {
     uint32_t limit;
 };
 _Static_assert(sizeof(struct ledger_reply) == 20, "the reply has no holes");
+
+/* Fills @address with the ledger's, in the network namespace that a process is in. Returns its
+ * size, for bind(2) and connect(2): in the abstract namespace each byte counts (unix(7)). */
+static inline socklen_t ledger_address(struct sockaddr_un *address) {
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    memcpy(address->sun_path + 1, LEDGER_SOCKET_NAME, strlen(LEDGER_SOCKET_NAME));
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof(LEDGER_SOCKET_NAME));
+}
 
 /* True if each string of @event is canonical, and the names are there that it says are there. */
 static inline bool ledger_strings_are_canonical(const struct ledger_event *event) {

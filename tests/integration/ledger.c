@@ -41,19 +41,11 @@ void ledger_enter_namespace(void) {
     close(fd);
 }
 
-static struct sockaddr_un address_of(socklen_t *size) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-    memcpy(address.sun_path + 1, LEDGER_SOCKET_NAME, strlen(LEDGER_SOCKET_NAME));
-    *size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof(LEDGER_SOCKET_NAME));
-    return address;
-}
-
 /* Connects to the ledger; this process must be in its namespace. Returns the socket, or -1. */
 int ledger_connect(void) {
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    socklen_t size;
-    struct sockaddr_un address = address_of(&size);
+    struct sockaddr_un address;
+    const socklen_t size = ledger_address(&address);
 
     if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, size) == 0)
         return fd;
@@ -65,8 +57,8 @@ int ledger_connect(void) {
 /* Makes the socket, as the service manager does. */
 int ledger_listen(void) {
     int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), fd;
-    socklen_t size;
-    struct sockaddr_un address = address_of(&size);
+    struct sockaddr_un address;
+    const socklen_t size = ledger_address(&address);
 
     ledger_enter_namespace();
     fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -230,4 +222,20 @@ int ledger_enter(const struct user *user) {
         return fd;
     close(fd);
     return -1;
+}
+
+/* harness_set_up() for a program with a ledger, which it starts first. */
+int ledger_begin(struct test_ledger *ledger, void **state) {
+    if (ledger_set_up() < 0)
+        return -1;
+    ledger_start(ledger);
+    return harness_set_up(state);
+}
+
+/* harness_tear_down() for such a program. The ledger must run, and ends without an error. */
+int ledger_end(struct test_ledger *ledger, void **state) {
+    int r = harness_tear_down(state);
+
+    ledger_kill(ledger, SIGTERM);
+    return r;
 }

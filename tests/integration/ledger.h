@@ -19,6 +19,8 @@ struct test_ledger {
     bool stops_first; /* it stops before it executes the program, until a tracer continues it */
 };
 
+int ledger_begin(struct test_ledger *ledger, void **state);
+int ledger_end(struct test_ledger *ledger, void **state);
 int ledger_set_up(void);
 void ledger_enter_namespace(void);
 int ledger_connect(void);

@@ -17,17 +17,11 @@
 static struct test_ledger ledger;
 
 static int set_up(void **state) {
-    if (ledger_set_up() < 0)
-        return -1;
-    ledger_start(&ledger);
-    return harness_set_up(state);
+    return ledger_begin(&ledger, state);
 }
 
 static int tear_down(void **state) {
-    int r = harness_tear_down(state);
-
-    ledger_kill(&ledger, SIGTERM);
-    return r;
+    return ledger_end(&ledger, state);
 }
 
 static const struct result *run_as(const struct user *user, char *name, char *script) {
@@ -348,17 +342,19 @@ static bool is_ready_session_there(void *context) {
 }
 
 /*
- * Finds the ready session of the service and its gate. Just after a launch there are two others for
- * a moment: the session that served it, and its command.
+ * Stops the gate of the service's ready session, and returns its pid. Just after a launch there are
+ * two others for a moment: the session that served it, and its command.
  */
-static void find_ready_session(pid_t *children) {
-    pid_t before[2] = {0, 0};
+static pid_t stop_ready_gate(void) {
+    pid_t children[2] = {0, 0}, before[2];
 
     do {
         memcpy(before, children, sizeof(before));
         usleep(300000);
         assert_true(harness_wait_for(is_ready_session_there, children));
     } while (before[0] != children[0] || before[1] != children[1]);
+    assert_int_equal(kill(children[1], SIGSTOP), 0);
+    return children[1];
 }
 
 /* The launcher ends between the grant and the reply. So nothing knows of the command, and the
@@ -367,20 +363,19 @@ static void the_end_of_a_command_without_a_reply_is_logged(void **state) {
     const struct run run = {.user = USER_WITHOUT_NAME,
                             .argv = {UTSRUN_PATH, "-n", "calm", "sleep", "60"}};
     int output, errors;
-    pid_t children[2] = {0, 0}, utsrun; /* the ready session and its gate */
+    pid_t gate, utsrun;
     char text[32];
 
     (void)state;
     let_policy_settle();
     harness_assert_exit(run_named("calm", "true"), 0);
-    find_ready_session(children);
-    assert_int_equal(kill(children[1], SIGSTOP), 0);
+    gate = stop_ready_gate();
     utsrun = harness_start(&run, &output, &errors);
-    snprintf(text, sizeof(text), " pid=%d ", (int)children[1]);
+    snprintf(text, sizeof(text), " pid=%d ", (int)gate);
     assert_true(ledger_wait_for_line(" grant ", text));
     assert_int_equal(kill(utsrun, SIGKILL), 0);
     assert_int_equal(waitpid(utsrun, NULL, 0), utsrun);
-    assert_int_equal(kill(children[1], SIGCONT), 0);
+    assert_int_equal(kill(gate, SIGCONT), 0);
     assert_true(ledger_wait_for_line(text, "exit=- signal=9"));
     close(output);
     close(errors);
@@ -393,16 +388,15 @@ static void a_slow_gate_is_waited_for(void **state) {
     const struct run run = {.user = USER_WITHOUT_NAME,
                             .argv = {UTSRUN_PATH, "-n", "calm", "sh", "-c", "exit 7"}};
     int output, errors, status = -1;
-    pid_t children[2] = {0, 0}, utsrun; /* the ready session and its gate */
+    pid_t gate, utsrun;
 
     (void)state;
     let_policy_settle();
     harness_assert_exit(run_named("calm", "true"), 0);
-    find_ready_session(children);
-    assert_int_equal(kill(children[1], SIGSTOP), 0);
+    gate = stop_ready_gate();
     utsrun = harness_start(&run, &output, &errors);
     sleep(17); /* DECIDING_MS of broker/service/client-state.c are 15 s */
-    assert_int_equal(kill(children[1], SIGCONT), 0);
+    assert_int_equal(kill(gate, SIGCONT), 0);
     /* The launcher hears that its command was stopped, and stops as well. */
     for (int i = 0; i < 100 && waitpid(utsrun, &status, WNOHANG) == 0; i++) {
         usleep(100000);
@@ -680,14 +674,11 @@ static void wrong_descriptors_delay_nobody(void **state) {
 }
 
 static int connect_here(void) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    struct sockaddr_un address;
+    const socklen_t size = ledger_address(&address);
+    CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-    memcpy(address.sun_path + 1, LEDGER_SOCKET_NAME, strlen(LEDGER_SOCKET_NAME));
-    return connect(fd, (const struct sockaddr *)&address,
-                   offsetof(struct sockaddr_un, sun_path) + sizeof(LEDGER_SOCKET_NAME)) < 0
-               ? errno
-               : 0;
+    return connect(fd, (const struct sockaddr *)&address, size) < 0 ? errno : 0;
 }
 
 /* Tried twice: what the first try leaves open must not help. Returns an exit status. */

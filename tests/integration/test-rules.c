@@ -326,15 +326,11 @@ static const struct CMUnitTest tests[] = {
 static struct test_ledger ledger;
 
 static int set_up(void **state) {
-    if (ledger_set_up() < 0)
-        return -1;
-    ledger_start(&ledger);
-    return harness_set_up(state);
+    return ledger_begin(&ledger, state);
 }
 
 static int tear_down(void **state) {
-    ledger_kill(&ledger, SIGTERM);
-    return harness_tear_down(state);
+    return ledger_end(&ledger, state);
 }
 
 TEST_MAIN_AS_ROOT(tests, set_up, tear_down)

@@ -299,7 +299,8 @@ static void nobody_waits_for_the_ledger(void **state) {
 
 /* A ledger in a network namespace of its own, in this process. */
 static void ledger_start(void) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct sockaddr_un address;
+    const socklen_t size = ledger_address(&address);
     int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     int file = open(LEDGER_NAMESPACE_PATH, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
@@ -308,11 +309,8 @@ static void ledger_start(void) {
     assert_int_equal(unshare(CLONE_NEWNET), 0);
     assert_int_equal(mount("/proc/thread-self/ns/net", LEDGER_NAMESPACE_PATH, NULL, MS_BIND, NULL),
                      0);
-    memcpy(address.sun_path + 1, LEDGER_SOCKET_NAME, strlen(LEDGER_SOCKET_NAME));
     ledger = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(ledger, (const struct sockaddr *)&address,
-                          offsetof(struct sockaddr_un, sun_path) + sizeof(LEDGER_SOCKET_NAME)),
-                     0);
+    assert_int_equal(bind(ledger, (const struct sockaddr *)&address, size), 0);
     assert_int_equal(listen(ledger, 4), 0);
     assert_int_equal(setns(home, CLONE_NEWNET), 0);
     close(home);
