@@ -36,6 +36,7 @@ struct ledger {
     struct connections connections;
     struct loop_source listener, signals;
     struct loop_timer accept_again;
+    bool is_ending;
 };
 
 static _Noreturn void ledger_die(const char *step, const char *path, int error) {
@@ -76,7 +77,7 @@ static void ledger_handle_signals(void *argument, uint32_t events) {
     if (read(ledger->signals.fd, &info, sizeof(info)) != sizeof(info))
         return;
     if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
-        _exit(EXIT_SUCCESS);
+        ledger->is_ending = true;
     if (info.ssi_signo != SIGHUP)
         return;
     r = book_reopen(&ledger->book);
@@ -173,8 +174,11 @@ static void ledger_set_up(struct ledger *ledger) {
         ledger_die("reading what lives from", setup->live_path, r);
 }
 
-/* Serves until it gets SIGTERM or SIGINT, and ends the process. */
-_Noreturn void ledger_run(const struct ledger_setup *setup) {
+/*
+ * Serves until it gets SIGTERM or SIGINT. Returns the exit status: behind the filter nothing may
+ * call a function that does not return, for which a sanitizer makes system calls of its own.
+ */
+int ledger_run(const struct ledger_setup *setup) {
     static struct ledger ledger; /* with its tables it is too large for a stack */
     struct listener notify = {.fd = -1, .notify_socket = setup->notify_socket};
     int r;
@@ -185,8 +189,10 @@ _Noreturn void ledger_run(const struct ledger_setup *setup) {
     r = ledger_confine();
     if (r < 0)
         ledger_die("loading the seccomp filter", NULL, r);
-    do {
+    while (r >= 0 && !ledger.is_ending)
         r = loop_run_once(&ledger.loop, true);
-    } while (r >= 0);
-    ledger_die("waiting", NULL, r);
+    if (r >= 0)
+        return EXIT_SUCCESS;
+    (void)fprintf(stderr, "utsbroker-ledger: waiting: %s\n", strerror(-r));
+    return EXIT_FAILURE;
 }

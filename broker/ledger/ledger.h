@@ -9,4 +9,4 @@ struct ledger_setup {
     const char *notify_socket; /* where the service manager wants READY=1; NULL: nowhere */
 };
 
-_Noreturn void ledger_run(const struct ledger_setup *setup);
+int ledger_run(const struct ledger_setup *setup);

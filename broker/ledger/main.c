@@ -108,5 +108,5 @@ int main(int argc, char **argv) {
         return EXIT_FAILURE;
     }
     (void)umask(027);
-    ledger_run(&setup);
+    return ledger_run(&setup);
 }
