@@ -19,13 +19,14 @@ enum { PATIENCE_SECONDS = 5 };
 /*
  * Connects to the ledger. CAP_SYS_ADMIN must be effective. A ledger that does not answer is waited
  * for five seconds, here and by the functions below; with SOCK_NONBLOCK in @flags it is not waited
- * for.
+ * for. Without @comes_back this process stays in the ledger's network namespace: that takes a
+ * system call less, and is for who makes no child and no other socket.
  *
  * Returns 0 with *@linkp, the caller's; LEDGER_LINK_E_NONE; a negative errno, -ECONNREFUSED if no
  * ledger runs, -EAGAIN if it does not answer. The caller must refuse then: else who prevents the
  * connection keeps grants out of the log.
  */
-int ledger_link_open(int flags, int *linkp) {
+int ledger_link_open(int flags, bool comes_back, int *linkp) {
     const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
     struct sockaddr_un address;
     const socklen_t size = ledger_address(&address);
@@ -35,7 +36,7 @@ int ledger_link_open(int flags, int *linkp) {
 
     if (space < 0)
         return errno == ENOENT ? LEDGER_LINK_E_NONE : -errno;
-    r = privilege_make_socket_in(space, flags, &link);
+    r = privilege_make_socket_in(space, flags, comes_back, &link);
     if (r < 0)
         return r;
     if (setsockopt(link, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||

@@ -153,26 +153,26 @@ int privilege_forbid_new(void) {
 
 /*
  * Makes a socket of AF_UNIX, SOCK_SEQPACKET, with @flags (SOCK_NONBLOCK or 0) in the network
- * namespace @space, and comes back. Its abstract addresses are those of that namespace.
- * CAP_SYS_ADMIN must be effective, and this process must have one thread. Returns 0 with *@socketp,
- * the caller's; a negative errno.
+ * namespace @space. Its abstract addresses are those of that namespace. This process, which must
+ * have one thread, goes there, and with @comes_back comes back. CAP_SYS_ADMIN must be effective.
+ * Returns 0 with *@socketp, the caller's; a negative errno.
  */
-int privilege_make_socket_in(int space, int flags, int *socketp) {
+int privilege_make_socket_in(int space, int flags, bool comes_back, int *socketp) {
     CLEANUP_FD int home = -1;
-    int error = 0, r = own_namespace_open(OWN_NAMESPACE_NET, &home);
+    int error = 0, r = comes_back ? own_namespace_open(OWN_NAMESPACE_NET, &home) : 0;
 
     if (r < 0)
         return r;
     /*
-     * Safe: it makes one socket there, reads nothing, and no child is made meanwhile. A process
-     * that cannot come back ends: a command must not start there.
+     * Safe: one socket is made there. Who stays makes no other and no child; who must come back and
+     * cannot ends: a command must not start there.
      */
     if (setns(space, CLONE_NEWNET) < 0)
         return -errno;
     *socketp = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
     if (*socketp < 0)
         error = errno;
-    if (setns(home, CLONE_NEWNET) < 0)
+    if (comes_back && setns(home, CLONE_NEWNET) < 0)
         _exit(EXIT_FAILURE);
     return -error;
 }

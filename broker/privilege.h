@@ -14,4 +14,4 @@ int privilege_raise_sys_admin(void);
 int privilege_drop_all(void);
 int privilege_forbid_attach(void);
 int privilege_forbid_new(void);
-int privilege_make_socket_in(int space, int flags, int *socketp);
+int privilege_make_socket_in(int space, int flags, bool comes_back, int *socketp);

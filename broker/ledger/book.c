@@ -89,18 +89,34 @@ int book_write(struct book *book, const struct log_line *line) {
     return -ENOSPC;
 }
 
-/* At most once a second: where there is no daemon each line would cost three system calls. */
-static void syslog_connect(struct book *book) {
+/* Tries at most once a second: where there is no daemon each line would cost three system calls. */
+static bool syslog_connect(struct book *book) {
     struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = BOOK_SYSLOG_SOCKET};
-    time_t now = time(NULL);
+    time_t now;
 
+    if (book->syslog >= 0)
+        return true;
+    now = time(NULL);
     if (now - book->syslog_tried >= 0 && now - book->syslog_tried < SYSLOG_PAUSE_SECONDS)
-        return;
+        return false;
     book->syslog_tried = now;
     book->syslog = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (book->syslog >= 0 &&
         connect(book->syslog, (const struct sockaddr *)&address, sizeof(address)) < 0)
         base_close_fd(&book->syslog);
+    return book->syslog >= 0;
+}
+
+/* Returns how long the copy of @line is. */
+static size_t copy_format(char *text, size_t size, const struct book *book,
+                          const struct log_line *line) {
+    struct log_line counted = *line;
+    size_t length =
+        (size_t)snprintf(text, SYSLOG_PREFIX_SIZE,
+                         "<%d>utsbroker[%d]: ", log_line_priority(line->kind), (int)getpid());
+
+    counted.n_missed = book->n_not_sent;
+    return length + log_line_format(text + length, size - length, &counted);
 }
 
 /*
@@ -109,20 +125,11 @@ static void syslog_connect(struct book *book) {
  */
 void book_copy(struct book *book, const struct log_line *line) {
     char text[SYSLOG_PREFIX_SIZE + LOG_LINE_SIZE];
-    struct log_line counted = *line;
-    size_t length =
-        (size_t)snprintf(text, SYSLOG_PREFIX_SIZE,
-                         "<%d>utsbroker[%d]: ", log_line_priority(line->kind), (int)getpid());
+    size_t length = syslog_connect(book) ? copy_format(text, sizeof(text), book, line) : 0;
     ssize_t n = -1;
 
-    counted.n_missed = book->n_not_sent;
-    length += log_line_format(text + length, sizeof(text) - length, &counted);
     /* Twice: the daemon may have been restarted since the last line. */
-    for (int i = 0; i < 2 && n < 0; i++) {
-        if (book->syslog < 0)
-            syslog_connect(book);
-        if (book->syslog < 0)
-            break;
+    for (int i = 0; i < 2 && n < 0 && syslog_connect(book); i++) {
         n = send(book->syslog, text, length, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n < 0 && errno == EAGAIN)
             break;

@@ -73,12 +73,11 @@ static void account_close(struct account *account, int fd) {
 }
 
 static void connection_free(struct connection *connection) {
-    struct connections *connections = connection->connections;
     struct account *account = connection->account;
 
     if (connection->entry != NULL)
         entry_leave(connection->entry);
-    loop_remove_source(connections->loop, &connection->source);
+    loop_remove_source(connection->loop, &connection->source);
     account_close(account, connection->source.fd);
     account->n_connections--;
     account_give_back(account);
@@ -117,6 +116,10 @@ static bool connection_check_bounds(const struct connection *connection,
     unsigned bound = account_limit(account, ACCOUNT_ENTRIES_MAX);
     unsigned n_live = counter_n_live(account, event->rule_key);
 
+    if (account->n_entries >= bound || (event->limit != 0 && n_live >= event->limit)) {
+        batch_take(connection->connections->batch);
+        n_live = counter_n_live(account, event->rule_key);
+    }
     if (account->n_entries >= bound)
         *reply = (struct ledger_reply){
             .status = LEDGER_TOO_MANY, .n_live = account->n_entries, .limit = bound};
@@ -256,6 +259,15 @@ static bool connection_handle_event(struct connection *connection, const struct 
     }
 }
 
+/* An enter was handled. The end of the session, or its failure, can wait for others. */
+static int connection_be_heard_later(struct connection *connection) {
+    if (connection->loop == &connection->connections->batch->loop)
+        return 0;
+    loop_remove_source(connection->loop, &connection->source);
+    connection->loop = &connection->connections->batch->loop;
+    return loop_add_source(connection->loop, &connection->source, EPOLLIN);
+}
+
 /* Receives a record and handles it. The connection is closed after all but an enter. */
 static void connection_handle(void *argument, uint32_t events) {
     static const struct ledger_reply bad = {.status = LEDGER_BAD_EVENT};
@@ -286,7 +298,7 @@ static void connection_handle(void *argument, uint32_t events) {
     if (fds.n_fds == 1 && fds.fds[0] < 0)
         fds.n_fds = 0;
     account_discard(connection->account, &fds);
-    if (!may_follow)
+    if (!may_follow || connection_be_heard_later(connection) < 0)
         connection_free(connection);
 }
 
@@ -309,6 +321,9 @@ int connection_new(struct connections *connections, int fd) {
         free(connection);
         return r; /* without an account @fd is better left open than closed */
     }
+    if (connection->account->n_connections >=
+        account_limit(connection->account, ACCOUNT_CONNECTIONS_MAX))
+        batch_take(connections->batch);
     if (account_is_barred(connection->account) ||
         connection->account->n_connections >=
             account_limit(connection->account, ACCOUNT_CONNECTIONS_MAX)) {
@@ -318,6 +333,7 @@ int connection_new(struct connections *connections, int fd) {
         return -EUSERS;
     }
     connection->connections = connections;
+    connection->loop = connections->loop;
     connection->account->n_connections++;
     connection->source =
         (struct loop_source){.fd = fd, .function = connection_handle, .argument = connection};

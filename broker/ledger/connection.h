@@ -7,12 +7,14 @@
  */
 
 #include "broker/ledger/account.h"
+#include "broker/ledger/batch.h"
 #include "broker/ledger/entries.h"
 #include "broker/loop.h"
 
 /* What all connections share. */
 struct connections {
     struct loop *loop;
+    struct batch *batch; /* of those that have entered: their sessions will hardly say more */
     struct accounts *accounts;
     struct entries *entries;
     struct book *book;
@@ -22,6 +24,7 @@ struct connections {
 
 struct connection {
     struct connections *connections;
+    struct loop *loop; /* of @source */
     struct loop_source source;
     struct account *account;
     struct entry *entry; /* NULL: none, or it is gone */

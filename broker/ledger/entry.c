@@ -113,7 +113,7 @@ static void entry_free(struct entry *entry) {
     entry_count_no_more(entry);
     entry->account->n_entries--;
     account_give_back(entry->account);
-    loop_remove_source(entries->loop, &entry->pidfd);
+    loop_remove_source(&entries->batch->loop, &entry->pidfd);
     base_close_fd(&entry->pidfd.fd);
     list_remove(&entry->in_all);
     list_remove(&entry->in_ended);
@@ -211,8 +211,8 @@ void entry_end(struct entry *entry) {
 /* Waits until the process of @entry, which has ended, is reaped (POLLHUP, Linux 6.9), or for 5 s.
  */
 static void entry_watch_for_reaper(struct entry *entry) {
-    if (loop_change_source(entry->entries->loop, &entry->pidfd, 0) < 0)
-        loop_remove_source(entry->entries->loop, &entry->pidfd);
+    if (loop_change_source(&entry->entries->batch->loop, &entry->pidfd, 0) < 0)
+        loop_remove_source(&entry->entries->batch->loop, &entry->pidfd);
 }
 
 /* POLLIN: the process has ended. Mostly it has been reaped by now, and its status is there. */
@@ -223,7 +223,7 @@ static void entry_handle_pidfd(void *argument, uint32_t events) {
         entry->has_status = identity_read_status(entry->pidfd.fd, &entry->wait_status);
     entry->is_reaped = entry->has_status || (events & EPOLLHUP) != 0;
     if (entry->is_reaped)
-        loop_remove_source(entry->entries->loop, &entry->pidfd);
+        loop_remove_source(&entry->entries->batch->loop, &entry->pidfd);
     else
         entry_watch_for_reaper(entry);
     if (entry->is_reaped && entry->ownerp == NULL) {
@@ -306,11 +306,11 @@ int entry_start(struct entry *entry, struct account *account, int *pidfdp) {
     if (r < 0)
         return r;
     entry_describe(entry, &command);
-    r = loop_add_source(entries->loop, &entry->pidfd, EPOLLIN);
+    r = loop_add_source(&entries->batch->loop, &entry->pidfd, EPOLLIN);
     if (r == 0)
         r = live_file_add(&entries->live, &command, &entry->place);
     if (r < 0) {
-        loop_remove_source(entries->loop, &entry->pidfd);
+        loop_remove_source(&entries->batch->loop, &entry->pidfd);
         entry_count_no_more(entry);
         return r;
     }
@@ -321,9 +321,10 @@ int entry_start(struct entry *entry, struct account *account, int *pidfdp) {
     return 0;
 }
 
-void entries_init(struct entries *entries, struct loop *loop, struct accounts *accounts,
-                  struct book *book) {
+void entries_init(struct entries *entries, struct loop *loop, struct batch *batch,
+                  struct accounts *accounts, struct book *book) {
     *entries = (struct entries){.loop = loop,
+                                .batch = batch,
                                 .accounts = accounts,
                                 .book = book,
                                 .live = LIVE_FILE_NULL,

@@ -17,6 +17,7 @@
 
 #include "broker/ledger/account.h"
 #include "broker/ledger/book.h"
+#include "broker/ledger/batch.h"
 #include "broker/ledger/identity.h"
 #include "broker/ledger/live-file.h"
 #include "broker/list.h"
@@ -26,6 +27,7 @@ enum { ENTRY_BUCKETS = 4096 };
 
 struct entries {
     struct loop *loop;
+    struct batch *batch; /* watches the pidfds */
     struct accounts *accounts;
     struct book *book;
     struct live_file live;
@@ -58,8 +60,8 @@ static inline struct list *entries_bucket(struct entries *entries, pid_t pid) {
     return &entries->by_pid[(unsigned)pid % ENTRY_BUCKETS];
 }
 
-void entries_init(struct entries *entries, struct loop *loop, struct accounts *accounts,
-                  struct book *book);
+void entries_init(struct entries *entries, struct loop *loop, struct batch *batch,
+                  struct accounts *accounts, struct book *book);
 struct entry *entry_make(struct entries *entries, const struct live_command *command);
 int entry_start(struct entry *entry, struct account *account, int *pidfdp);
 int entry_start_ended(struct entry *entry, struct account *account);

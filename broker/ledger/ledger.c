@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "broker/ledger/account.h"
+#include "broker/ledger/batch.h"
 #include "broker/ledger/book.h"
 #include "broker/ledger/connection.h"
 #include "broker/ledger/entries.h"
@@ -30,6 +31,7 @@ enum { ACCEPT_PAUSE_MS = 200 };
 struct ledger {
     const struct ledger_setup *setup;
     struct loop loop;
+    struct batch batch;
     struct book book;
     struct accounts accounts;
     struct entries entries;
@@ -106,8 +108,9 @@ static int ledger_setup_signals(struct ledger *ledger) {
 static void ledger_connect_parts(struct ledger *ledger, bool tells_status) {
     struct stat uts;
 
-    entries_init(&ledger->entries, &ledger->loop, &ledger->accounts, &ledger->book);
+    entries_init(&ledger->entries, &ledger->loop, &ledger->batch, &ledger->accounts, &ledger->book);
     ledger->connections = (struct connections){.loop = &ledger->loop,
+                                               .batch = &ledger->batch,
                                                .accounts = &ledger->accounts,
                                                .entries = &ledger->entries,
                                                .book = &ledger->book,
@@ -157,6 +160,8 @@ static void ledger_set_up(struct ledger *ledger) {
     if (r < 0)
         ledger_die("raising the limit of descriptors", NULL, r);
     r = loop_init(&ledger->loop);
+    if (r == 0)
+        r = batch_init(&ledger->batch, &ledger->loop);
     if (r == 0)
         r = ledger_setup_signals(ledger);
     if (r == 0)

@@ -26,7 +26,7 @@ static int link_open(int *linkp) {
     int dropped;
 
     if (r == 0)
-        r = ledger_link_open(SOCK_NONBLOCK, linkp);
+        r = ledger_link_open(SOCK_NONBLOCK, true, linkp);
     dropped = privilege_keep_sys_admin();
     if (dropped != 0) {
         (void)fputs("utsbroker: CAP_SYS_ADMIN stays effective; the service ends\n", stderr);

@@ -34,10 +34,12 @@ static void pidfd_close(struct child *child) {
  */
 static void child_look(struct child *child) {
     pid_t pid = waitpid(child->pid, &child->wait_status, WNOHANG);
+    CLEANUP_FD int pidfd = -1; /* closed when its launcher knows */
 
     child->has_ended = pid == child->pid || (pid < 0 && errno == ECHILD);
     if (child->has_ended) {
-        pidfd_close(child);
+        loop_remove_source(child->reaper->loop, &child->pidfd);
+        pidfd = base_steal_fd(&child->pidfd.fd);
         list_remove(&child->link);
         child->reaper = NULL;
         if (child->function != NULL)

@@ -160,27 +160,42 @@ static int session_wait_for_gate(const struct session *session, struct gate_repo
     return r;
 }
 
-/*
- * Step 9. Logs the grant, sends the gate its verdict and waits until the gate is the command. The
- * log comes first: a user who kills the session right after the release has a command, but the log
- * has its grant.
- */
-static void session_release_gate(struct session *session) {
+/* The gate prepares itself while the ledger writes. Returns 0 or a negative errno. */
+static int session_prepare_gate(const struct session *session) {
     const struct protocol_request *request = &session->request;
     struct gate_verdict verdict = {
         .names = request->names, .is_setuid = session->rule->is_setuid, .flags = request->flags};
-    struct gate_report report = {.error = 0};
-    int r;
 
     memcpy(verdict.hostname, request->hostname, sizeof(verdict.hostname));
     memcpy(verdict.domainname, request->domainname, sizeof(verdict.domainname));
-    r = session_log(session, LEDGER_ENTER, false);
+    return gate_prepare(&session->gate, &verdict, &session->fds);
+}
+
+/* Logs the grant and sends the gate its verdict. Refuses if the log does not take the grant. */
+static int session_log_grant(struct session *session) {
+    int r = session_log_send(session, LEDGER_ENTER, false);
+    int gate_r = r == 0 ? session_prepare_gate(session) : 0;
+
+    if (r == 0)
+        r = session_log_await(session);
     if (r < 0)
         session_refuse(session, PROTOCOL_NOT_LOGGED, -r, "cannot write to the log: %s",
                        error_text(-r));
+    return gate_r;
+}
+
+/*
+ * Step 9. Logs the grant, releases the gate and waits until it is the command. The log comes first:
+ * a user who kills the session right after the release has a command, but the log has its grant.
+ */
+static void session_release_gate(struct session *session) {
+    struct gate_report report = {.error = 0};
+    int r = session_log_grant(session);
+
     if (session->status != PROTOCOL_GRANTED)
         return;
-    r = gate_release(&session->gate, &verdict, &session->fds);
+    if (r == 0)
+        r = gate_release(&session->gate);
     if (r == 0)
         r = session_wait_for_gate(session, &report);
     session->uts_namespace = report.uts_namespace;

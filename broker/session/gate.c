@@ -4,6 +4,8 @@
  * The gate runs as the user, in a new UTS namespace, without a seccomp filter, and not dumpable. It
  * holds CAP_SYS_ADMIN until its names are set, and reads only records of the session until then:
  * the caller's limits and the verdict. It reads what the user sent when it has no privilege left.
+ * What others could notice it does when it is released, and not before: the working directory, the
+ * descriptors, the terminal, the command.
  */
 
 #include "broker/session/gate.h"
@@ -63,6 +65,19 @@ static int gate_receive_limits(int channel, struct limits *limitsp) {
         return r;
     channel_fds_deinit(&fds);
     return size == 0 ? -EPIPE : size == sizeof(*limitsp) ? 0 : -EBADMSG;
+}
+
+/* Waits until it is released. Returns -EPIPE if the session ended before, which is a refusal. */
+static int gate_await_release(int channel) {
+    struct channel_fds fds;
+    uint32_t release;
+    size_t size;
+    int r = channel_receive(channel, &release, sizeof(release), &size, &fds);
+
+    if (r < 0)
+        return r;
+    channel_fds_deinit(&fds);
+    return size == 0 ? -EPIPE : size == sizeof(release) ? 0 : -EPROTO;
 }
 
 /* Waits for the verdict. Returns -EPIPE if the session ended without one, which is a refusal. */
@@ -152,6 +167,8 @@ static void gate_become_command(const struct gate_setup *setup, int *channelp,
     /* Now this process has no privilege: it may read what the user sent. */
     if (r == 0) {
         r = launch_read(&launch, fds.fds[PROTOCOL_LAUNCH_FD]);
+        if (r == 0)
+            r = gate_await_release(*channelp);
         if (r == 0 && setup->is_service)
             r = caller_context_apply(&launch, &fds, verdict.flags, &limits, channelp);
         if (r == -EBADMSG)
@@ -259,13 +276,22 @@ int gate_send_limits(const struct gate *gate, const struct limits *limits) {
 }
 
 /*
- * Sends @verdict to the gate, with the request's @fds, which stay the caller's: the gate then
- * becomes the command. To refuse, end instead: the gate ends when its session ends. Returns 0, also
- * if the gate was killed, which gate_wait() handles; a negative errno.
+ * Sends @verdict to the gate, with the request's @fds, which stay the caller's: the gate sets its
+ * names, drops every privilege, and waits for gate_release(). To refuse, end instead: the gate ends
+ * when its session ends. Returns 0, also if the gate was killed, which gate_wait() handles; a
+ * negative errno.
  */
-int gate_release(const struct gate *gate, const struct gate_verdict *verdict,
+int gate_prepare(const struct gate *gate, const struct gate_verdict *verdict,
                  const struct channel_fds *fds) {
     int r = channel_send(gate->channel, verdict, sizeof(*verdict), fds->fds, fds->n_fds);
+
+    return is_gate_end(r) ? 0 : r;
+}
+
+/* Has the gate, which has its verdict, become the command. Returns as gate_prepare(). */
+int gate_release(const struct gate *gate) {
+    const uint32_t release = 1;
+    int r = channel_send(gate->channel, &release, sizeof(release), NULL, 0);
 
     return is_gate_end(r) ? 0 : r;
 }

@@ -4,7 +4,8 @@
  * The gate: the process that becomes the command. The session makes it in a new UTS namespace while
  * it holds CAP_SYS_ADMIN, before it reads a request, and before the filter, which the gate would
  * inherit. The gate waits for the session's verdict, sets the names, drops every privilege, and
- * only then reads what the user sent.
+ * only then reads what the user sent. It executes the command when it is released: meanwhile the
+ * session has the grant logged.
  */
 
 #include <stdbool.h>
@@ -15,7 +16,7 @@
 #include "utsbroker/channel.h"
 #include "utsbroker/protocol.h"
 
-/* What the session sends to release the gate, with the descriptors of the request. */
+/* What the session sends to prepare the gate, with the descriptors of the request. */
 struct gate_verdict {
     uint32_t names;     /* PROTOCOL_HOSTNAME, PROTOCOL_DOMAINNAME or both */
     uint32_t is_setuid; /* the rule says setuid: the command may gain new privileges */
@@ -51,6 +52,7 @@ struct gate_setup {
 int gate_check_limit(void);
 int gate_open(struct gate *gate, const struct gate_setup *setup);
 int gate_send_limits(const struct gate *gate, const struct limits *limits);
-int gate_release(const struct gate *gate, const struct gate_verdict *verdict,
+int gate_prepare(const struct gate *gate, const struct gate_verdict *verdict,
                  const struct channel_fds *fds);
+int gate_release(const struct gate *gate);
 int gate_wait(const struct gate *gate, struct gate_report *reportp);

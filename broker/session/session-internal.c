@@ -134,50 +134,62 @@ int session_hear_ledger(struct session *session) {
     return r;
 }
 
-/*
- * Tells the ledger, and waits until it has the line: only then may a gate be released. Returns 0 or
- * a negative errno; 0 also if the ledger refuses the request, which is refused and logged then.
- */
-static int session_log_to_ledger(struct session *session, const struct ledger_event *event) {
-    struct ledger_reply reply;
-    int pidfd = event->kind == LEDGER_ENTER ? session->gate.pidfd : -1;
-    int r = ledger_link_send(session->ledger, event, pidfd);
-
-    if (r == 0)
-        r = session_hear_ledger(session);
-    if (r == 0)
-        r = ledger_link_receive_reply(session->ledger, &reply);
-    if (r < 0)
-        return r;
-    switch ((enum ledger_status)reply.status) {
+/* What the ledger's reply to an event means for the request. Returns 0 or a negative errno. */
+static int session_take_reply(struct session *session, const struct ledger_reply *reply) {
+    switch ((enum ledger_status)reply->status) {
     case LEDGER_ENTERED:
         return 0;
     case LEDGER_LIMIT_REACHED:
     case LEDGER_TOO_MANY:
-        session_note_limit(session, &reply);
+        session_note_limit(session, reply);
         return 0;
     case LEDGER_NOT_LOGGED:
     case LEDGER_BAD_EVENT:
     case LEDGER_STATUS_COUNT:
     default:
-        return reply.error > 0 ? -reply.error : -EPROTO;
+        return reply->error > 0 ? -reply->error : -EPROTO;
     }
 }
 
 /*
- * Has the line of @kind logged; an enter is also counted, and refuses the request if a limit is
- * reached. @may_run is for a failure: its command may run all the same. Returns 0 or a negative
- * errno: it is not logged.
+ * Sends the line of @kind to the log; session_log_await() must follow if that succeeds. @may_run is
+ * for a failure: its command may run all the same. Returns 0 or a negative errno: it is not logged.
  */
-int session_log(struct session *session, enum ledger_kind kind, bool may_run) {
+int session_log_send(struct session *session, enum ledger_kind kind, bool may_run) {
     struct ledger_event event;
 
     /* There is a ledger that did not answer: syslog would neither keep the line nor count. */
     if (session->ledger < 0 && !session->has_no_ledger && kind == LEDGER_ENTER)
         return -EAGAIN;
     session_fill_event(session, kind, may_run, &event);
-    return session->ledger >= 0 ? session_log_to_ledger(session, &event)
-                                : session_log_to_syslog(session, &event);
+    if (session->ledger < 0)
+        return session_log_to_syslog(session, &event);
+    return ledger_link_send(session->ledger, &event,
+                            kind == LEDGER_ENTER ? session->gate.pidfd : -1);
+}
+
+/*
+ * Waits until the ledger, if there is one, has the line of session_log_send(): only then may a gate
+ * be released. An enter is also counted, and refuses the request if a limit is reached. Returns 0,
+ * also if the ledger refuses the request, which is logged then; a negative errno: it is not logged.
+ */
+int session_log_await(struct session *session) {
+    struct ledger_reply reply;
+    int r;
+
+    if (session->ledger < 0)
+        return 0;
+    r = session_hear_ledger(session);
+    if (r == 0)
+        r = ledger_link_receive_reply(session->ledger, &reply);
+    return r < 0 ? r : session_take_reply(session, &reply);
+}
+
+/* Has the line of @kind logged: both of the above. */
+int session_log(struct session *session, enum ledger_kind kind, bool may_run) {
+    int r = session_log_send(session, kind, may_run);
+
+    return r < 0 ? r : session_log_await(session);
 }
 
 /*

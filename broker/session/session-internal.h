@@ -77,6 +77,8 @@ struct session {
 __attribute__((format(printf, 4, 5))) void session_refuse(struct session *session,
                                                           enum protocol_status status, int error,
                                                           const char *format, ...);
+int session_log_send(struct session *session, enum ledger_kind kind, bool may_run);
+int session_log_await(struct session *session);
 int session_log(struct session *session, enum ledger_kind kind, bool may_run);
 int session_reply(const struct session *session);
 int session_hear_ledger(struct session *session);

@@ -251,9 +251,10 @@ static void session_open_gate(struct session *session) {
 }
 
 /*
- * Step 4. Connects to the ledger. A grant that cannot be logged is refused; only a machine without
- * a ledger logs to syslog. The service connects to that for each client, as the daemon may be
- * restarted until then.
+ * Step 4. Connects to the ledger, and stays in its network namespace: the filter permits no socket
+ * any more, and syslog's is found by its path (unix(7)). A grant that cannot be logged is refused;
+ * only a machine without a ledger logs to syslog. The service connects to that for each client, as
+ * the daemon may be restarted until then.
  */
 static void session_open_log(struct session *session) {
     int r;
@@ -263,7 +264,7 @@ static void session_open_log(struct session *session) {
         return;
     }
     session_raise_privilege(session);
-    r = ledger_link_open(0, &session->ledger);
+    r = ledger_link_open(0, false, &session->ledger);
     session->has_no_ledger = r == LEDGER_LINK_E_NONE;
     if (r < 0) {
         (void)syslog_open(&session->syslog, SYSLOG_SOCKET);

@@ -12,10 +12,13 @@
 #include "launcher/request.h"
 #include "tests/integration/harness.h"
 
-enum { REPORTED = 50 };
+enum { REPORTED = 50, NOT_RELEASED = 40 };
 
-/* Opens a gate as a session does, releases it with @verdict, and waits for it. Runs in a child. */
-static _Noreturn void be_session(const struct gate_verdict *verdict, bool may_setuid,
+/*
+ * Opens a gate as a session does, and sends it @verdict. Then releases it and waits for it, or ends
+ * a moment later. Runs in a child.
+ */
+static _Noreturn void be_session(const struct gate_verdict *verdict, bool may_setuid, bool releases,
                                  int launch_fd) {
     const struct gate_setup setup = {.may_setuid = may_setuid, .session_fds = {-1, -1}};
     const struct channel_fds fds = {.n_fds = 1, .fds = {launch_fd}};
@@ -24,14 +27,20 @@ static _Noreturn void be_session(const struct gate_verdict *verdict, bool may_se
 
     if (gate_open(&gate, &setup) < 0)
         _exit(1);
-    if (gate_release(&gate, verdict, &fds) < 0)
+    if (gate_prepare(&gate, verdict, &fds) < 0)
         _exit(2);
+    if (!releases) {
+        usleep(300000);
+        _exit(NOT_RELEASED);
+    }
+    if (gate_release(&gate) < 0)
+        _exit(3);
     _exit(gate_wait(&gate, &report) == 0 ? 0 : REPORTED + report.status);
 }
 
 /* Runs a command through a gate. @text is what it writes. Returns the code of be_session(). */
-static int run_through_gate(const struct gate_verdict *verdict, bool may_setuid, char *text,
-                            size_t size) {
+static int run_through_gate(const struct gate_verdict *verdict, bool may_setuid, bool releases,
+                            char *text, size_t size) {
     char *command[] = {"sh", "-c",
                        "{ uname -n; grep -E 'NoNewPrivs|CapPrm' /proc/self/status; } > "
                        "/tmp/test-gate.report",
@@ -46,7 +55,7 @@ static int run_through_gate(const struct gate_verdict *verdict, bool may_setuid,
         request_write_launch(&launch_fd, &options, environment, &(struct request_place){0}), 0);
     session = fork();
     if (session == 0)
-        be_session(verdict, may_setuid, launch_fd);
+        be_session(verdict, may_setuid, releases, launch_fd);
     close(launch_fd);
     /* The session and, by CLONE_PARENT, the gate are both children of this process. */
     while ((pid = waitpid(-1, &status, 0)) > 0)
@@ -84,7 +93,8 @@ static void no_new_privs_is_left_out_only_if_a_rule_says_setuid(void **state) {
         char text[512];
 
         verdict.is_setuid = cases[i].is_setuid;
-        assert_int_equal(run_through_gate(&verdict, cases[i].may_setuid, text, sizeof(text)), 0);
+        assert_int_equal(run_through_gate(&verdict, cases[i].may_setuid, true, text, sizeof(text)),
+                         0);
         assert_memory_equal(text, "forged\n", 7);
         if (strstr(text, cases[i].line) == NULL)
             fail_msg("case %zu: %s", i, text);
@@ -107,13 +117,24 @@ static void an_invalid_verdict_ends_the_gate(void **state) {
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
         char text[512];
 
-        assert_int_equal(run_through_gate(&cases[i], false, text, sizeof(text)),
+        assert_int_equal(run_through_gate(&cases[i], false, true, text, sizeof(text)),
                          REPORTED + PROTOCOL_KERNEL_REFUSED);
         assert_string_equal(text, "");
     }
 }
 
+/* The grant is not in the log yet, or is refused. */
+static void a_gate_that_is_not_released_runs_nothing(void **state) {
+    struct gate_verdict verdict = verdict_for("forged");
+    char text[512];
+
+    (void)state;
+    assert_int_equal(run_through_gate(&verdict, false, false, text, sizeof(text)), NOT_RELEASED);
+    assert_string_equal(text, "");
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_gate_that_is_not_released_runs_nothing),
     cmocka_unit_test(no_new_privs_is_left_out_only_if_a_rule_says_setuid),
     cmocka_unit_test(an_invalid_verdict_ends_the_gate),
 };

@@ -448,7 +448,8 @@ static void what_is_no_namespace_is_no_ledger_but_an_error(void **state) {
     (void)state;
     assert_int_equal(mount("/dev/null", LEDGER_NAMESPACE_PATH, NULL, MS_BIND, NULL), 0);
     assert_refused(run_named("fresh", "true"), "the log does not take the line");
-    assert_int_equal(umount(LEDGER_NAMESPACE_PATH), 0);
+    /* A session that is made ahead may have it open. */
+    assert_int_equal(umount2(LEDGER_NAMESPACE_PATH, MNT_DETACH), 0);
     harness_assert_exit(run_named("fresh", "true"), 0);
 }
 
@@ -523,9 +524,16 @@ static void a_full_disk_refuses(void **state) {
 }
 
 /* SIGHUP after a rename, as logrotate(8) does. */
+/* Those of the case before may have ended later than its log was cleared. */
+static bool has_an_end_for_each_grant(void *context) {
+    (void)context;
+    return ledger_count_lines(" end ") >= ledger_count_lines(" grant ");
+}
+
 static void a_renamed_log_is_begun_anew(void **state) {
     (void)state;
     harness_assert_exit(run_named("calm", "true"), 0);
+    assert_true(harness_wait_for(has_an_end_for_each_grant, NULL));
     assert_int_equal(rename(LEDGER_TEST_LOG, LEDGER_TEST_LOG ".1"), 0);
     assert_int_equal(kill(ledger.pid, SIGHUP), 0);
     usleep(200000);

@@ -53,6 +53,7 @@ static void a_reused_pid_can_be_entered_while_an_end_waits_for_the_log(void **st
     static struct accounts accounts;
     static struct entries entries;
     struct loop loop = LOOP_NULL;
+    struct batch batch;
     struct book book;
     struct account *account;
     struct identity identity;
@@ -64,7 +65,8 @@ static void a_reused_pid_can_be_entered_while_an_end_waits_for_the_log(void **st
     assert_int_equal(identity_init(&tells_status), 0);
     assert_int_equal(loop_init(&loop), 0);
     assert_int_equal(book_open(&book, "/dev/full"), 0);
-    entries_init(&entries, &loop, &accounts, &book);
+    assert_int_equal(batch_init(&batch, &loop), 0);
+    entries_init(&entries, &loop, &batch, &accounts, &book);
     live_write(getpid());
     assert_int_equal(entries_recover(&entries, path), 0);
     assert_int_equal(entries.all.n, 1);
@@ -81,6 +83,7 @@ static void a_reused_pid_can_be_entered_while_an_end_waits_for_the_log(void **st
     assert_int_equal(entries_add(&entries, account, &identity, &again, &event, &entry),
                      ENTRY_E_IN_USE);
     close(again);
+    loop_deinit(&batch.loop);
     loop_deinit(&loop);
 }
 
