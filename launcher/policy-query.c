@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "launcher/clock.h"
 #include "launcher/message.h"
 #include "launcher/signals.h"
 #include "utsbroker/base.h"
@@ -104,21 +105,14 @@ static _Noreturn void nearest_execute(const struct words *words, int output, con
     utspolicy_execute(words);
 }
 
-static int64_t now_ms(void) {
-    struct timespec now = {.tv_sec = 0};
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Reads a line without its end. False if no line arrives in time, or it does not fit. */
 static bool line_read(int fd, char *text, size_t size) {
-    const int64_t until = now_ms() + NEAREST_TIMEOUT_MS;
+    const int64_t until = clock_now_ms() + NEAREST_TIMEOUT_MS;
     size_t length = 0;
 
     while (length < size) {
         struct pollfd ready = {.fd = fd, .events = POLLIN};
-        int64_t left = until - now_ms();
+        int64_t left = until - clock_now_ms();
         ssize_t n;
 
         if (left <= 0 || (poll(&ready, 1, (int)left) != 1 && errno != EINTR))

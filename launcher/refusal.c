@@ -16,8 +16,8 @@ struct described_name {
 };
 
 /*
- * Writes "host name 'a' and NIS domain name 'b'": the names in @names, or all if @names is 0. A name
- * that was not asked for is this UTS namespace's, and the broker counts it as asked for.
+ * Writes "host name 'a' and NIS domain name 'b'": the names in @names, or all if @names is 0. A
+ * name that was not asked for is this UTS namespace's, and the broker counts it as asked for.
  */
 static void names_describe(char *text, size_t size, const struct options *options, unsigned names,
                            unsigned inherited) {

@@ -120,7 +120,6 @@ static void request_make(struct service_command *command, const struct options *
         message_failure("the command could not be sent to the service", -r, "try again");
         service_command_fail(command);
     }
-    terminal_close_slave(&command->terminal);
 }
 
 /*

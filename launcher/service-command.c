@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "launcher/clock.h"
 #include "launcher/message.h"
 #include "launcher/pidfd.h"
 #include "launcher/status.h"
@@ -53,20 +54,54 @@ static _Noreturn void command_end_without_service(struct service_command *comman
  * its process group is orphaned: the kernel does not stop such a group by SIGTSTP (signal(7)).
  */
 static void command_suspend(struct service_command *command) {
-    if (command->terminal.fd < 0 || !pidfd_can_suspend(command->pid))
+    if (!terminal_is_command_in_front(&command->terminal, command->pid) ||
+        !pidfd_can_suspend(command->pid))
         return;
     command->is_suspended = true;
     (void)pidfd_signal_group(command->pidfd, SIGSTOP);
 }
 
-/* The command has stopped: stops this process, until SIGCONT, which the command gets as well. */
+/*
+ * The command has stopped: stops this process, until SIGCONT. The terminal's SIGTSTP has reached
+ * the whole process group; another signal but SIGSTOP the command has sent to its own group, which
+ * would be this one. Then the command continues in any case: if this process did not stop, its
+ * group is orphaned, and the kernel would not have stopped the command either.
+ */
 static void command_follow_stop(struct service_command *command, int signal_number) {
+    const int64_t recent_ms = 1000;
+    bool is_terminals =
+        command->suspended_ms != 0 && clock_now_ms() - command->suspended_ms < recent_ms;
+
     if (command->is_suspended && signal_number == SIGSTOP)
         signal_number = SIGTSTP;
     command->is_suspended = false;
     terminal_restore_mode(&command->terminal);
-    supervisor_stop_self(signal_number);
-    terminal_update_mode(&command->terminal);
+    supervisor_stop_self(signal_number, command->terminal.fd >= 0 && !is_terminals);
+    terminal_update_foreground(&command->terminal);
+    terminal_take_mode(&command->terminal);
+    (void)pidfd_signal_group(command->pidfd, SIGCONT);
+}
+
+/* A signal of the terminal to this process group. Returns true if the command has it by its pty. */
+static bool signal_relay(struct service_command *command, int number) {
+    if (command->terminal.master < 0)
+        return false;
+    switch (number) {
+    case SIGWINCH:
+        (void)terminal_resize_pty(&command->terminal);
+        return true;
+    case SIGINT:
+    case SIGQUIT:
+        terminal_signal(&command->terminal, number);
+        return true;
+    case SIGTSTP:
+        command->suspended_ms = clock_now_ms();
+        terminal_signal(&command->terminal, number);
+        command_suspend(command);
+        return true;
+    default:
+        return false;
+    }
 }
 
 static void signal_forward(struct service_command *command, const struct signalfd_siginfo *info) {
@@ -76,11 +111,8 @@ static void signal_forward(struct service_command *command, const struct signalf
                                            .has_child_left_group = true};
     int number = (int)info->ssi_signo;
 
-    /* The terminal sent this to our own group. The pty sends the command its own SIGWINCH. */
-    if (number == SIGWINCH && info->ssi_code == SI_KERNEL && command->terminal.fd >= 0) {
-        (void)terminal_resize_pty(&command->terminal);
+    if (info->ssi_code == SI_KERNEL && signal_relay(command, number))
         return;
-    }
     if (!supervisor_is_for_child(info, &parties))
         return;
     if (info->ssi_code == SI_KERNEL || number == SIGCONT)
@@ -89,8 +121,10 @@ static void signal_forward(struct service_command *command, const struct signalf
         (void)pidfd_signal(command->pidfd, number);
     if (number == SIGTSTP)
         command_suspend(command);
-    if (number == SIGCONT)
-        terminal_update_mode(&command->terminal);
+    if (number == SIGCONT) {
+        terminal_update_foreground(&command->terminal);
+        terminal_take_mode(&command->terminal);
+    }
 }
 
 static void signals_forward(struct service_command *command) {
@@ -125,18 +159,14 @@ static void notice_receive(struct service_command *command) {
 
 /* Waits for one event and handles it. Returns while the command lives. */
 static void event_handle(struct service_command *command) {
-    struct pollfd fds[2 + TERMINAL_POLL_FDS] = {
+    struct pollfd fds[3] = {
         {.fd = command->supervisor.signal_fd, .events = POLLIN},
         {.fd = command->channel >= 0 ? command->channel : command->pidfd, .events = POLLIN}};
-    int timeout = terminal_prepare_poll(&command->terminal, fds + 2);
-    int n = poll(fds, BASE_ARRAY_SIZE(fds), timeout);
+    int timeout = terminal_prepare_poll(&command->terminal, &fds[2]);
 
-    if (n < 0)
+    if (poll(fds, BASE_ARRAY_SIZE(fds), timeout) < 0)
         return; /* EINTR: all signals are blocked, so this process was stopped and continued */
-    if (n == 0)
-        terminal_update_mode(&command->terminal);
-    if (terminal_relay(&command->terminal, fds + 2, command->pid))
-        command_suspend(command);
+    terminal_relay(&command->terminal);
     if (fds[0].revents != 0)
         signals_forward(command);
     if (fds[1].revents == 0)
@@ -159,7 +189,6 @@ _Noreturn void service_command_supervise(struct service_command *command) {
                         -r, "try again");
         service_command_fail(command);
     }
-    terminal_update_mode(&command->terminal);
     for (;;)
         event_handle(command);
 }

@@ -5,6 +5,7 @@
  * notice when it stops or ends. utsrun passes signals on, relays its terminal, and ends as it does.
  */
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "launcher/options.h"
@@ -15,8 +16,9 @@ struct service_command {
     const struct options *options;
     pid_t pid;
     int pidfd;
-    int channel;       /* to the service; -1: the service has ended */
-    bool is_suspended; /* utsrun stopped it, as the kernel does for the suspend key elsewhere */
+    int channel;          /* to the service; -1: the service has ended */
+    bool is_suspended;    /* utsrun stopped it, as the kernel does for the suspend key elsewhere */
+    int64_t suspended_ms; /* CLOCK_MONOTONIC: the terminal has last sent SIGTSTP to this group */
     struct terminal terminal;
     struct supervisor supervisor;
 };

@@ -91,11 +91,12 @@ bool supervisor_is_for_child(const struct signalfd_siginfo *info,
 }
 
 /*
- * Stops this process by the signal that stopped the command, so that the shell sees the same.
- * Returns when this process continues; at once if the signal does not stop it (an orphaned process
- * group, signal(7)).
+ * Stops this process by the signal that stopped the command, so that the shell sees the same; or,
+ * with @is_for_group, the whole process group, as a command does that stops its own. Returns when
+ * this process continues; at once if the signal does not stop it (an orphaned process group,
+ * signal(7)).
  */
-void supervisor_stop_self(int signal_number) {
+void supervisor_stop_self(int signal_number, bool is_for_group) {
     const struct sigaction action = {.sa_handler = SIG_DFL};
     struct sigaction before;
     sigset_t set;
@@ -108,7 +109,7 @@ void supervisor_stop_self(int signal_number) {
     }
     if (sigaction(signal_number, &action, &before) < 0)
         return;
-    (void)kill(getpid(), signal_number);
+    (void)kill(is_for_group ? 0 : getpid(), signal_number);
     /* The signal stops this process here, until SIGCONT. */
     (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
@@ -165,7 +166,7 @@ static int child_check(pid_t child, int *statusp) {
             *statusp = status;
             return SUPERVISOR_E_ENDED;
         }
-        supervisor_stop_self(WSTOPSIG(status));
+        supervisor_stop_self(WSTOPSIG(status), false);
     }
 }
 

@@ -38,5 +38,5 @@ int supervisor_wait_for_child(struct supervisor *supervisor, pid_t child, int re
                               int *statusp);
 bool supervisor_is_for_child(const struct signalfd_siginfo *info,
                              const struct signal_parties *parties);
-void supervisor_stop_self(int signal_number);
+void supervisor_stop_self(int signal_number, bool is_for_group);
 _Noreturn void supervisor_end_self(int wait_status);

@@ -1,5 +1,5 @@
 /*
- * The modes of two terminals: the user's and the command's pty.
+ * The modes of two terminals: the caller's and the command's pty.
  *
  * utsrun blocks all signals. For a process in the background that means: read(2) of the terminal
  * fails with EIO, so utsrun cannot take what the user types for the shell. But write(2) and
@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /*
- * Gives the command's pty the mode of @users, the user's terminal, and remembers it as the given
+ * Gives the command's pty the mode of @users, the caller's terminal, and remembers it as the given
  * mode. A pty has no serial line: its mode stays 8 bits without parity. Returns 0 or a negative
  * errno.
  */
@@ -22,6 +22,8 @@ int terminal_set_pty_mode(struct terminal *terminal, const struct termios *users
     struct termios mode = *users;
 
     mode.c_cflag = (mode.c_cflag & ~(tcflag_t)(CSIZE | PARENB)) | CS8 | CREAD;
+    /* A pty with EXTPROC neither echoes nor edits, and whoever copies its mode spreads that. */
+    mode.c_lflag &= ~(tcflag_t)EXTPROC;
     if (tcsetattr(terminal->master, TCSANOW, &mode) < 0 ||
         tcgetattr(terminal->master, &terminal->given) < 0)
         return -errno;
@@ -30,12 +32,10 @@ int terminal_set_pty_mode(struct terminal *terminal, const struct termios *users
 
 /* Asks the kernel whether this process group is in the terminal's foreground. */
 void terminal_update_foreground(struct terminal *terminal) {
-    pid_t group = tcgetpgrp(terminal->fd);
+    pid_t group = terminal->fd >= 0 ? tcgetpgrp(terminal->fd) : -1;
 
-    /* ENOTTY: not the controlling terminal. It has no foreground group, every process may use it.
-     */
-    terminal->is_foreground = group < 0 ? errno == ENOTTY : group == getpgrp();
-    if (group < 0 && errno == EIO)
+    terminal->is_foreground = group >= 0 && group == getpgrp();
+    if (terminal->fd >= 0 && group < 0 && errno == EIO)
         terminal->is_lost = true;
 }
 
@@ -45,85 +45,78 @@ static bool is_same_mode(const struct termios *a, const struct termios *b) {
            memcmp(a->c_cc, b->c_cc, sizeof(a->c_cc)) == 0;
 }
 
-/* Another program of the pipeline, for example a pager, has switched line input off. */
-static bool is_used_by_other(const struct terminal *terminal, const struct termios *current) {
-    return terminal->is_pipeline && (current->c_lflag & ICANON) == 0 &&
-           !is_same_mode(current, &terminal->given) &&
-           !(terminal->is_raw && is_same_mode(current, &terminal->mode));
+/*
+ * Gives a pty whose mode the command has not changed the terminal's present mode. To be called when
+ * this process group has come to the foreground: the shell has set the mode for its jobs by then;
+ * at the start, in the background, it may have been that of the shell's line editor.
+ */
+void terminal_take_mode(struct terminal *terminal) {
+    struct termios current, pty;
+
+    if (terminal->fd < 0 || terminal->is_mirrored || terminal->is_lost ||
+        !terminal->is_foreground || tcgetattr(terminal->fd, &current) < 0 ||
+        tcgetattr(terminal->master, &pty) < 0)
+        return;
+    if (is_same_mode(&pty, &terminal->given) && !is_same_mode(&current, &terminal->given))
+        (void)terminal_set_pty_mode(terminal, &current);
 }
 
 /*
- * Copies a mode that the shell has set in the meantime to the pty, as if the command shared the
- * terminal. Without it, a command that started in the background keeps the mode of the shell's line
- * editor.
+ * The mode that the terminal gets if the command has set @pty's. Without line editing each byte
+ * goes to the pty as it comes, which maps and echoes it.
  */
-static void pty_copy_mode(struct terminal *terminal, const struct termios *current,
-                          struct termios *pty) {
-    if ((current->c_lflag & ICANON) != 0 && !is_same_mode(current, &terminal->given) &&
-        is_same_mode(pty, &terminal->given) && terminal_set_pty_mode(terminal, current) == 0)
-        *pty = terminal->given;
-}
-
-/*
- * Gives the terminal the relay's mode. In a pipeline the other programs write to the terminal, too,
- * and Ctrl-C is for all of them: so the terminal gets the mode of the command's pty, except that
- * each byte arrives at once and the pty echoes. A command that has the terminal alone gets raw
- * bytes; its pty processes them as a terminal does.
- */
-static void terminal_set_relay_mode(struct terminal *terminal, const struct termios *pty) {
+static void mode_mirror(const struct terminal *terminal, const struct termios *pty,
+                        struct termios *modep) {
     struct termios mode = terminal->saved;
 
-    if (terminal->is_pipeline) {
-        mode.c_iflag = pty->c_iflag;
-        mode.c_oflag = pty->c_oflag;
-        mode.c_lflag = pty->c_lflag & ~(tcflag_t)(ICANON | ECHO);
-        memcpy(mode.c_cc, pty->c_cc, sizeof(mode.c_cc));
+    mode.c_iflag = pty->c_iflag;
+    mode.c_oflag = pty->c_oflag;
+    mode.c_lflag = pty->c_lflag;
+    memcpy(mode.c_cc, pty->c_cc, sizeof(mode.c_cc));
+    if ((pty->c_lflag & ICANON) == 0) {
+        mode.c_iflag &= ~(tcflag_t)(ICRNL | INLCR | IGNCR | ISTRIP);
+        mode.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
         mode.c_cc[VMIN] = 1;
         mode.c_cc[VTIME] = 0;
-    } else {
-        cfmakeraw(&mode);
-        mode.c_cflag = terminal->saved.c_cflag;
     }
-    if (terminal->is_raw && is_same_mode(&mode, &terminal->mode))
-        return;
-    /* TCSANOW: the others wait for the output, for ever if the user has stopped it (Ctrl-S). */
-    if (tcsetattr(terminal->fd, TCSANOW, &mode) < 0)
-        return;
-    terminal->is_raw = true;
-    if (tcgetattr(terminal->fd, &terminal->mode) < 0)
-        terminal->mode = mode;
+    /* What the pty has not processed is still to be written: OPOST comes on after it. */
+    if (terminal->is_mirrored && (terminal->mirrored.c_oflag & OPOST) == 0 &&
+        terminal->n_output > 0)
+        mode.c_oflag &= ~(tcflag_t)OPOST;
+    *modep = mode;
 }
 
 /*
- * Saves the terminal's mode and sets the relay's, if this process group is in the foreground.
+ * Gives the terminal the mode of the command's pty, if the command has set one and this process
+ * group is in the foreground; else the mode that it had. Returns true if *@ptyp, the pty's mode, is
+ * one that the command has set.
  *
- * In a pipeline it does so only when the command shows that it wants the terminal: the command has
- * changed the mode of its pty, or the user has typed a line that no other process took. Until then
- * the terminal, and what the user types, may be for another program.
- *
- * Call it when this process continues after a stop. terminal_prepare_poll() calls it where it
- * expects a change.
+ * TCSANOW: TCSADRAIN would wait for the output, for ever if the user has stopped it (Ctrl-S).
  */
-void terminal_update_mode(struct terminal *terminal) {
-    struct termios current = {0}, pty = {0};
+bool terminal_mirror(struct terminal *terminal, struct termios *ptyp) {
+    struct termios mode;
+    bool is_changed;
 
-    terminal->is_reading = false;
-    if (terminal->fd < 0 || terminal->is_lost)
-        return;
-    terminal_update_foreground(terminal);
-    if (!terminal->is_foreground || tcgetattr(terminal->fd, &current) < 0 ||
-        tcgetattr(terminal->master, &pty) < 0 || is_used_by_other(terminal, &current))
-        return;
-    if (!terminal->is_raw || !is_same_mode(&current, &terminal->mode)) {
-        terminal->saved = current;
-        terminal->is_raw = false;
-        pty_copy_mode(terminal, &current, &pty);
-    }
-    terminal->is_reading = !terminal->is_unreadable;
-    if (terminal->is_pipeline && !terminal->is_typed && is_same_mode(&pty, &terminal->given))
+    if (terminal->fd < 0 || terminal->is_lost || tcgetattr(terminal->master, ptyp) < 0)
+        return false;
+    is_changed = !is_same_mode(ptyp, &terminal->given);
+    terminal->is_known = terminal->is_known || is_changed;
+    if (!terminal->is_foreground)
+        return is_changed;
+    if (!is_changed) {
         terminal_restore_mode(terminal);
-    else
-        terminal_set_relay_mode(terminal, &pty);
+        return false;
+    }
+    if (!terminal->is_mirrored && tcgetattr(terminal->fd, &terminal->saved) < 0)
+        return true;
+    mode_mirror(terminal, ptyp, &mode);
+    if (terminal->is_mirrored && is_same_mode(&mode, &terminal->mirrored))
+        return true;
+    if (tcsetattr(terminal->fd, TCSANOW, &mode) < 0)
+        return true;
+    terminal->is_mirrored = true;
+    terminal->mirrored = mode;
+    return true;
 }
 
 /*
@@ -133,13 +126,18 @@ void terminal_update_mode(struct terminal *terminal) {
  * and the change does not affect what is still on its way to the user.
  */
 void terminal_restore_mode(struct terminal *terminal) {
-    struct termios current = {0};
-
-    if (!terminal->is_raw || terminal->is_lost)
+    if (!terminal->is_mirrored || terminal->is_lost)
         return;
     terminal_update_foreground(terminal);
-    if (terminal->is_foreground && tcgetattr(terminal->fd, &current) == 0 &&
-        !is_used_by_other(terminal, &current))
+    if (terminal->is_foreground)
         (void)tcsetattr(terminal->fd, TCSANOW, &terminal->saved);
-    terminal->is_raw = false;
+    terminal->is_mirrored = false;
+}
+
+/* True if the terminal writes a carriage return before each newline, as the pty has done already.
+ */
+bool terminal_adds_returns(const struct terminal *terminal) {
+    const struct termios *mode = terminal->is_mirrored ? &terminal->mirrored : &terminal->given;
+
+    return (mode->c_oflag & (OPOST | ONLCR)) == (OPOST | ONLCR);
 }

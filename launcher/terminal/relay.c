@@ -2,12 +2,19 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "launcher/clock.h"
+#include "launcher/terminal/line.h"
 #include "launcher/terminal/mode.h"
-#include "launcher/terminal/open.h"
 
-enum { POLL_USER, POLL_COMMAND };
+enum {
+    OTHERS_MS = 50,      /* how long others of the process group have to take a line */
+    FOREGROUND_MS = 300, /* nothing reports that this process group comes to the foreground */
+};
 
 /* Removes the first @n of the *@np @bytes. */
 static void bytes_remove(char *bytes, size_t *np, size_t n) {
@@ -20,100 +27,88 @@ static bool is_temporary(int error) {
     return error == EAGAIN || error == EINTR;
 }
 
-/* EIO: no process has the slave open. All that they wrote before is read by then. */
-static void output_read(struct terminal *terminal) {
-    size_t room = sizeof(terminal->output) - terminal->n_output;
-    ssize_t n;
+/*
+ * Reads what the command wrote, as far as there is room. Returns true if there may be more. A
+ * read(2) of the master waits for bytes that are on their way in the kernel.
+ */
+static bool output_read(struct terminal *terminal) {
+    for (;;) {
+        size_t room = sizeof(terminal->output) - terminal->n_output;
+        ssize_t n;
 
-    if (room == 0)
-        return;
-    n = read(terminal->master, terminal->output + terminal->n_output, room);
-    if (n > 0)
+        if (room == 0)
+            return true;
+        n = read(terminal->master, terminal->output + terminal->n_output, room);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
         terminal->n_output += (size_t)n;
-    else if (n == 0 || !is_temporary(errno))
-        terminal->is_idle = true;
-}
-
-static bool is_writable(int fd) {
-    struct pollfd writable = {.fd = fd, .events = POLLOUT};
-
-    return poll(&writable, 1, 0) == 1;
+    }
 }
 
 /*
- * Writes to the user's terminal without blocking. If @fd may block, it writes in pieces that fit
- * into what a terminal that polls as writable has room for, also with tabs expanded.
+ * Copies to @converted the @n @bytes without the carriage returns that the terminal adds again, and
+ * at most @max bytes. Returns how many bytes it took; *@n_convertedp is how many it wrote.
  */
+static size_t returns_remove(char *converted, size_t max, size_t *n_convertedp, const char *bytes,
+                             size_t n) {
+    size_t taken = 0, written = 0;
+
+    while (taken < n && written < max) {
+        if (bytes[taken] == '\r' && taken + 1 < n && bytes[taken + 1] == '\n')
+            taken++;
+        converted[written++] = bytes[taken++];
+    }
+    *n_convertedp = written;
+    return taken;
+}
+
+/* Writes as much of the output as the terminal takes. */
 static void output_write(struct terminal *terminal) {
-    const size_t small = 32;
+    char converted[TERMINAL_OUTPUT_SIZE];
 
     while (terminal->n_output > 0 && !terminal->is_lost) {
+        const char *bytes = terminal->output;
         size_t n = terminal->n_output;
+        bool converts = terminal_adds_returns(terminal);
         ssize_t n_written;
 
-        if (terminal->is_shared && !is_writable(terminal->fd))
-            return;
-        if (terminal->is_shared && n > small)
-            n = small;
-        n_written = write(terminal->fd, terminal->output, n);
-        if (n_written > 0)
+        if (converts) {
+            (void)returns_remove(converted, sizeof(converted), &n, bytes, terminal->n_output);
+            bytes = converted;
+        }
+        n_written = write(terminal->fd, bytes, n);
+        if (n_written > 0 && converts)
+            bytes_remove(terminal->output, &terminal->n_output,
+                         returns_remove(converted, (size_t)n_written, &n, terminal->output,
+                                        terminal->n_output));
+        else if (n_written > 0)
             bytes_remove(terminal->output, &terminal->n_output, (size_t)n_written);
-        else if (n_written == 0 || is_temporary(errno))
-            return;
-        else
+        else if (n_written < 0 && errno != EAGAIN && errno != EINTR)
             terminal->is_lost = true;
+        else if (n_written == 0 || errno == EAGAIN)
+            return;
     }
     if (terminal->is_lost)
         terminal->n_output = 0;
 }
 
-/*
- * True if the pty makes SIGTSTP of one of the @bytes and @command's process group gets it. The
- * group is orphaned in its session, so the kernel does not stop it (POSIX). If the command is a
- * shell, its jobs have groups of their own, and the kernel stops those.
- */
-static bool is_suspend_key(const struct terminal *terminal, const char *bytes, size_t n,
-                           pid_t command) {
-    struct termios pty = {0};
+/* The command may have set a mode for what it wrote: the terminal gets it before the bytes. */
+static void output_relay(struct terminal *terminal) {
+    struct termios pty;
+    bool may_be_more;
+    size_t n_before;
 
-    if (tcgetattr(terminal->master, &pty) < 0 || (pty.c_lflag & ISIG) == 0 ||
-        pty.c_cc[VSUSP] == _POSIX_VDISABLE)
-        return false;
-    return memchr(bytes, pty.c_cc[VSUSP], n) != NULL && tcgetpgrp(terminal->master) == command;
+    do {
+        may_be_more = output_read(terminal);
+        (void)terminal_mirror(terminal, &pty);
+        n_before = terminal->n_output;
+        output_write(terminal);
+    } while (may_be_more && terminal->n_output < n_before);
+    (void)terminal_mirror(terminal, &pty);
 }
 
-/* A read of 0 bytes means that the user typed the end-of-file key: pass the pty's own key on. */
-static void input_add_end(struct terminal *terminal) {
-    struct termios pty = {0};
-
-    if (tcgetattr(terminal->master, &pty) == 0 && pty.c_cc[VEOF] != _POSIX_VDISABLE)
-        terminal->input[terminal->n_input++] = (char)pty.c_cc[VEOF];
-}
-
-/* Reads what the user typed. Returns true if that has the suspend key. */
-static bool input_read(struct terminal *terminal, pid_t command) {
-    char *bytes = terminal->input + terminal->n_input;
-    size_t room = sizeof(terminal->input) - terminal->n_input;
-    ssize_t n = room > 0 ? read(terminal->fd, bytes, room) : 0;
-    int error = n < 0 ? errno : 0;
-
-    if (room == 0 || (n < 0 && is_temporary(error)))
-        return false;
-    /* EIO, or 0: this process is in the background, or the terminal was hung up. */
-    if (n <= 0)
-        terminal_update_foreground(terminal);
-    if (n < 0 && error != EIO)
-        terminal->is_unreadable = true;
-    if (n < 0 || terminal->is_lost)
-        return false;
-    terminal->is_typed = terminal->is_typed || !terminal->is_raw;
-    terminal->n_input += (size_t)n;
-    if (n == 0)
-        input_add_end(terminal);
-    return is_suspend_key(terminal, bytes, (size_t)n, command);
-}
-
-/* If no process has the slave open, the kernel keeps the bytes, as it does on any terminal. */
 static void input_write(struct terminal *terminal) {
     ssize_t n;
 
@@ -122,104 +117,234 @@ static void input_write(struct terminal *terminal) {
     n = write(terminal->master, terminal->input, terminal->n_input);
     if (n > 0)
         bytes_remove(terminal->input, &terminal->n_input, (size_t)n);
-    else if (n < 0 && !is_temporary(errno))
-        terminal->is_idle = true;
 }
 
-static void poll_set(struct pollfd *ready, int fd, bool is_in, bool is_out) {
-    short events = (short)((is_in ? POLLIN : 0) | (is_out ? POLLOUT : 0));
+/* True if the command has not read all that was typed for it. */
+static bool has_input(const struct terminal *terminal) {
+    struct pollfd slave = {.fd = terminal->slave, .events = POLLIN};
 
-    /* poll(2) reports a hangup even without events, again and again: leave the descriptor out. */
-    *ready = (struct pollfd){.fd = events != 0 ? fd : -1, .events = events};
+    return terminal->n_input > 0 || poll(&slave, 1, 0) == 1;
 }
 
-/*
- * Updates the mode if necessary, and fills @fds for poll(2); a descriptor is -1 if there is nothing
- * to wait for. Returns the timeout in milliseconds, or -1 for none. Nothing reports these changes,
- * so it asks for them after a while: a job in the background comes to the foreground; the command
- * or another program of the pipeline sets a mode; a process opens a pty again (/dev/tty) that no
- * process had open.
- */
-int terminal_prepare_poll(struct terminal *terminal, struct pollfd fds[TERMINAL_POLL_FDS]) {
-    const int change_ms = 300, idle_ms = 100;
-    bool is_room;
+/* Removes the first @echo from what was read of the master after it had @n_before bytes. */
+static void echo_remove(struct terminal *terminal, const struct line *line, size_t n_before) {
+    char *from = terminal->output + n_before;
+    char *echo = line->n_echo == 0
+                     ? NULL
+                     : memmem(from, terminal->n_output - n_before, line->echo, line->n_echo);
+    size_t after;
 
-    if (!terminal->is_raw || !terminal->is_foreground || terminal->is_pipeline)
-        terminal_update_mode(terminal);
-    is_room = terminal->n_input < sizeof(terminal->input);
-    poll_set(&fds[POLL_USER], terminal->is_lost ? -1 : terminal->fd,
-             terminal->is_reading && is_room, terminal->n_output != 0);
-    is_room = terminal->n_output < sizeof(terminal->output);
-    poll_set(&fds[POLL_COMMAND], terminal->is_idle ? -1 : terminal->master, is_room,
-             terminal->n_input != 0);
-    if (terminal->fd >= 0 && terminal->is_idle)
-        return idle_ms;
-    if (terminal->fd >= 0 && !terminal->is_lost &&
-        (!terminal->is_foreground || terminal->is_pipeline))
-        return change_ms;
-    return -1;
+    if (echo == NULL)
+        return;
+    after = terminal->n_output - (size_t)(echo - terminal->output) - line->n_echo;
+    memmove(echo, echo + line->n_echo, after);
+    terminal->n_output -= line->n_echo;
 }
 
 /*
- * Moves all bytes that it can move without blocking. Call it after each poll(2) with the @fds and
- * the timeout of terminal_prepare_poll(), also after a timeout and for other descriptors.
- *
- * Returns true if the user typed the suspend key, the pty makes a signal of it, and the process
- * group that @command leads is in the pty's foreground: the kernel does not stop that group, so the
- * caller must.
+ * Gives the pty a line that the terminal has edited and echoed. The pty echoes it as well; that is
+ * in the master as soon as poll(2) of the slave has had the line discipline do its work.
  */
-bool terminal_relay(struct terminal *terminal, const struct pollfd fds[TERMINAL_POLL_FDS],
-                    pid_t command) {
-    const short lost = POLLHUP | POLLERR | POLLNVAL;
-    bool was_idle = terminal->is_idle, is_suspend = false;
+static void line_relay(struct terminal *terminal, const struct termios *pty, const char *typed,
+                       size_t n) {
+    static struct line line;
+    size_t n_before;
 
-    if (terminal->fd < 0)
+    line_cook(&line, pty, typed, n);
+    output_relay(terminal);
+    memcpy(terminal->input, line.bytes, line.n_bytes);
+    terminal->n_input = line.n_bytes;
+    input_write(terminal);
+    (void)has_input(terminal);
+    n_before = terminal->n_output;
+    (void)output_read(terminal);
+    echo_remove(terminal, &line, n_before);
+}
+
+/* Reads what the user typed, and passes it on. */
+static void input_relay(struct terminal *terminal, const struct termios *pty) {
+    bool edits = (pty->c_lflag & ICANON) != 0;
+    char typed[LINE_MAX_BYTES];
+    ssize_t n = read(terminal->fd, typed, sizeof(typed));
+
+    if (n < 0 && is_temporary(errno))
+        return;
+    /* EIO, or 0: this process is in the background, or the terminal was hung up. */
+    if (n <= 0)
+        terminal_update_foreground(terminal);
+    if (n < 0 || terminal->is_lost || !terminal->is_foreground)
+        return;
+    terminal->is_known = true;
+    if (edits) {
+        line_relay(terminal, pty, typed, (size_t)n);
+        return;
+    }
+    memcpy(terminal->input + terminal->n_input, typed, (size_t)n);
+    terminal->n_input += (size_t)n;
+    input_write(terminal);
+}
+
+/*
+ * True if what the user types now is for the command: it waits for a line, or reads each byte. Not
+ * if another program of the process group has switched the terminal's line editing off.
+ */
+static bool wants_input(struct terminal *terminal, const struct termios *pty) {
+    struct termios current;
+
+    if (!terminal->is_foreground || terminal->is_lost)
         return false;
-    terminal->is_idle = false;
-    if ((fds[POLL_USER].revents & lost) != 0)
-        terminal->is_lost = true;
-    if (was_idle || fds[POLL_COMMAND].revents != 0)
-        output_read(terminal);
-    /* The command may have set a mode for what it wrote: set it before the output. */
-    if (terminal->is_pipeline)
-        terminal_update_mode(terminal);
-    output_write(terminal);
-    if (terminal->is_reading && !terminal->is_lost && (fds[POLL_USER].revents & POLLIN) != 0)
-        is_suspend = input_read(terminal, command);
-    /* Not yet with the suspend key: the caller looks at the command before it has the key. */
-    if (!is_suspend)
-        input_write(terminal);
-    return is_suspend;
+    if ((pty->c_lflag & ICANON) == 0)
+        return terminal->is_mirrored && terminal->n_input + LINE_MAX_BYTES <= TERMINAL_INPUT_SIZE;
+    return !has_input(terminal) && tcgetattr(terminal->fd, &current) == 0 &&
+           (current.c_lflag & ICANON) != 0;
+}
+
+/*
+ * A line that has just come may be for another process that waits for one, too. It has a moment to
+ * take it, until it is known who reads. Returns true if the command gets the line now.
+ */
+static bool is_for_command(struct terminal *terminal) {
+    struct pollfd typed = {.fd = terminal->fd, .events = POLLIN};
+    bool is_there = poll(&typed, 1, 0) == 1;
+
+    if (is_there && terminal->is_known)
+        return true;
+    if (is_there && terminal->look_ms != 0)
+        return clock_now_ms() >= terminal->look_ms;
+    terminal->look_ms = is_there ? clock_now_ms() + OTHERS_MS : 0;
+    return false;
+}
+
+/* Has @events wait for what is wanted of the terminal. */
+static void events_want(struct terminal *terminal, uint32_t wanted) {
+    struct epoll_event event = {.events = wanted, .data.fd = terminal->fd};
+
+    if (wanted != terminal->wanted &&
+        epoll_ctl(terminal->events, EPOLL_CTL_MOD, terminal->fd, &event) == 0)
+        terminal->wanted = wanted;
+}
+
+/* The terminal was hung up: so is the command's session. */
+static void terminal_hang_up(struct terminal *terminal) {
+    (void)epoll_ctl(terminal->events, EPOLL_CTL_DEL, terminal->fd, NULL);
+    (void)epoll_ctl(terminal->events, EPOLL_CTL_DEL, terminal->master, NULL);
+    (void)close(terminal->master);
+    terminal->master = -1;
+}
+
+/*
+ * Fills *@readyp for poll(2); its descriptor is -1 if there is nothing to wait for. Returns the
+ * timeout in milliseconds, or -1 for none.
+ */
+int terminal_prepare_poll(struct terminal *terminal, struct pollfd *readyp) {
+    struct termios pty;
+    uint32_t wanted = 0;
+    int64_t left;
+
+    *readyp = (struct pollfd){.fd = -1, .events = POLLIN};
+    if (terminal->fd < 0 || terminal->master < 0)
+        return -1;
+    (void)terminal_mirror(terminal, &pty);
+    if (terminal->look_ms == 0 && wants_input(terminal, &pty))
+        wanted |= EPOLLIN;
+    if (terminal->n_output > 0)
+        wanted |= EPOLLOUT;
+    events_want(terminal, wanted);
+    readyp->fd = terminal->events;
+    if (terminal->look_ms != 0) {
+        left = terminal->look_ms - clock_now_ms();
+        return left > 0 ? (int)left : 0;
+    }
+    return terminal->is_foreground ? -1 : FOREGROUND_MS;
+}
+
+/* Takes the events: an edge is reported once. Which it was matters only for a hangup. */
+static void events_take(struct terminal *terminal) {
+    struct epoll_event events[3];
+    int n = epoll_wait(terminal->events, events, 3, 0);
+
+    for (int i = 0; i < n; i++)
+        if (events[i].data.fd == terminal->fd && (events[i].events & (EPOLLHUP | EPOLLERR)) != 0)
+            terminal->is_lost = true;
+}
+
+/*
+ * Moves all bytes that it can move without blocking. Call it after each poll(2), also after a
+ * timeout and for other descriptors.
+ */
+void terminal_relay(struct terminal *terminal) {
+    bool was_foreground = terminal->is_foreground;
+    struct termios pty;
+
+    if (terminal->fd < 0 || terminal->master < 0)
+        return;
+    events_take(terminal);
+    terminal_update_foreground(terminal);
+    if (terminal->is_foreground && !was_foreground)
+        terminal_take_mode(terminal);
+    if (!terminal->is_foreground)
+        terminal->is_mirrored = false;
+    input_write(terminal);
+    output_relay(terminal);
+    if (!terminal->is_lost && tcgetattr(terminal->master, &pty) == 0 &&
+        wants_input(terminal, &pty) && is_for_command(terminal)) {
+        terminal->look_ms = 0;
+        input_relay(terminal, &pty);
+        output_relay(terminal);
+    }
+    if (terminal->is_lost)
+        terminal_hang_up(terminal);
+}
+
+/*
+ * Passes on a signal that the terminal has sent to this process group for a key. As on a terminal,
+ * what was typed before is lost (NOFLSH, termios(3)). TIOCSIG signals the foreground group of the
+ * pty.
+ */
+void terminal_signal(const struct terminal *terminal, int signal_number) {
+    struct termios pty;
+
+    if (terminal->master < 0 || tcgetattr(terminal->master, &pty) < 0)
+        return;
+    if ((pty.c_lflag & NOFLSH) == 0)
+        (void)tcflush(terminal->slave, TCIFLUSH);
+    (void)ioctl(terminal->master, TIOCSIG, signal_number);
+}
+
+/* True if the process group that @command leads is in the pty's foreground. */
+bool terminal_is_command_in_front(const struct terminal *terminal, pid_t command) {
+    return terminal->master >= 0 && tcgetpgrp(terminal->master) == command;
 }
 
 /*
  * Relays what the command wrote before it ended. Call it after the command has ended and before
  * terminal_restore_mode().
  *
- * All of the output is there by then: a read(2) of the master waits for bytes that are on their way
- * in the kernel. So the first read that finds nothing is the end, even if other processes of the
- * command still have the slave open. A process that never stops writing gets no more through than a
- * pty and this buffer hold. A terminal that takes nothing for two seconds (Ctrl-S) loses the rest.
+ * All of the output is there by then (output_read()). So the first read that finds nothing is the
+ * end, even if other processes of the command still have the slave open. A process that never stops
+ * writing gets no more through than a pty and this buffer hold. A terminal that takes nothing for
+ * two seconds (Ctrl-S) loses the rest.
  */
 void terminal_drain(struct terminal *terminal) {
     const int stopped_ms = 2000;
     size_t n_read = 0;
+    struct termios pty;
 
-    if (terminal->fd < 0)
+    if (terminal->fd < 0 || terminal->master < 0)
         return;
-    terminal_close_slave(terminal);
-    terminal_update_mode(terminal);
-    for (bool is_empty = false;;) {
-        size_t n_before = terminal->n_output;
+    terminal_update_foreground(terminal);
+    for (bool may_be_more = true;;) {
         struct pollfd writable = {.fd = terminal->fd, .events = POLLOUT};
+        size_t n_before = terminal->n_output;
 
-        if (!is_empty && n_before < sizeof(terminal->output)) {
-            output_read(terminal);
+        if (may_be_more) {
+            may_be_more = output_read(terminal);
             n_read += terminal->n_output - n_before;
-            is_empty = terminal->n_output == n_before || n_read > 2 * sizeof(terminal->output);
+            may_be_more = may_be_more && n_read <= 2 * sizeof(terminal->output);
         }
+        (void)terminal_mirror(terminal, &pty);
         output_write(terminal);
-        if (terminal->is_lost || (is_empty && terminal->n_output == 0))
+        if (terminal->is_lost || (!may_be_more && terminal->n_output == 0))
             return;
         if (terminal->n_output > 0 && poll(&writable, 1, stopped_ms) <= 0)
             return;

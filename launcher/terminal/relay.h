@@ -1,15 +1,14 @@
 #pragma once
 
-/* Moves bytes between the user's terminal and the command's pty. */
+/* Moves bytes and signals between the caller's terminal and the command's pty. */
 
 #include <poll.h>
 #include <sys/types.h>
 
 #include "launcher/terminal/terminal.h"
 
-enum { TERMINAL_POLL_FDS = 2 };
-
-int terminal_prepare_poll(struct terminal *terminal, struct pollfd fds[TERMINAL_POLL_FDS]);
-bool terminal_relay(struct terminal *terminal, const struct pollfd fds[TERMINAL_POLL_FDS],
-                    pid_t command);
+int terminal_prepare_poll(struct terminal *terminal, struct pollfd *readyp);
+void terminal_relay(struct terminal *terminal);
+void terminal_signal(const struct terminal *terminal, int signal_number);
+bool terminal_is_command_in_front(const struct terminal *terminal, pid_t command);
 void terminal_drain(struct terminal *terminal);
