@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "launcher/terminal/mode.h"
+#include "launcher/terminal/monitor.h"
 #include "utsbroker/base.h"
 
 /*
@@ -64,6 +66,26 @@ static int events_open(struct terminal *terminal) {
     return 0;
 }
 
+/* Makes the channel to the monitor. Its first word is whether the command begins in front. */
+static int monitor_open(struct terminal *terminal) {
+    int ends[2], r;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+        return -errno;
+    r = fd_store(&terminal->monitor, ends[0]);
+    if (r < 0) {
+        (void)close(ends[1]);
+        return r;
+    }
+    r = fd_store(&terminal->monitors_end, ends[1]);
+    if (r < 0)
+        return r;
+    terminal_update_foreground(terminal);
+    terminal->was_told = !terminal->is_foreground;
+    terminal_tell_monitor(terminal);
+    return 0;
+}
+
 /*
  * Opens the controlling terminal, whatever 0, 1 and 2 are, and makes a pty with its mode and window
  * size. Another terminal than the controlling one is left to the command as any file is. The
@@ -89,10 +111,10 @@ int terminal_open(struct terminal *terminal) {
     r = pty_open(terminal);
     if (r == 0)
         r = events_open(terminal);
+    if (r == 0)
+        r = monitor_open(terminal);
     if (r < 0)
         terminal_close(terminal);
-    else
-        terminal_update_foreground(terminal);
     return r;
 }
 
@@ -116,6 +138,8 @@ int terminal_resize_pty(struct terminal *terminal) {
 void terminal_close(struct terminal *terminal) {
     terminal_restore_mode(terminal);
     base_close_fd(&terminal->events);
+    base_close_fd(&terminal->monitor);
+    base_close_fd(&terminal->monitors_end);
     base_close_fd(&terminal->fd);
     base_close_fd(&terminal->master);
     base_close_fd(&terminal->slave);

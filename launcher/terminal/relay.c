@@ -10,6 +10,7 @@
 #include "launcher/clock.h"
 #include "launcher/terminal/line.h"
 #include "launcher/terminal/mode.h"
+#include "launcher/terminal/monitor.h"
 
 enum {
     OTHERS_MS = 50,      /* how long others of the process group have to take a line */
@@ -31,7 +32,7 @@ static bool is_temporary(int error) {
  * Reads what the command wrote, as far as there is room. Returns true if there may be more. A
  * read(2) of the master waits for bytes that are on their way in the kernel.
  */
-static bool output_read(struct terminal *terminal) {
+bool terminal_read_output(struct terminal *terminal) {
     for (;;) {
         size_t room = sizeof(terminal->output) - terminal->n_output;
         ssize_t n;
@@ -65,7 +66,7 @@ static size_t returns_remove(char *converted, size_t max, size_t *n_convertedp, 
 }
 
 /* Writes as much of the output as the terminal takes. */
-static void output_write(struct terminal *terminal) {
+void terminal_write_output(struct terminal *terminal) {
     char converted[TERMINAL_OUTPUT_SIZE];
 
     while (terminal->n_output > 0 && !terminal->is_lost) {
@@ -101,10 +102,10 @@ static void output_relay(struct terminal *terminal) {
     size_t n_before;
 
     do {
-        may_be_more = output_read(terminal);
+        may_be_more = terminal_read_output(terminal);
         (void)terminal_mirror(terminal, &pty);
         n_before = terminal->n_output;
-        output_write(terminal);
+        terminal_write_output(terminal);
     } while (may_be_more && terminal->n_output < n_before);
     (void)terminal_mirror(terminal, &pty);
 }
@@ -157,7 +158,7 @@ static void line_relay(struct terminal *terminal, const struct termios *pty, con
     input_write(terminal);
     (void)has_input(terminal);
     n_before = terminal->n_output;
-    (void)output_read(terminal);
+    (void)terminal_read_output(terminal);
     echo_remove(terminal, &line, n_before);
 }
 
@@ -282,6 +283,7 @@ void terminal_relay(struct terminal *terminal) {
     terminal_update_foreground(terminal);
     if (terminal->is_foreground && !was_foreground)
         terminal_take_mode(terminal);
+    terminal_tell_monitor(terminal);
     if (!terminal->is_foreground)
         terminal->is_mirrored = false;
     input_write(terminal);
@@ -311,19 +313,14 @@ void terminal_signal(const struct terminal *terminal, int signal_number) {
     (void)ioctl(terminal->master, TIOCSIG, signal_number);
 }
 
-/* True if the process group that @command leads is in the pty's foreground. */
-bool terminal_is_command_in_front(const struct terminal *terminal, pid_t command) {
-    return terminal->master >= 0 && tcgetpgrp(terminal->master) == command;
-}
-
 /*
  * Relays what the command wrote before it ended. Call it after the command has ended and before
  * terminal_restore_mode().
  *
- * All of the output is there by then (output_read()). So the first read that finds nothing is the
- * end, even if other processes of the command still have the slave open. A process that never stops
- * writing gets no more through than a pty and this buffer hold. A terminal that takes nothing for
- * two seconds (Ctrl-S) loses the rest.
+ * All of the output is there by then (terminal_read_output()). So the first read that finds nothing
+ * is the end, even if other processes of the command still have the slave open. A process that
+ * never stops writing gets no more through than a pty and this buffer hold. A terminal that takes
+ * nothing for two seconds (Ctrl-S) loses the rest.
  */
 void terminal_drain(struct terminal *terminal) {
     const int stopped_ms = 2000;
@@ -338,12 +335,12 @@ void terminal_drain(struct terminal *terminal) {
         size_t n_before = terminal->n_output;
 
         if (may_be_more) {
-            may_be_more = output_read(terminal);
+            may_be_more = terminal_read_output(terminal);
             n_read += terminal->n_output - n_before;
             may_be_more = may_be_more && n_read <= 2 * sizeof(terminal->output);
         }
         (void)terminal_mirror(terminal, &pty);
-        output_write(terminal);
+        terminal_write_output(terminal);
         if (terminal->is_lost || (!may_be_more && terminal->n_output == 0))
             return;
         if (terminal->n_output > 0 && poll(&writable, 1, stopped_ms) <= 0)
