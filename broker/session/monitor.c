@@ -133,7 +133,7 @@ static _Noreturn void monitor_run(pid_t command, int slave, int channel) {
     sigset_t all;
     int pidfd;
 
-    (void)prctl(PR_SET_NAME, "utsb-monitor", 0, 0, 0);
+    (void)prctl(PR_SET_NAME, MONITOR_NAME, 0, 0, 0);
     (void)sigfillset(&all);
     if (descriptors_keep(slave, channel) < 0 ||
         signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK) != SIGNALS)

@@ -16,6 +16,8 @@
 
 #include <stdint.h>
 
+#define MONITOR_NAME "utsb-monitor" /* of the process, PR_SET_NAME of prctl(2) */
+
 enum monitor_word {
     MONITOR_FRONT,    /* @value: 1: the command has the pty's foreground; 0: the monitor has it */
     MONITOR_CONTINUE, /* the same; then the command continues */

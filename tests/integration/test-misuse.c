@@ -371,13 +371,15 @@ static void a_description_raises_no_limit(void **state) {
 
 static struct protocol_reply ask_with(uint32_t flags, int cwd, int terminal) {
     struct protocol_request request = good_request;
-    int channel = connected(), fds[3] = {describe("true", 0, 0), cwd, terminal};
+    int channel = connected(), null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int fds[4] = {describe("true", 0, 0), cwd, terminal, null};
     struct protocol_reply reply;
 
     request.flags |= flags;
-    CHECK(channel_send(channel, &request, sizeof(request), fds, terminal >= 0 ? 3 : 2) == 0);
+    CHECK(channel_send(channel, &request, sizeof(request), fds, terminal >= 0 ? 4 : 2) == 0);
     reply = reply_of(channel);
     close(channel);
+    close(null);
     close(fds[0]);
     return reply;
 }
