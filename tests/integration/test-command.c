@@ -3,10 +3,12 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "tests/integration/harness.h"
@@ -202,6 +204,67 @@ static void be_nice(void *context) {
     (void)!nice(7);
 }
 
+static void be_batch(void *context) {
+    (void)context;
+    (void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
+}
+
+static void be_idle(void *context) {
+    (void)context;
+    (void)sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0});
+}
+
+static void give_way_in_io(void *context) {
+    (void)context;
+    (void)syscall(SYS_ioprio_set, 1, 0, 3 << 13); /* the class "idle" */
+}
+
+static void set_timer_slack(void *context) {
+    (void)context;
+    (void)prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);
+}
+
+/* A file of this process, which belongs to root as long as the process is not dumpable. */
+static void own_file_write(const char *path, const char *text) {
+    int fd;
+
+    (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (write(fd, text, strlen(text)) < 0)
+        _exit(203);
+    close(fd);
+}
+
+static void set_core_filter(void *context) {
+    (void)context;
+    own_file_write("/proc/self/coredump_filter", "0x7f");
+}
+
+static void be_killed_first(void *context) {
+    (void)context;
+    own_file_write("/proc/self/oom_score_adj", "700");
+}
+
+/* The policy is "interleave". A kernel without NUMA refuses it. */
+static void set_memory_policy(void *context) {
+    static const unsigned long node = 1;
+
+    (void)context;
+    (void)syscall(SYS_set_mempolicy, 3, &node, 64);
+}
+
+static void set_all_of_these(void *context) {
+    be_nice(context);
+    be_idle(context);
+    give_way_in_io(context);
+    set_timer_slack(context);
+    set_core_filter(context);
+    be_killed_first(context);
+    set_memory_policy(context);
+    set_limits(context);
+    close_all_three(context);
+}
+
 static void lead_a_session(void *context) {
     (void)context;
     setsid();
@@ -255,6 +318,14 @@ static void the_command_differs_in_nothing_but_the_name(void **state) {
         {"a small stack", set_small_stack, NULL},
         {"a personality", set_personality, NULL},
         {"a nice value", be_nice, NULL},
+        {"SCHED_BATCH", be_batch, NULL},
+        {"SCHED_IDLE", be_idle, NULL},
+        {"an I/O priority", give_way_in_io, NULL},
+        {"a timer slack", set_timer_slack, NULL},
+        {"a coredump filter", set_core_filter, NULL},
+        {"an oom_score_adj", be_killed_first, NULL},
+        {"a memory policy", set_memory_policy, NULL},
+        {"all of these", set_all_of_these, NULL},
     };
     static struct report plain, inside;
 
