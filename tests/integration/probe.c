@@ -175,7 +175,8 @@ int main(int argc, char **argv, char **environment) {
     fprintf(out, "hostname=%s\ndomainname=%s\n", names.nodename, names.domainname);
     fprintf(out, "session=%d\ngroup=%d\n", getsid(0), getpgrp());
     fprintf(out, "personality=%x\n", personality(0xffffffff));
-    fprintf(out, "nice=%d\nscheduler=%d\n", getpriority(PRIO_PROCESS, 0), sched_getscheduler(0));
+    fprintf(out, "nice=%d\nscheduler=%d\n", getpriority(PRIO_PROCESS, 0),
+            (int)syscall(SYS_sched_getscheduler, 0));
     fprintf(out, "dumpable=%d\n", prctl(PR_GET_DUMPABLE, 0, 0, 0, 0));
     fprintf(out, "pdeathsig-and-securebits=%d\n", prctl(PR_GET_SECUREBITS, 0, 0, 0, 0));
     fprintf(out, "io-priority=%lx\n", syscall(SYS_ioprio_get, 1, 0));

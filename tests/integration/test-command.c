@@ -206,12 +206,12 @@ static void be_nice(void *context) {
 
 static void be_batch(void *context) {
     (void)context;
-    (void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
+    (void)syscall(SYS_sched_setscheduler, 0, SCHED_BATCH, &(struct sched_param){0});
 }
 
 static void be_idle(void *context) {
     (void)context;
-    (void)sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0});
+    (void)syscall(SYS_sched_setscheduler, 0, SCHED_IDLE, &(struct sched_param){0});
 }
 
 static void give_way_in_io(void *context) {

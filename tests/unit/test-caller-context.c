@@ -371,7 +371,7 @@ static void settings_read(struct settings *now) {
     int policy = SAME;
 
     (void)syscall(SYS_get_mempolicy, &policy, nodes, LAUNCH_MEMORY_NODES_MAX + 1, NULL, 0);
-    *now = (struct settings){.policy = sched_getscheduler(0),
+    *now = (struct settings){.policy = (int32_t)syscall(SYS_sched_getscheduler, 0),
                              .io_priority = (int32_t)io_priority,
                              .oom_score_adj = file_number("/proc/self/oom_score_adj", 10),
                              .coredump_filter = file_number("/proc/self/coredump_filter", 16),

@@ -18,15 +18,16 @@ static void nothing(void) {
 }
 
 static void be_batch(void) {
-    (void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
+    (void)syscall(SYS_sched_setscheduler, 0, SCHED_BATCH, &(struct sched_param){0});
 }
 
 static void be_idle(void) {
-    (void)sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0});
+    (void)syscall(SYS_sched_setscheduler, 0, SCHED_IDLE, &(struct sched_param){0});
 }
 
 static void reset_on_fork(void) {
-    (void)sched_setscheduler(0, SCHED_BATCH | SCHED_RESET_ON_FORK, &(struct sched_param){0});
+    (void)syscall(SYS_sched_setscheduler, 0, SCHED_BATCH | SCHED_RESET_ON_FORK,
+                  &(struct sched_param){0});
 }
 
 static void be_nice(void) {
