@@ -6,7 +6,9 @@
 #include <limits.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "launcher/signals.h"
@@ -121,11 +123,25 @@ static int processors_fill(struct launch_header *header) {
     return 0;
 }
 
+/* What the kernel tells only to the process itself. By syscall(2): the value may exceed an int. */
+static void timing_and_memory_fill(struct launch_header *header) {
+    long slack = syscall(SYS_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
+    int policy = 0;
+
+    header->timer_slack = slack > 0 ? (uint64_t)slack : 0;
+    header->memory_policy = LAUNCH_MEMORY_POLICY_UNKNOWN;
+    /* The kernel takes one less than the number of nodes that it is told. */
+    if (syscall(SYS_get_mempolicy, &policy, header->memory_nodes, LAUNCH_MEMORY_NODES_MAX + 1, NULL,
+                0) == 0)
+        header->memory_policy = policy;
+}
+
 /* Writes all but the descriptors themselves to @header. Returns 0 or a negative errno. */
 int inherit_describe(const struct inheritance *inheritance, struct launch_header *header) {
     header->n_descriptors = (uint32_t)inheritance->n_fds;
     header->umask = inheritance->umask;
     header->ignored_signals = inheritance->ignored_signals;
     header->blocked_signals = blocked_signals(inheritance->mask);
+    timing_and_memory_fill(header);
     return processors_fill(header);
 }

@@ -1,7 +1,8 @@
 #pragma once
 
 /*
- * What a command inherits over execve(2): descriptors, umask, signals, processors. The service's
+ * What a command inherits over execve(2): descriptors, umask, signals, processors, timer slack,
+ * memory policy. The service's
  * command descends from the service, not from utsrun, so the request carries all this.
  */
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "broker/proc-file.h"
+#include "broker/service/caller-limits.h"
 #include "utsbroker/base.h"
 #include "utsbroker/protocol.h"
 
@@ -121,17 +122,15 @@ static int peer_check_status(int folder, uid_t uid) {
     return 0;
 }
 
-/*
- * The command gets the caller's limits, which may be lower than the service's. A call for each
- * takes less time than to read the file that has all.
- */
-static int peer_read_limits(pid_t pid, struct limits *limits) {
-    for (int resource = 0; resource < RLIM_NLIMITS; resource++)
-        if (prlimit(pid, (__rlimit_resource_t)resource, NULL, &limits->all[resource]) < 0)
-            return peer_failure(errno);
-    errno = 0; /* -1 is also a valid nice value */
-    limits->nice = getpriority(PRIO_PROCESS, (id_t)pid);
-    return errno == 0 ? 0 : peer_failure(errno);
+/* The command gets the caller's limits, which may be lower than the service's. */
+static int peer_read_limits(pid_t pid, int folder, const struct limits *own,
+                            struct limits *limits) {
+    int r = caller_limits_read(limits, pid, folder);
+
+    if (r < 0)
+        return peer_failure(-r);
+    caller_limits_compare(limits, own);
+    return 0;
 }
 
 static bool is_same_inode(const struct stat *a, const struct stat *b) {
@@ -143,11 +142,19 @@ static const char *const namespaces[PEER_NAMESPACES_MAX] = {
 static const unsigned root_mask = STATX_INO | STATX_MNT_ID;
 
 /*
- * Notes namespaces and root directory of this process. A kind of namespace that the kernel lacks is
- * left out (namespaces(7)). Returns 0 or a negative errno.
+ * Notes namespaces, root directory and limits of this process. A kind of namespace that the kernel
+ * lacks is left out (namespaces(7)). Returns 0 or a negative errno.
  */
 int peer_reference_init(struct peer_reference *ours) {
+    CLEANUP_FD int folder = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int r;
+
     *ours = (struct peer_reference){.has_namespace = {false}};
+    if (folder < 0)
+        return -errno;
+    r = caller_limits_read(&ours->limits, getpid(), folder);
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < PEER_NAMESPACES_MAX; i++) {
         char path[64];
 
@@ -248,7 +255,7 @@ int peer_examine(struct peer *peer, int connection, const struct subject *subjec
     if (r == 0)
         r = peer_check_root(folder, &ours->root);
     if (r == 0)
-        r = peer_read_limits(credentials.pid, &peer->limits);
+        r = peer_read_limits(credentials.pid, folder, &ours->limits, &peer->limits);
     /* Last: only if the process still lives was all of this read of it. */
     return peer_is_gone(pidfd) ? PROTOCOL_GONE : r;
 }

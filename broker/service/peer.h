@@ -17,11 +17,15 @@ struct peer {
 
 enum { PEER_NAMESPACES_MAX = 9 };
 
-/* Namespaces and root directory of the service. A caller must be in the same. */
+/*
+ * Namespaces and root directory of the service, in which a caller must be; and what binds the
+ * service, and so the gates.
+ */
 struct peer_reference {
     struct stat namespaces[PEER_NAMESPACES_MAX];
     bool has_namespace[PEER_NAMESPACES_MAX];
     struct statx root;
+    struct limits limits;
 };
 
 int peer_reference_init(struct peer_reference *ours);

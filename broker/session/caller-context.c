@@ -12,13 +12,19 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "broker/privilege.h"
 #include "utsbroker/base.h"
 #include "utsbroker/protocol.h"
+
+enum { IO_WHO_PROCESS = 1 }; /* ioprio_set(2); older kernel headers lack it */
 
 static rlim_t min_limit(rlim_t a, rlim_t b) {
     return a < b ? a : b;
@@ -127,6 +133,71 @@ static int caller_context_apply_nice(int nice) {
     return nice > now && setpriority(PRIO_PROCESS, 0, nice) < 0 ? -errno : 0;
 }
 
+/*
+ * True if the kernel does not have this setting, or not for this process: more than the service has
+ * needs a right that it lacks. Then the service's own stays.
+ */
+static bool is_setting_refused(int error) {
+    return error == EPERM || error == EACCES || error == EINVAL || error == ENOSYS;
+}
+
+/* By syscall(2): musl has no sched_setscheduler(3) that works, and no C library ioprio_set(2). */
+static int caller_context_apply_scheduling(const struct limits *limits) {
+    const struct sched_param parameter = {.sched_priority = limits->priority};
+
+    if (limits->policy != LIMITS_UNCHANGED &&
+        syscall(SYS_sched_setscheduler, 0, limits->policy, &parameter) < 0 &&
+        !is_setting_refused(errno))
+        return -errno;
+    if (limits->io_priority != LIMITS_UNCHANGED &&
+        syscall(SYS_ioprio_set, IO_WHO_PROCESS, 0, limits->io_priority) < 0 &&
+        !is_setting_refused(errno))
+        return -errno;
+    return 0;
+}
+
+static int own_file_write(const char *path, int value) {
+    CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
+    char text[16];
+    int n = snprintf(text, sizeof(text), "%d", value);
+
+    return (fd < 0 || write(fd, text, (size_t)n) < 0) && !is_setting_refused(errno) ? -errno : 0;
+}
+
+/* Writes the settings that have no system call. */
+static int caller_context_apply_files(const struct limits *limits) {
+    int r = 0, forbidden;
+
+    if (limits->oom_score_adj == LIMITS_UNCHANGED && limits->coredump_filter == LIMITS_UNCHANGED)
+        return 0;
+    /*
+     * Safe: while this process is not dumpable, its files belong to root. It has no privilege left,
+     * holds what the user sent, was granted, and becomes the user's command in the next moment.
+     */
+    if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
+        return -errno;
+    if (limits->oom_score_adj != LIMITS_UNCHANGED)
+        r = own_file_write("/proc/self/oom_score_adj", limits->oom_score_adj);
+    if (r == 0 && limits->coredump_filter != LIMITS_UNCHANGED)
+        r = own_file_write("/proc/self/coredump_filter", limits->coredump_filter);
+    forbidden = privilege_forbid_attach();
+    return r < 0 ? r : forbidden;
+}
+
+/* A memory policy whose nodes the cpuset does not permit (EINVAL) is not taken. */
+static int caller_context_apply_memory(const struct launch_header *header) {
+    if (header->timer_slack != 0 &&
+        prctl(PR_SET_TIMERSLACK, (unsigned long)header->timer_slack, 0, 0, 0) < 0 &&
+        !is_setting_refused(errno))
+        return -errno;
+    if (header->memory_policy != LAUNCH_MEMORY_POLICY_UNKNOWN &&
+        syscall(SYS_set_mempolicy, (int)header->memory_policy, header->memory_nodes,
+                LAUNCH_MEMORY_NODES_MAX + 1) < 0 &&
+        !is_setting_refused(errno))
+        return -errno;
+    return 0;
+}
+
 /* If the cpuset permits none of the processors (EINVAL), they stay as they are. */
 static int caller_context_apply_processors(const struct launch_header *header) {
     cpu_set_t processors;
@@ -165,10 +236,10 @@ static int caller_context_apply_signals(const struct launch_header *header) {
 
 /*
  * Gives this process, which must hold no capability, the caller's context: working directory,
- * session and terminal, descriptors, umask, nice value, processors, limits, signals. @fds are the
- * request's descriptors, @flags its flags, and @limits what the kernel reports about the caller.
- * channels->session stays usable, but may become another number. The other @channels are filled;
- * they are -1 if the request has no terminal, else monitor_start() must follow.
+ * session and terminal, descriptors, umask, scheduling, processors, memory policy, limits, signals.
+ * @fds are the request's descriptors, @flags its flags, and @limits what the kernel reports about
+ * the caller. channels->session stays usable, but may become another number. The other @channels
+ * are filled; they are -1 if the request has no terminal, else monitor_start() must follow.
  *
  * Returns 0; -EBADMSG if @launch does not fit @fds; another negative errno.
  */
@@ -192,6 +263,12 @@ int caller_context_apply(const struct launch *launch, const struct channel_fds *
         return r;
     (void)umask(launch->header.umask);
     r = caller_context_apply_nice(limits->nice);
+    if (r == 0)
+        r = caller_context_apply_scheduling(limits);
+    if (r == 0)
+        r = caller_context_apply_files(limits);
+    if (r == 0)
+        r = caller_context_apply_memory(&launch->header);
     if (r == 0)
         r = caller_context_apply_processors(&launch->header);
     if (r == 0)

@@ -12,10 +12,18 @@
 #include "broker/session/launch.h"
 #include "utsbroker/channel.h"
 
-/* The caller's limits, as the kernel reports them to the service. They bind the command too. */
+/*
+ * What binds the caller, as the kernel reports it to the service. It binds the command too. Each
+ * member after @nice can be LIMITS_UNCHANGED: it is the service's own, which the gate inherits.
+ */
 struct limits {
     struct rlimit all[RLIM_NLIMITS]; /* of setrlimit(2), by the resource */
-    int nice;
+    int32_t nice;
+    int32_t policy;   /* sched_setscheduler(2), with SCHED_RESET_ON_FORK */
+    int32_t priority; /* 0, or that of a real-time @policy */
+    int32_t io_priority;
+    int32_t oom_score_adj;   /* proc_pid_oom_score_adj(5) */
+    int32_t coredump_filter; /* core(5) */
 };
 
 /* What the gate needs besides the command's descriptors. */
@@ -24,6 +32,8 @@ struct caller_channels {
     int terminal; /* the pty's slave, this session's controlling terminal; or -1 */
     int monitor;  /* to utsrun (utsbroker/monitor.h); or -1 */
 };
+
+enum { LIMITS_UNCHANGED = INT32_MIN };
 
 int caller_context_set_limit(int resource, const struct rlimit *wanted);
 int caller_context_apply(const struct launch *launch, const struct channel_fds *fds, uint32_t flags,

@@ -14,8 +14,9 @@
  *    - the kernel lowers a soft RLIMIT_STACK above 8 MiB to 8 MiB (begin_new_exec()).
  *
  * The service's gate does not descend from the caller. For the service the launch description also
- * carries what execve(2) keeps: umask, signals, processors, the numbers of descriptors. Limits and
- * nice value can restrict the caller, so the service asks the kernel for them instead.
+ * carries what execve(2) keeps: umask, signals, processors, timer slack, memory policy, the numbers
+ * of descriptors. What can restrict the caller, such as limits and nice value, the service asks the
+ * kernel for instead. It tells timer slack and memory policy only to the process itself.
  *
  * Layout: the header, then n_descriptors int32_t, then n_arguments + n_environment strings, each
  * with its NUL, and nothing after.
@@ -24,11 +25,13 @@
 #include <stdint.h>
 
 enum {
-    LAUNCH_VERSION = 2,
+    LAUNCH_VERSION = 3,
     /* execve(2) takes less for arguments and environment together (6 MiB, Linux 4.13). */
     LAUNCH_SIZE_MAX = 16 << 20,
     LAUNCH_DESCRIPTOR_MAX = 1 << 20, /* the kernel's default of fs.nr_open */
     LAUNCH_PROCESSORS_MAX = 1024,
+    LAUNCH_MEMORY_NODES_MAX = 1024,    /* more than any kernel has */
+    LAUNCH_MEMORY_POLICY_UNKNOWN = -1, /* the kernel has none, or does not tell */
 };
 
 struct launch_header {
@@ -47,5 +50,8 @@ struct launch_header {
     uint64_t blocked_signals; /* bit N - 1: signal N */
     uint64_t ignored_signals;
     uint64_t processors[LAUNCH_PROCESSORS_MAX / 64]; /* bit N % 64 of N / 64: may run on N */
+    uint64_t timer_slack;                            /* in ns, prctl(2); 0: change nothing */
+    int64_t memory_policy;                           /* of set_mempolicy(2), as are its nodes */
+    uint64_t memory_nodes[LAUNCH_MEMORY_NODES_MAX / 64];
 };
-_Static_assert(sizeof(struct launch_header) == 184, "the launch header has no holes");
+_Static_assert(sizeof(struct launch_header) == 328, "the launch header has no holes");

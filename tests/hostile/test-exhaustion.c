@@ -485,7 +485,6 @@ static void a_full_run_folder(void **state) {
     static struct result result;
     const struct run listen = {.argv = {"/usr/bin/setpriv", "--reuid=54321", "--regid=54322",
                                         "--clear-groups", "--inh-caps=-all,+sys_admin",
-                                        "--bounding-set=-all,+sys_admin",
                                         "--ambient-caps=-all,+sys_admin", "--no-new-privs",
                                         BROKER_PATH, "--listen", path}};
     int output, errors, status;

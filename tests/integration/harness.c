@@ -528,7 +528,7 @@ static int notify_listen(char *name, size_t size) {
 }
 
 /*
- * Executes the service as systemd does by the unit: the one capability in every set, and the socket
+ * Executes the service as systemd does by the unit: with the one capability, and the socket
  * as descriptor 3.
  */
 _Noreturn void service_execute(const struct user *user, int listen_fd, const char *notify,
@@ -541,12 +541,11 @@ _Noreturn void service_execute(const struct user *user, int listen_fd, const cha
                             gid,
                             groups,
                             "--inh-caps=-all,+sys_admin",
-                            "--bounding-set=-all,+sys_admin",
                             "--ambient-caps=-all,+sys_admin",
                             "--no-new-privs",
                             BROKER_PATH,
                             "--listen"};
-    size_t n = 12;
+    size_t n = 11;
     sigset_t none;
 
     snprintf(uid, sizeof(uid), "%u", (unsigned)user->uid);

@@ -18,6 +18,7 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -81,6 +82,14 @@ static void print_limits(FILE *out) {
         getrlimit((__rlimit_resource_t)i, &limit);
         fprintf(out, "limit.%d=%lx:%lx\n", i, (long)limit.rlim_cur, (long)limit.rlim_max);
     }
+}
+
+static void print_memory_policy(FILE *out) {
+    unsigned long nodes[1024 / (8 * sizeof(unsigned long))] = {0};
+    int policy = -1;
+
+    (void)syscall(SYS_get_mempolicy, &policy, nodes, 1024 + 1, NULL, 0);
+    fprintf(out, "memory-policy=%x:%lx\n", (unsigned)policy, nodes[0]);
 }
 
 static volatile sig_atomic_t n_signals;
@@ -166,9 +175,14 @@ int main(int argc, char **argv, char **environment) {
     fprintf(out, "hostname=%s\ndomainname=%s\n", names.nodename, names.domainname);
     fprintf(out, "session=%d\ngroup=%d\n", getsid(0), getpgrp());
     fprintf(out, "personality=%x\n", personality(0xffffffff));
-    fprintf(out, "nice=%d\nscheduler=%d\n", getpriority(PRIO_PROCESS, 0), sched_getscheduler(0));
+    fprintf(out, "nice=%d\nscheduler=%d\n", getpriority(PRIO_PROCESS, 0),
+            (int)syscall(SYS_sched_getscheduler, 0));
     fprintf(out, "dumpable=%d\n", prctl(PR_GET_DUMPABLE, 0, 0, 0, 0));
     fprintf(out, "pdeathsig-and-securebits=%d\n", prctl(PR_GET_SECUREBITS, 0, 0, 0, 0));
+    fprintf(out, "io-priority=%lx\n", syscall(SYS_ioprio_get, 1, 0));
+    fprintf(out, "timer-slack=%d\n", prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0));
+    print_memory_policy(out);
+    print_file(out, "coredump-filter", "/proc/self/coredump_filter");
     print_file(out, "oom", "/proc/self/oom_score_adj");
     print_file(out, "loginuid", "/proc/self/loginuid");
     print_file(out, "cgroup", "/proc/self/cgroup");

@@ -10,7 +10,7 @@
 
 #define AS_SERVICE                                                                                 \
     "setpriv --reuid 54321 --regid 54322 --groups 54323,54324 --inh-caps=-all,+sys_admin "         \
-    "--bounding-set=-all,+sys_admin --ambient-caps=-all,+sys_admin --no-new-privs "
+    "--ambient-caps=-all,+sys_admin --no-new-privs "
 #define FOLDER "/tmp/test-start"
 #define SOCKET FOLDER "/socket"
 

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -74,7 +75,10 @@ static void player_init(struct player *player) {
     (void)move_to_number(ends[0], FAR_END);
     memset(player, 0, sizeof(*player));
     player->launch.header.umask = 022;
+    player->launch.header.memory_policy = LAUNCH_MEMORY_POLICY_UNKNOWN;
     player->limits.nice = getpriority(PRIO_PROCESS, 0);
+    player->limits.policy = player->limits.io_priority = LIMITS_UNCHANGED;
+    player->limits.oom_score_adj = player->limits.coredump_filter = LIMITS_UNCHANGED;
     for (int resource = 0; resource < RLIM_NLIMITS; resource++)
         CHECK(getrlimit((__rlimit_resource_t)resource, &player->limits.all[resource]) == 0);
     player->channel = move_to_number(ends[1], FAR_END + 10);
@@ -338,6 +342,137 @@ static void the_nice_value_is_taken_but_never_lowered(void **state) {
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(more); i++)
         assert_true(in_child(play_nice, &more[i]));
+}
+
+enum {
+    SAME = LIMITS_UNCHANGED,
+    IO_REAL_TIME = 1 << 13,
+    IO_IDLE = 3 << 13,
+    MEMORY_BIND = 2,
+    MEMORY_INTERLEAVE = 3,
+};
+
+/* What a process has besides its limits. In a script SAME, or a slack of 0: nothing is told. */
+struct settings {
+    const char *what;
+    int32_t policy, io_priority, oom_score_adj, coredump_filter;
+    uint64_t slack;
+    int64_t memory_policy;
+    uint64_t nodes; /* the first 64 */
+};
+
+static int32_t file_number(const char *path, int base) {
+    char text[32] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    CHECK(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && close(fd) == 0);
+    return (int32_t)strtol(text, NULL, base);
+}
+
+static void settings_read(struct settings *now) {
+    uint64_t nodes[LAUNCH_MEMORY_NODES_MAX / 64] = {0};
+    long io_priority = syscall(SYS_ioprio_get, 1, 0);
+    int policy = SAME;
+
+    (void)syscall(SYS_get_mempolicy, &policy, nodes, LAUNCH_MEMORY_NODES_MAX + 1, NULL, 0);
+    *now = (struct settings){.policy = (int32_t)syscall(SYS_sched_getscheduler, 0),
+                             .io_priority = (int32_t)io_priority,
+                             .oom_score_adj = file_number("/proc/self/oom_score_adj", 10),
+                             .coredump_filter = file_number("/proc/self/coredump_filter", 16),
+                             .slack = (uint64_t)prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0),
+                             .memory_policy = policy,
+                             .nodes = nodes[0]};
+}
+
+/* @after: what the process has then. SAME, or a slack of 0: what it had before. */
+struct setting {
+    struct settings told, after;
+};
+
+static int32_t settings_choose(int32_t wanted, int32_t before) {
+    return wanted == SAME ? before : wanted;
+}
+
+static void play_setting(const void *script) {
+    const struct settings *told = &((const struct setting *)script)->told;
+    const struct settings *after = &((const struct setting *)script)->after;
+    struct player player;
+    struct settings before, now;
+
+    player_init(&player);
+    settings_read(&before);
+    player.limits.policy = told->policy;
+    player.limits.priority = told->policy == SCHED_FIFO ? 10 : 0;
+    player.limits.io_priority = told->io_priority;
+    player.limits.oom_score_adj = told->oom_score_adj;
+    player.limits.coredump_filter = told->coredump_filter;
+    player.launch.header.timer_slack = told->slack;
+    if (told->memory_policy != SAME)
+        player.launch.header.memory_policy = told->memory_policy;
+    player.launch.header.memory_nodes[0] = told->nodes;
+    CHECK(player_apply(&player) == 0);
+    settings_read(&now);
+    CHECK(now.policy == settings_choose(after->policy, before.policy));
+    CHECK(now.io_priority == settings_choose(after->io_priority, before.io_priority));
+    CHECK(now.oom_score_adj == settings_choose(after->oom_score_adj, before.oom_score_adj));
+    CHECK(now.coredump_filter == settings_choose(after->coredump_filter, before.coredump_filter));
+    CHECK(now.slack == (after->slack != 0 ? after->slack : before.slack));
+    if (before.memory_policy == SAME) /* this kernel has none */
+        return;
+    CHECK(now.memory_policy ==
+          settings_choose((int32_t)after->memory_policy, before.memory_policy));
+    CHECK(now.nodes == (after->memory_policy == SAME ? before.nodes : after->nodes));
+}
+
+/* A gate must not be attached to, also not after it has written its own files. */
+static void play_attach(const void *script) {
+    const struct settings *told = script;
+    struct player player;
+
+    player_init(&player);
+    CHECK(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0);
+    player.limits.oom_score_adj = told->oom_score_adj;
+    player.limits.coredump_filter = told->coredump_filter;
+    CHECK(player_apply(&player) == 0);
+    CHECK(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0);
+}
+
+#define NOTHING SAME, SAME, SAME, SAME, 0, SAME, 0
+
+static void settings_are_taken_and_what_is_refused_stays(void **state) {
+    static const struct setting cases[] = {
+        {{"nothing", NOTHING}, {"", NOTHING}},
+        {{"batch", SCHED_BATCH, SAME, SAME, SAME, 0, SAME, 0},
+         {"", SCHED_BATCH, SAME, SAME, SAME, 0, SAME, 0}},
+        {{"idle", SCHED_IDLE, SAME, SAME, SAME, 0, SAME, 0},
+         {"", SCHED_IDLE, SAME, SAME, SAME, 0, SAME, 0}},
+        {{"reset on fork", SCHED_BATCH | SCHED_RESET_ON_FORK, SAME, SAME, SAME, 0, SAME, 0},
+         {"", SCHED_BATCH | SCHED_RESET_ON_FORK, SAME, SAME, SAME, 0, SAME, 0}},
+        {{"real time", SCHED_FIFO, SAME, SAME, SAME, 0, SAME, 0}, {"", NOTHING}},
+        {{"an unknown policy", 99, SAME, SAME, SAME, 0, SAME, 0}, {"", NOTHING}},
+        {{"idle I/O", SAME, IO_IDLE, SAME, SAME, 0, SAME, 0},
+         {"", SAME, IO_IDLE, SAME, SAME, 0, SAME, 0}},
+        {{"real-time I/O", SAME, IO_REAL_TIME, SAME, SAME, 0, SAME, 0}, {"", NOTHING}},
+        {{"oom", SAME, SAME, 1000, SAME, 0, SAME, 0}, {"", SAME, SAME, 1000, SAME, 0, SAME, 0}},
+        {{"a lower oom", SAME, SAME, -1000, SAME, 0, SAME, 0}, {"", NOTHING}},
+        {{"no oom", SAME, SAME, 1001, SAME, 0, SAME, 0}, {"", NOTHING}},
+        {{"core", SAME, SAME, SAME, 0x1ff, 0, SAME, 0}, {"", SAME, SAME, SAME, 0x1ff, 0, SAME, 0}},
+        {{"no core", SAME, SAME, SAME, 0, 0, SAME, 0}, {"", SAME, SAME, SAME, 0, 0, SAME, 0}},
+        {{"slack", SAME, SAME, SAME, SAME, 1, SAME, 0}, {"", SAME, SAME, SAME, SAME, 1, SAME, 0}},
+        {{"interleave", SAME, SAME, SAME, SAME, 0, MEMORY_INTERLEAVE, 1},
+         {"", SAME, SAME, SAME, SAME, 0, MEMORY_INTERLEAVE, 1}},
+        {{"default", SAME, SAME, SAME, SAME, 0, 0, 0}, {"", SAME, SAME, SAME, SAME, 0, 0, 0}},
+        {{"no such node", SAME, SAME, SAME, SAME, 0, MEMORY_BIND, UINT64_C(1) << 63},
+         {"", NOTHING}},
+        {{"no such memory policy", SAME, SAME, SAME, SAME, 0, 77, 1}, {"", NOTHING}},
+        {{"all", SCHED_IDLE, IO_IDLE, 999, 0x7f, 70000, MEMORY_BIND, 1},
+         {"", SCHED_IDLE, IO_IDLE, 999, 0x7f, 70000, MEMORY_BIND, 1}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
+        if (!in_child(play_setting, &cases[i]) || !in_child(play_attach, &cases[i].told))
+            fail_msg("%s", cases[i].told.what);
 }
 
 enum processors { ALL_AS_BEFORE, LAST_ONLY, NONE_OF_OURS, BEYOND_COUNT };
@@ -681,6 +816,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_wrong_number_of_descriptors_is_refused_unchanged),
     cmocka_unit_test(the_umask_is_taken),
     cmocka_unit_test(the_nice_value_is_taken_but_never_lowered),
+    cmocka_unit_test(settings_are_taken_and_what_is_refused_stays),
     cmocka_unit_test(the_processors_are_taken_if_the_cpuset_permits_them),
     cmocka_unit_test(signals_are_ignored_and_blocked_as_for_the_caller),
     cmocka_unit_test(the_command_starts_in_the_callers_directory),

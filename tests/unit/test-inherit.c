@@ -340,6 +340,29 @@ static void processors_are_told(void **state) {
     assert_true(in_child(play_processors, NULL));
 }
 
+/* With no memory policy (ENOSYS) the kernel tells none. */
+static void play_timing_and_memory(const void *script) {
+    enum { INTERLEAVE = 3 };
+    static const uint64_t node = 1;
+    bool has_policy = syscall(SYS_set_mempolicy, INTERLEAVE, &node, 64) == 0;
+    struct launch_header header = {.version = LAUNCH_VERSION};
+    struct inheritance inheritance;
+
+    (void)script;
+    CHECK(has_policy || errno == ENOSYS || errno == EPERM);
+    CHECK(prctl(PR_SET_TIMERSLACK, 12345UL, 0, 0, 0) == 0);
+    CHECK(collect(&inheritance, NULL) == 0);
+    CHECK(inherit_describe(&inheritance, &header) == 0);
+    CHECK(header.timer_slack == 12345);
+    CHECK(header.memory_policy == (has_policy ? INTERLEAVE : LAUNCH_MEMORY_POLICY_UNKNOWN));
+    CHECK(header.memory_nodes[0] == (has_policy ? node : 0) && header.memory_nodes[1] == 0);
+}
+
+static void timer_slack_and_memory_policy_are_told(void **state) {
+    (void)state;
+    assert_true(in_child(play_timing_and_memory, NULL));
+}
+
 static void play_description(const void *script) {
     struct launch_header header = {.version = LAUNCH_VERSION,
                                    .n_arguments = 3,
@@ -436,6 +459,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_umask_is_told_and_stays),
     cmocka_unit_test(signals_are_told_as_the_caller_had_them),
     cmocka_unit_test(processors_are_told),
+    cmocka_unit_test(timer_slack_and_memory_policy_are_told),
     cmocka_unit_test(the_rest_of_the_description_stays),
     cmocka_unit_test(a_name_of_the_process_is_taken_for_nothing_else),
     cmocka_unit_test(many_groups_are_in_nobodys_way),
