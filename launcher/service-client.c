@@ -188,9 +188,9 @@ static void reply_handle(struct service_command *command, const struct options *
     if (options->is_verbose)
         message("granted by %s:%u, service, pid %d%s", reply.rule_file, reply.rule_line,
                 (int)reply.pid,
-                reply.groups_differ != 0 ? "; the command has the service's groups, not yours; to "
-                                           "change that, log out of all sessions and in again"
-                                         : "");
+                reply.groups_lost != 0 ? "; the command has the service's groups, not yours; to "
+                                         "change that, log out of all sessions and in again"
+                                       : "");
 }
 
 /*
