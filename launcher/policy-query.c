@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "launcher/message.h"
+#include "launcher/mode.h"
 #include "launcher/signals.h"
 #include "utsbroker/base.h"
 
@@ -58,7 +59,7 @@ _Noreturn void policy_query_list(void) {
 static const char *mode_choose(const struct options *options) {
     char path[108];
 
-    if (options->mode == MODE_DIRECT || (options->mode == MODE_AUTO && getuid() == 0))
+    if (mode_is_direct(options))
         return "direct";
     (void)snprintf(path, sizeof(path), "%s/%u.sock", RUN_FOLDER, (unsigned)getuid());
     return options->mode == MODE_SERVICE || access(path, W_OK) == 0 ? "service" : "direct";

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "launcher/diagnose.h"
 #include "launcher/error.h"
@@ -164,6 +166,25 @@ static void confinement_print(const char *names, const struct protocol_reply *re
     }
 }
 
+/*
+ * Direct mode is not possible. If it was chosen because there is no service, the message says how
+ * to get one, too: cron and at run without a login, which starts the service's socket.
+ */
+static void capability_print(const char *names, const struct options *options) {
+    const char *reason = diagnose_missing_capability();
+    char path[108];
+
+    (void)snprintf(path, sizeof(path), "%s/%u.sock", RUN_FOLDER, (unsigned)getuid());
+    /* The service would refuse under no_new_privs, too. */
+    if (options->mode == MODE_AUTO && access(path, F_OK) < 0 &&
+        prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0)
+        message("%s refused: you have no service here, it starts when you log in (for cron and at, "
+                "run: loginctl enable-linger); and %s",
+                names, reason);
+    else
+        message("%s refused: %s", names, reason);
+}
+
 static const char *kernel_find_fix(int error) {
     const char *fix = error_find_fix(error);
 
@@ -212,7 +233,7 @@ static void status_print(const char *names, const struct options *options,
         confinement_print(names, reply);
         break;
     case PROTOCOL_NO_CAPABILITY:
-        message("%s refused: %s", names, diagnose_missing_capability());
+        capability_print(names, options);
         break;
     case PROTOCOL_BAD_VERSION:
     case PROTOCOL_BAD_REQUEST:

@@ -580,9 +580,14 @@ static void the_most_descriptors_of_one_record_arrive(void **state) {
     run.argv[2] = "--hostname=x.test";
     run.argv[3] = "--";
     run.argv[4] = "sh", run.argv[5] = "-c", run.argv[6] = "set -- /proc/$$/fd/*; echo $(($# - 1))";
-    harness_run(&run, &result);
-    harness_assert_exit(&result, 0);
-    assert_int_equal(atoi(result.output), 252);
+    harness_permit_direct();
+    for (size_t i = 0; i < 2; i++) {
+        harness_run(&run, &result);
+        harness_assert_exit(&result, 0);
+        assert_int_equal(atoi(result.output), 252);
+        run.argv[1] = "--via=auto";
+    }
+    harness_prevent_direct();
 }
 
 /* Pipes and files as they are: what a shell does with them, and make's jobserver. */
