@@ -6,6 +6,7 @@
  */
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,4 +29,5 @@ enum {
 
 int inherit_collect(struct inheritance *inheritance, const struct terminal *terminal,
                     const sigset_t *mask);
+void inherit_close(bool keeps_stderr);
 int inherit_describe(const struct inheritance *inheritance, struct launch_header *header);
