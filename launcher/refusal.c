@@ -9,6 +9,7 @@
 
 #include "launcher/diagnose.h"
 #include "launcher/error.h"
+#include "launcher/exec-failure.h"
 #include "launcher/message.h"
 #include "launcher/policy-query.h"
 
@@ -197,7 +198,12 @@ static const char *kernel_find_fix(int error) {
 
 static int execution_print(const struct options *options, int error) {
     const char *fix = error_find_fix(error);
+    char missing[768];
 
+    if (error == ENOENT && exec_failure_describe(missing, sizeof(missing), options->command[0])) {
+        message("'%s' could not be executed: %s", options->command[0], missing);
+        return EXIT_NOT_FOUND;
+    }
     message("'%s' could not be executed: %s%s%s", options->command[0], error_describe(error),
             fix != NULL ? "; " : "", fix != NULL ? fix : "");
     return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE;
