@@ -1,6 +1,5 @@
 #include "launcher/diagnose.h"
 
-#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,8 +42,9 @@ static bool is_in_user_namespace(void) {
     return n != 3 || inside != 0 || outside != 0 || count != 4294967295UL; /* or it is empty */
 }
 
+/* Also if there is no such file, or its file system keeps no capabilities. */
 static bool broker_lacks_file_capability(void) {
-    return getxattr(BROKER_PATH, "security.capability", NULL, 0) < 0 && errno == ENODATA;
+    return getxattr(BROKER_PATH, "security.capability", NULL, 0) < 0;
 }
 
 static bool broker_is_on_nosuid(void) {
@@ -54,11 +54,11 @@ static bool broker_is_on_nosuid(void) {
 }
 
 /*
- * Finds out why the kernel gave the broker no capability (capabilities(7), "Transformation of
+ * Finds out why the kernel would give the broker no capability (capabilities(7), "Transformation of
  * capabilities during execve()"). Looks at this process and at the broker's file. Returns a
- * constant sentence with reason and fix.
+ * constant sentence with reason and fix; NULL if nothing is in the way.
  */
-const char *diagnose_missing_capability(void) {
+const char *diagnose_find_obstacle(void) {
     if (broker_lacks_file_capability())
         return BROKER_PATH
             " has no file capability; install utsbroker-direct, or if this was built from "
@@ -76,6 +76,15 @@ const char *diagnose_missing_capability(void) {
     if (prctl(PR_CAPBSET_READ, SYS_ADMIN, 0, 0, 0) == 0)
         return "the bounding set has no CAP_SYS_ADMIN (a container?), so the kernel ignores the "
                "file capability of " BROKER_PATH "; run utsrun outside of it";
+    return NULL;
+}
+
+/* Says why the kernel gave the broker no capability, as diagnose_find_obstacle(). Never NULL. */
+const char *diagnose_missing_capability(void) {
+    const char *obstacle = diagnose_find_obstacle();
+
+    if (obstacle != NULL)
+        return obstacle;
     return BROKER_PATH
         " got no CAP_SYS_ADMIN; install utsbroker-direct again, or if this was built from "
         "source, run: sudo setcap cap_sys_admin=p " BROKER_PATH;

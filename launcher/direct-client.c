@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "launcher/direct-broker.h"
+#include "launcher/inherit.h"
 #include "launcher/message.h"
 #include "launcher/refusal.h"
 #include "launcher/request.h"
@@ -206,5 +207,7 @@ _Noreturn void direct_client_run(const struct options *options, uint32_t closed_
     if (options->is_verbose)
         message("granted by %s:%u, direct, pid %d", reply.rule_file, reply.rule_line,
                 (int)reply.pid);
+    /* What could be said afterwards is an error that waitpid(2) does not have here. */
+    inherit_close(false);
     command_supervise(&supervisor, reply.pid, options);
 }

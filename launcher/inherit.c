@@ -6,6 +6,8 @@
 #include <limits.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -58,6 +60,61 @@ static int numbers_list(struct inheritance *inheritance, size_t n_open, size_t m
         inheritance->n_fds++;
     }
     return 0;
+}
+
+/* True if this process has a lock of fcntl(2) by @fd (proc(5), fdinfo). */
+static bool holds_record_lock(int fd) {
+    char path[64], line[256];
+    bool is_locked = false;
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return true; /* it is not known */
+    while (!is_locked && fgets(line, sizeof(line), file) != NULL)
+        is_locked = strncmp(line, "lock:", 5) == 0 && strstr(line, " POSIX ") != NULL;
+    (void)fclose(file);
+    return is_locked;
+}
+
+static bool is_regular(int fd) {
+    struct stat status;
+
+    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+/*
+ * Closes what this process has inherited, now that the command has it: others notice when the
+ * command closes a pipe, or ends a lock of flock(2). Standard error stays if @keeps_stderr. What
+ * utsrun has opened itself is close-on-exec and stays.
+ *
+ * A lock of fcntl(2) belongs to the process that executed utsrun, and close(2) of any descriptor of
+ * its file ends it. So with such a lock all files stay open: it lasts as long as the command.
+ */
+void inherit_close(bool keeps_stderr) {
+    size_t n_open = 0;
+    bool has_lock = false;
+
+    if (descriptors_count(&n_open) < 0)
+        return;
+    for (int pass = 0; pass < 2; pass++) {
+        size_t left = n_open;
+
+        for (int fd = 0; left > 0 && fd < INT_MAX; fd++) {
+            int flags = fcntl(fd, F_GETFD);
+
+            if (flags < 0 && errno != EBADF)
+                return;
+            left -= flags >= 0;
+            if (flags < 0 || (flags & FD_CLOEXEC) != 0 || (fd == STDERR_FILENO && keeps_stderr))
+                continue;
+            if (pass == 0)
+                has_lock = has_lock || (is_regular(fd) && holds_record_lock(fd));
+            else if (!has_lock || !is_regular(fd))
+                (void)close(fd);
+        }
+    }
 }
 
 /* Only for a program without threads: another could create a file while the mask is 0. */

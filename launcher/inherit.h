@@ -7,6 +7,7 @@
  */
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,4 +30,5 @@ enum {
 
 int inherit_collect(struct inheritance *inheritance, const struct terminal *terminal,
                     const sigset_t *mask);
+void inherit_close(bool keeps_stderr);
 int inherit_describe(const struct inheritance *inheritance, struct launch_header *header);

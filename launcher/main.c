@@ -15,6 +15,7 @@
 #include "launcher/direct-client.h"
 #include "launcher/live-list.h"
 #include "launcher/message.h"
+#include "launcher/mode.h"
 #include "launcher/options.h"
 #include "launcher/policy-query.h"
 #include "launcher/service-client.h"
@@ -37,12 +38,13 @@ static bool has_ambiguous_ids(void) {
 }
 
 static _Noreturn void end_without_service(int error) {
-    char what[128], fix[128];
+    char what[128], fix[256];
 
     (void)snprintf(what, sizeof(what), "the service at " RUN_FOLDER "/%u.sock cannot be reached",
                    (unsigned)getuid());
     (void)snprintf(fix, sizeof(fix),
-                   "use --via direct, or ask your administrator to run: systemctl enable --now "
+                   "it starts when you log in; for cron and at, run: loginctl enable-linger; "
+                   "or use --via direct, or ask your administrator to run: systemctl enable --now "
                    "utsbroker@%u.socket",
                    (unsigned)getuid());
     if (error == EAGAIN) /* the service exists */
@@ -55,14 +57,13 @@ static _Noreturn void end_without_service(int error) {
 
 /*
  * Runs the command by the service. Returns if direct mode is chosen, or if there is no service and
- * the mode is auto. For root auto is direct mode, which can do all that the service can, and setuid
- * rules as well.
+ * the mode is auto: then the message of direct mode says what both need.
  */
 static void run_by_service(const struct options *options, uint32_t closed_stdio) {
     int channel = -1;
     int r;
 
-    if (options->mode == MODE_DIRECT || (options->mode == MODE_AUTO && getuid() == 0))
+    if (mode_is_direct(options))
         return;
     r = service_client_connect(&channel);
     if (r == 0)

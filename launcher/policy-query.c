@@ -6,16 +6,18 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "launcher/clock.h"
 #include "launcher/message.h"
+#include "launcher/mode.h"
 #include "launcher/signals.h"
 #include "utsbroker/base.h"
 
-enum { ARGUMENTS_MAX = 12, NEAREST_TIMEOUT_MS = 2000 };
+enum { ARGUMENTS_MAX = 12, ANSWER_TIMEOUT_MS = 2000 };
 
 /* A command line of utspolicy. */
 struct words {
@@ -58,7 +60,7 @@ _Noreturn void policy_query_list(void) {
 static const char *mode_choose(const struct options *options) {
     char path[108];
 
-    if (options->mode == MODE_DIRECT || (options->mode == MODE_AUTO && getuid() == 0))
+    if (mode_is_direct(options))
         return "direct";
     (void)snprintf(path, sizeof(path), "%s/%u.sock", RUN_FOLDER, (unsigned)getuid());
     return options->mode == MODE_SERVICE || access(path, W_OK) == 0 ? "service" : "direct";
@@ -93,7 +95,8 @@ int policy_query_check(const struct options *options) {
 }
 
 /* Drops the errors of utspolicy: the user has not asked for them. */
-static _Noreturn void nearest_execute(const struct words *words, int output, const sigset_t *mask) {
+static _Noreturn void question_execute(const struct words *words, int output,
+                                       const sigset_t *mask) {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     output =
@@ -107,7 +110,7 @@ static _Noreturn void nearest_execute(const struct words *words, int output, con
 
 /* Reads a line without its end. False if no line arrives in time, or it does not fit. */
 static bool line_read(int fd, char *text, size_t size) {
-    const int64_t until = clock_now_ms() + NEAREST_TIMEOUT_MS;
+    const int64_t until = clock_now_ms() + ANSWER_TIMEOUT_MS;
     size_t length = 0;
 
     while (length < size) {
@@ -131,6 +134,32 @@ static bool line_read(int fd, char *text, size_t size) {
 }
 
 /*
+ * Writes to @text the line that utspolicy prints for @words. @mask is the caller's signal mask.
+ * False if there is none, or utspolicy does not answer within two seconds.
+ */
+static bool utspolicy_ask(const struct words *words, const sigset_t *mask, char *text,
+                          size_t size) {
+    bool has_line;
+    int ends[2];
+    pid_t pid;
+
+    if (children_keep() < 0 || pipe2(ends, O_CLOEXEC) < 0)
+        return false;
+    pid = fork();
+    if (pid == 0)
+        question_execute(words, ends[1], mask);
+    (void)close(ends[1]);
+    has_line = pid > 0 && line_read(ends[0], text, size);
+    (void)close(ends[0]);
+    if (pid > 0) {
+        /* It has answered or takes too long. It is not reaped yet, so the pid is not reused. */
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+    }
+    return has_line;
+}
+
+/*
  * Writes to @text the permitted patterns that are nearest to the names of @options. @mask is the
  * caller's signal mask. Returns 0, or -ENOENT if there are none, or utspolicy does not answer
  * within two seconds.
@@ -138,25 +167,22 @@ static bool line_read(int fd, char *text, size_t size) {
 int policy_query_find_nearest(const struct options *options, const sigset_t *mask, char *text,
                               size_t size) {
     struct words words = {.n = 0};
-    bool is_found;
-    int ends[2];
-    pid_t pid;
 
     words_add(&words, "utspolicy", "explain");
     words_add(&words, "--self", "--nearest");
     words_add_names(&words, options);
-    if (children_keep() < 0 || pipe2(ends, O_CLOEXEC) < 0)
-        return -ENOENT;
-    pid = fork();
-    if (pid == 0)
-        nearest_execute(&words, ends[1], mask);
-    (void)close(ends[1]);
-    is_found = pid > 0 && line_read(ends[0], text, size);
-    (void)close(ends[0]);
-    if (pid > 0) {
-        /* It has answered or takes too long. It is not reaped yet, so the pid is not reused. */
-        (void)kill(pid, SIGKILL);
-        (void)waitpid(pid, NULL, 0);
-    }
-    return is_found ? 0 : -ENOENT;
+    return utspolicy_ask(&words, mask, text, size) ? 0 : -ENOENT;
+}
+
+/* True if utspolicy says that the policy permits the names of @options to this process's groups. */
+bool policy_query_is_permitted(const struct options *options, const sigset_t *mask) {
+    static const char permitted[] = "permitted:";
+    struct words words = {.n = 0};
+    char line[1024];
+
+    words_add(&words, "utspolicy", "explain");
+    words_add(&words, "--self", "--brief");
+    words_add_names(&words, options);
+    return utspolicy_ask(&words, mask, line, sizeof(line)) &&
+           strncmp(line, permitted, sizeof(permitted) - 1) == 0;
 }

@@ -7,6 +7,7 @@
  */
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "launcher/options.h"
@@ -15,3 +16,4 @@ _Noreturn void policy_query_list(void);
 int policy_query_check(const struct options *options);
 int policy_query_find_nearest(const struct options *options, const sigset_t *mask, char *text,
                               size_t size);
+bool policy_query_is_permitted(const struct options *options, const sigset_t *mask);

@@ -3,10 +3,13 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "launcher/diagnose.h"
 #include "launcher/error.h"
+#include "launcher/exec-failure.h"
 #include "launcher/message.h"
 #include "launcher/policy-query.h"
 
@@ -39,6 +42,45 @@ static void names_describe(char *text, size_t size, const struct options *option
             length += (size_t)snprintf(text + length, size - length, "%s%s '%s'%s",
                                        length > 0 ? " and " : "", all[i].what, all[i].name,
                                        all[i].is_inherited ? " (inherited)" : "");
+}
+
+/* Writes "lab (54329)", or only the number of a group that is not in /etc/group. */
+static void group_describe(char *text, size_t size, uint32_t group) {
+    FILE *file = fopen("/etc/group", "re");
+    char line[1024], name[64];
+    unsigned number;
+
+    (void)snprintf(text, size, "%u", (unsigned)group);
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+        if (sscanf(line, "%63[^:]:%*[^:]:%u", name, &number) == 2 && number == group) {
+            (void)snprintf(text, size, "%s (%u)", name, number);
+            break;
+        }
+    if (file != NULL)
+        (void)fclose(file);
+}
+
+/*
+ * True if only the groups of the service, which is tried by the policy, lead to the refusal: this
+ * process has more.
+ */
+static bool is_by_lost_group(const struct options *options, const struct protocol_reply *reply,
+                             const sigset_t *mask) {
+    return reply->groups_lost != 0 &&
+           (reply->status == PROTOCOL_DENIED || reply->status == PROTOCOL_BAD_NAME) &&
+           policy_query_is_permitted(options, mask);
+}
+
+static void lost_group_print(const char *names, const struct protocol_reply *reply) {
+    char group[128], others[48] = "";
+
+    group_describe(group, sizeof(group), reply->group);
+    if (reply->groups_lost > 1)
+        (void)snprintf(others, sizeof(others), " and %u more of your groups",
+                       (unsigned)reply->groups_lost - 1);
+    message("%s refused by the service: a rule permits it to you, but the service lacks group "
+            "%s%s; log out of all sessions and in again, or use --via direct",
+            names, group, others);
 }
 
 /* Names what utspolicy finds, which can look up groups; without an answer, the default policy. */
@@ -84,23 +126,19 @@ static const char *confinement_describe(uint32_t confinement) {
     switch ((enum protocol_confinement)confinement) {
     case PROTOCOL_OTHER_USER:
         return "it serves another user; run utsrun with equal real and effective user ids";
-    case PROTOCOL_LACKS_GROUP:
-        return "it has a group that utsrun lacks here; log out of all sessions and in again, or "
-               "use --via direct";
     case PROTOCOL_NO_NEW_PRIVS:
         return "no_new_privs is set here (a sandbox or a container), and the service would start "
                "the command outside of it; run utsrun outside of it";
     case PROTOCOL_FILTERED:
         return "a seccomp filter is set here (a sandbox or a container), and the service would "
                "start the command outside of it; run utsrun outside of it";
-    case PROTOCOL_OTHER_NAMESPACE:
-        return "utsrun is in another namespace than the service, which would start the command "
-               "outside of it; use --via direct";
     case PROTOCOL_OTHER_ROOT:
         return "utsrun has another root directory than the service, which would start the command "
                "outside of it; use --via direct";
     case PROTOCOL_GONE:
         return "the caller ended before the service had checked it; try again";
+    case PROTOCOL_LACKS_GROUP:
+    case PROTOCOL_OTHER_NAMESPACE:
     case PROTOCOL_UNREADABLE:
     case PROTOCOL_UNCONFINED:
     case PROTOCOL_CONFINEMENT_COUNT:
@@ -108,6 +146,44 @@ static const char *confinement_describe(uint32_t confinement) {
         return "it cannot read utsrun's files in /proc (another primary group than at login, by "
                "newgrp?); use --via direct";
     }
+}
+
+static void confinement_print(const char *names, const struct protocol_reply *reply) {
+    char group[128];
+
+    if (reply->confinement == PROTOCOL_LACKS_GROUP) {
+        group_describe(group, sizeof(group), reply->group);
+        message("%s refused by the service: it has group %s, which utsrun lacks here; log out of "
+                "all sessions and in again, or use --via direct",
+                names, group);
+    } else if (reply->confinement == PROTOCOL_OTHER_NAMESPACE) {
+        message("%s refused by the service: utsrun is in another %s namespace than the service, "
+                "which would start the command outside of it; %s",
+                names, protocol_describe_namespace(reply->namespace_kind),
+                reply->namespace_kind == PROTOCOL_USER_NAMESPACE ? "run utsrun outside of it"
+                                                                 : "use --via direct");
+    } else {
+        message("%s refused by the service: %s", names, confinement_describe(reply->confinement));
+    }
+}
+
+/*
+ * Direct mode is not possible. If it was chosen because there is no service, the message says how
+ * to get one, too: cron and at run without a login, which starts the service's socket.
+ */
+static void capability_print(const char *names, const struct options *options) {
+    const char *reason = diagnose_missing_capability();
+    char path[108];
+
+    (void)snprintf(path, sizeof(path), "%s/%u.sock", RUN_FOLDER, (unsigned)getuid());
+    /* The service would refuse under no_new_privs, too. */
+    if (options->mode == MODE_AUTO && access(path, F_OK) < 0 &&
+        prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0)
+        message("%s refused: you have no service here, it starts when you log in (for cron and at, "
+                "run: loginctl enable-linger); and %s",
+                names, reason);
+    else
+        message("%s refused: %s", names, reason);
 }
 
 static const char *kernel_find_fix(int error) {
@@ -122,24 +198,21 @@ static const char *kernel_find_fix(int error) {
 
 static int execution_print(const struct options *options, int error) {
     const char *fix = error_find_fix(error);
+    char missing[768];
 
+    if (error == ENOENT && exec_failure_describe(missing, sizeof(missing), options->command[0])) {
+        message("'%s' could not be executed: %s", options->command[0], missing);
+        return EXIT_NOT_FOUND;
+    }
     message("'%s' could not be executed: %s%s%s", options->command[0], error_describe(error),
             fix != NULL ? "; " : "", fix != NULL ? fix : "");
     return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE;
 }
 
-/*
- * Says in one line why the request of @options was refused, by @reply, and what to do. @mask is the
- * caller's signal mask, for utspolicy. Returns the exit status.
- */
-int refusal_print(const struct options *options, const struct protocol_reply *reply,
-                  const sigset_t *mask) {
-    char names[320];
-
-    names_describe(names, sizeof(names), options, reply->names, reply->inherited);
+/* Prints why @names are refused, by the status of @reply. */
+static void status_print(const char *names, const struct options *options,
+                         const struct protocol_reply *reply, const sigset_t *mask) {
     switch ((enum protocol_status)reply->status) {
-    case PROTOCOL_EXEC_FAILED:
-        return execution_print(options, reply->error);
     case PROTOCOL_DENIED:
         denial_print(names, options, reply, mask);
         break;
@@ -163,10 +236,10 @@ int refusal_print(const struct options *options, const struct protocol_reply *re
                 names, reply->n_live, reply->limit);
         break;
     case PROTOCOL_CALLER_CONFINED:
-        message("%s refused by the service: %s", names, confinement_describe(reply->confinement));
+        confinement_print(names, reply);
         break;
     case PROTOCOL_NO_CAPABILITY:
-        message("%s refused: %s", names, diagnose_missing_capability());
+        capability_print(names, options);
         break;
     case PROTOCOL_BAD_VERSION:
     case PROTOCOL_BAD_REQUEST:
@@ -182,6 +255,7 @@ int refusal_print(const struct options *options, const struct protocol_reply *re
     case PROTOCOL_TOO_LATE:
         message("%s refused: the request reached the broker too late; try again", names);
         break;
+    case PROTOCOL_EXEC_FAILED: /* execution_print() */
     case PROTOCOL_KERNEL_REFUSED:
     case PROTOCOL_GRANTED:
     case PROTOCOL_STATUS_COUNT:
@@ -190,5 +264,22 @@ int refusal_print(const struct options *options, const struct protocol_reply *re
                 kernel_find_fix(reply->error));
         break;
     }
+}
+
+/*
+ * Says in one line why the request of @options was refused, by @reply, and what to do. @mask is the
+ * caller's signal mask, for utspolicy. Returns the exit status.
+ */
+int refusal_print(const struct options *options, const struct protocol_reply *reply,
+                  const sigset_t *mask) {
+    char names[320];
+
+    if (reply->status == PROTOCOL_EXEC_FAILED)
+        return execution_print(options, reply->error);
+    names_describe(names, sizeof(names), options, reply->names, reply->inherited);
+    if (is_by_lost_group(options, reply, mask))
+        lost_group_print(names, reply);
+    else
+        status_print(names, options, reply, mask);
     return EXIT_UTSRUN_FAILED;
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -54,6 +55,25 @@ static const char *host_variable_find(const char *entry) {
         if (strncmp(entry, variables[i], strlen(variables[i])) == 0)
             return variables[i];
     return NULL;
+}
+
+/* Finds the variables that are for this process: bit N for enum launch_variable N. */
+static uint32_t variables_find(char **environment) {
+    uint32_t found = 0;
+
+    for (char **entry = environment; *entry != NULL; entry++)
+        for (unsigned i = 0; i < LAUNCH_VARIABLE_COUNT; i++) {
+            const char *name = launch_variable_name((enum launch_variable)i);
+            char own[24];
+
+            if (strncmp(*entry, name, strlen(name)) != 0)
+                continue;
+            (void)snprintf(own, sizeof(own), "%" PRIu64,
+                           launch_variable_number((enum launch_variable)i));
+            if (strcmp(*entry + strlen(name), own) == 0)
+                found |= 1U << i;
+        }
+    return found;
 }
 
 /* Builds the launch description in two passes: the first measures, the second writes. */
@@ -116,7 +136,8 @@ static int write_all(int fd, const char *bytes, size_t size) {
     return 0;
 }
 
-static int header_init(struct launch_header *header, const struct request_place *place) {
+static int header_init(struct launch_header *header, char **environment,
+                       const struct request_place *place) {
     int persona = personality(personality_query);
     struct rlimit stack;
 
@@ -125,13 +146,15 @@ static int header_init(struct launch_header *header, const struct request_place 
     *header = (struct launch_header){.version = LAUNCH_VERSION,
                                      .closed_stdio = place->closed_stdio,
                                      .personality = (uint32_t)persona,
-                                     .stack_limit = stack.rlim_cur};
+                                     .stack_limit = stack.rlim_cur,
+                                     .variables = variables_find(environment)};
     return place->inheritance != NULL ? inherit_describe(place->inheritance, header) : 0;
 }
 
 /*
  * Writes the launch description to a new sealed memfd: the command of @options, @environment, and
- * @place. If HOSTNAME or HOST is set in @environment, it gets the new host name.
+ * @place. If HOSTNAME or HOST is set in @environment, it gets the new host name. Variables with
+ * this process's number are marked, for the gate.
  *
  * Returns 0 with the new descriptor, which the caller owns, in *@launch_fdp. Returns a negative
  * errno: -E2BIG if arguments and environment are more than execve(2) takes, -EFBIG at RLIMIT_FSIZE
@@ -144,7 +167,7 @@ int request_write_launch(int *launch_fdp, const struct options *options, char **
     CLEANUP_FD int fd = -1;
     struct launch_header header;
     struct writer writer = {.bytes = NULL};
-    int r = header_init(&header, place);
+    int r = header_init(&header, environment, place);
 
     if (r < 0)
         return r;

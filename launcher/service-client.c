@@ -24,10 +24,16 @@
 #include "utsbroker/channel.h"
 #include "utsbroker/protocol.h"
 
+enum {
+    PAUSE_MAX_MS = 512,
+    PATIENCE_MS = 300000, /* ten thousand launches at once take the service minutes, */
+    STUCK_MS = 20000,     /* but descriptors move all the time */
+};
+
 /*
  * Connects to the service of this user. Returns 0 with the channel, which the caller owns, in
  * *@channelp. Returns a negative errno: -ENOENT or -ECONNREFUSED if there is no service, -EAGAIN if
- * it accepts no connection within ten seconds.
+ * it accepts no connection in time.
  */
 int service_client_connect(int *channelp) {
     const struct timeval timeout = {.tv_sec = SERVICE_CLIENT_TIMEOUT_SECONDS};
@@ -70,12 +76,12 @@ static int cwd_open(void) {
     return fd < 0 ? -errno : fd;
 }
 
-static int request_send(const struct service_command *command, const struct options *options,
-                        int launch_fd, int cwd, const struct inheritance *inheritance) {
+static int request_send(const struct service_command *command, int launch_fd, int cwd,
+                        const struct inheritance *inheritance) {
     struct protocol_request request;
     struct channel_fds fds = {.n_fds = 0};
 
-    request_init(&request, options);
+    request_init(&request, command->options);
     request.flags |= PROTOCOL_TO_SERVICE;
     fds.fds[fds.n_fds++] = launch_fd;
     fds.fds[fds.n_fds++] = cwd;
@@ -95,9 +101,12 @@ static void print_too_many(const struct inheritance *inheritance) {
             inheritance->n_fds);
 }
 
-/* Describes the command and sends the request. Ends utsrun if that fails. */
-static void request_make(struct service_command *command, const struct options *options,
-                         uint32_t closed_stdio) {
+/*
+ * Describes the command and sends the request. Returns 0, also if the service has ended or has
+ * refused already: the reply says more. -ETOOMANYREFS: nothing was sent. Ends utsrun if the command
+ * cannot be described.
+ */
+static int request_make(struct service_command *command, uint32_t closed_stdio) {
     struct inheritance inheritance;
     const struct request_place place = {.closed_stdio = closed_stdio, .inheritance = &inheritance};
     CLEANUP_FD int launch_fd = -1;
@@ -114,15 +123,10 @@ static void request_make(struct service_command *command, const struct options *
         service_command_fail(command);
     }
     if (r == 0)
-        r = request_write_launch(&launch_fd, options, environ, &place);
+        r = request_write_launch(&launch_fd, command->options, environ, &place);
     if (r == 0)
-        r = request_send(command, options, launch_fd, cwd, &inheritance);
-    /* If the service has ended, the missing reply leads to a better message. */
-    if (r < 0 && r != -EPIPE && r != -ECONNRESET) {
-        message_failure("the command could not be sent to the service", -r, "try again");
-        service_command_fail(command);
-    }
-    base_close_fd(&command->terminal.monitors_end);
+        r = request_send(command, launch_fd, cwd, &inheritance);
+    return r == -EPIPE || r == -ECONNRESET ? 0 : r;
 }
 
 /*
@@ -171,31 +175,117 @@ static int reply_receive(struct service_command *command, struct protocol_reply 
     return r == 0 ? 0 : -EBADMSG;
 }
 
-/* Returns if the request is granted; otherwise prints why not and ends utsrun. */
-static void reply_handle(struct service_command *command, const struct options *options) {
-    struct protocol_reply reply = {.version = 0};
-    int r = reply_receive(command, &reply);
+/*
+ * True if nothing was started, and another attempt can succeed: of this user's descriptors more are
+ * on their way than RLIMIT_NOFILE permits (unix(7)), which changes as the service receives them; or
+ * utsrun was too slow with its request.
+ */
+static bool is_temporary(int r, const struct protocol_reply *reply) {
+    return r == -ETOOMANYREFS || (r == 0 && reply->status == PROTOCOL_TOO_LATE);
+}
 
+/* True if this process can send a descriptor now. Asks the kernel, not the service. */
+static bool can_send_descriptor(void) {
+    int ends[2];
+    bool can_send;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return true; /* the attempt will say what is wrong */
+    can_send = channel_send(ends[0], "x", 1, ends, 1) != -ETOOMANYREFS;
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    return can_send;
+}
+
+/* Pauses, which grow and differ between processes. Their sum is the time: a clock can be forbidden
+ * (PR_SET_TSC, prctl(2)). */
+struct patience {
+    int pause_ms;
+    int waited_ms; /* in all */
+    int stuck_ms;  /* since a descriptor could be sent */
+};
+
+static bool patience_is_over(const struct patience *patience) {
+    return patience->waited_ms >= PATIENCE_MS || patience->stuck_ms >= STUCK_MS;
+}
+
+static void patience_pause(struct patience *patience) {
+    int pause_ms = patience->pause_ms + getpid() % patience->pause_ms;
+
+    (void)poll(NULL, 0, pause_ms);
+    patience->waited_ms += pause_ms;
+    patience->stuck_ms = can_send_descriptor() ? 0 : patience->stuck_ms + pause_ms;
+    if (patience->pause_ms < PAUSE_MAX_MS)
+        patience->pause_ms *= 2;
+}
+
+/*
+ * Waits until descriptors can be sent, and connects anew: the service has little patience with a
+ * client that sends nothing. There is no command yet, so signals act on utsrun.
+ */
+static int connection_renew(struct service_command *command, struct patience *patience) {
+    sigset_t all;
+    int r;
+
+    base_close_fd(&command->channel);
+    signals_fill(&all);
+    r = signals_set_mask(&command->supervisor.original_mask, NULL);
+    if (r < 0)
+        return r;
+    do
+        patience_pause(patience);
+    while (patience->stuck_ms > 0 && !patience_is_over(patience));
+    r = service_client_connect(&command->channel);
+    (void)signals_set_mask(&all, NULL);
+    return r;
+}
+
+/*
+ * Sends the request, as often as is needed until the service takes it, and receives the reply. Ends
+ * utsrun if that fails.
+ */
+static void request_answer(struct service_command *command, uint32_t closed_stdio,
+                           struct protocol_reply *replyp) {
+    struct patience patience = {.pause_ms = 2};
+    const char *what = NULL;
+    int r = 0;
+
+    for (;;) {
+        what = "the command could not be sent to the service";
+        if (r == 0)
+            r = request_make(command, closed_stdio);
+        if (r == 0) {
+            what = "the reply of the service could not be received";
+            r = reply_receive(command, replyp);
+        }
+        if (!is_temporary(r, replyp) || patience_is_over(&patience))
+            break;
+        r = connection_renew(command, &patience);
+    }
+    base_close_fd(&command->terminal.monitors_end);
     if (r == -EPIPE)
         message("the service ended before it replied; try again, or use --via direct");
     else if (r < 0)
-        message_failure("the reply of the service could not be received", -r, "try again");
+        message_failure(what, -r, "try again");
     if (r < 0)
         service_command_fail(command);
-    if (reply.status != PROTOCOL_GRANTED) {
+}
+
+/* Returns if the request is granted; otherwise prints why not and ends utsrun. */
+static void reply_handle(struct service_command *command, const struct protocol_reply *reply) {
+    const struct options *options = command->options;
+
+    if (reply->status != PROTOCOL_GRANTED) {
         terminal_close(&command->terminal);
-        _exit(refusal_print(options, &reply, &command->supervisor.original_mask));
+        _exit(refusal_print(options, reply, &command->supervisor.original_mask));
     }
-    if (command->terminal.fd >= 0 &&
-        terminal_receive_command(&command->terminal, &command->pid, &command->pidfd) == 0)
-        reply.pid = command->pid;
-    status_write_running(options, &reply, "service");
+    status_write_running(options, reply, "service");
     if (options->is_verbose)
-        message("granted by %s:%u, service, pid %d%s", reply.rule_file, reply.rule_line,
-                (int)reply.pid,
-                reply.groups_differ != 0 ? "; the command has the service's groups, not yours; to "
-                                           "change that, log out of all sessions and in again"
-                                         : "");
+        message("granted by %s:%u, service, pid %d%s", reply->rule_file, reply->rule_line,
+                (int)reply->pid,
+                reply->groups_lost != 0 ? "; the command has the service's groups, not yours; to "
+                                          "change that, log out of all sessions and in again"
+                                        : "");
 }
 
 /*
@@ -209,6 +299,7 @@ _Noreturn void service_client_run(const struct options *options, uint32_t closed
                                       .channel = channel,
                                       .terminal = TERMINAL_NULL,
                                       .supervisor = SUPERVISOR_NULL};
+    struct protocol_reply reply = {.version = 0};
     int r = supervisor_block_signals(&command.supervisor);
 
     if (r == 0)
@@ -220,7 +311,12 @@ _Noreturn void service_client_run(const struct options *options, uint32_t closed
                                      : "use --via direct");
         service_command_fail(&command);
     }
-    request_make(&command, options, closed_stdio);
-    reply_handle(&command, options);
+    request_answer(&command, closed_stdio, &reply);
+    /* The service knows only the monitor of a command with a terminal. */
+    if (reply.status == PROTOCOL_GRANTED && command.terminal.fd >= 0 &&
+        terminal_receive_command(&command.terminal, &command.pid, &command.pidfd) == 0)
+        reply.pid = command.pid;
+    reply_handle(&command, &reply);
+    inherit_close(true);
     service_command_supervise(&command);
 }

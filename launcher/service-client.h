@@ -6,7 +6,8 @@
 
 #include "launcher/options.h"
 
-enum { SERVICE_CLIENT_TIMEOUT_SECONDS = 10 }; /* to connect */
+/* To connect: when thousands of launches are waiting, this takes long. */
+enum { SERVICE_CLIENT_TIMEOUT_SECONDS = 60 };
 
 int service_client_connect(int *channelp);
 _Noreturn void service_client_run(const struct options *options, uint32_t closed_stdio,

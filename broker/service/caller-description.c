@@ -53,13 +53,13 @@ int caller_describe(int connection, const struct subject *subject,
                     const struct peer_reference *reference, struct session_client *description,
                     int *log_fdp) {
     const struct timeval patience = {.tv_sec = SILENCE_SECONDS};
-    struct peer peer = {.groups_differ = false};
+    struct peer peer;
 
     *description = (struct session_client){.peer = 0};
     description->peer = peer_examine(&peer, connection, subject, reference);
     if (description->peer == 0)
         description->peer = process_limit_check(&peer.limits);
-    description->groups_differ = peer.groups_differ;
+    description->difference = peer.difference;
     description->limits = peer.limits;
     if (setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
         return -errno;

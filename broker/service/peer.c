@@ -93,12 +93,14 @@ static int peer_check_groups(struct peer *peer, int connection, gid_t gid,
     if (r < 0)
         return r;
     for (size_t i = 0; i < subject->n_gids; i++)
-        if (!gids_contain(gids, n, subject->gids[i]))
+        if (!gids_contain(gids, n, subject->gids[i])) {
+            peer->difference.group = subject->gids[i];
             return PROTOCOL_LACKS_GROUP;
-    peer->groups_differ = false;
+        }
     for (size_t i = 0; i < n; i++)
-        if (!gids_contain(subject->gids, subject->n_gids, gids[i]))
-            peer->groups_differ = true;
+        if (!gids_contain(subject->gids, subject->n_gids, gids[i]) &&
+            peer->difference.n_groups_lost++ == 0)
+            peer->difference.group = gids[i];
     return 0;
 }
 
@@ -137,8 +139,17 @@ static bool is_same_inode(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-static const char *const namespaces[PEER_NAMESPACES_MAX] = {
-    "user", "mnt", "pid", "pid_for_children", "net", "ipc", "time", "time_for_children", "cgroup"};
+static const struct {
+    const char *file; /* in /proc/PID/ns */
+    unsigned request; /* PIDFD_GET_USER_NAMESPACE and its like (<linux/pidfd.h>) */
+    enum protocol_namespace kind;
+} namespaces[PEER_NAMESPACES_MAX] = {
+    {"user", 9, PROTOCOL_USER_NAMESPACE},     {"mnt", 3, PROTOCOL_MOUNT_NAMESPACE},
+    {"pid", 5, PROTOCOL_PID_NAMESPACE},       {"pid_for_children", 6, PROTOCOL_PID_NAMESPACE},
+    {"net", 4, PROTOCOL_NETWORK_NAMESPACE},   {"ipc", 2, PROTOCOL_IPC_NAMESPACE},
+    {"time", 7, PROTOCOL_TIME_NAMESPACE},     {"time_for_children", 8, PROTOCOL_TIME_NAMESPACE},
+    {"cgroup", 1, PROTOCOL_CGROUP_NAMESPACE},
+};
 static const unsigned root_mask = STATX_INO | STATX_MNT_ID;
 
 /*
@@ -158,7 +169,7 @@ int peer_reference_init(struct peer_reference *ours) {
     for (size_t i = 0; i < PEER_NAMESPACES_MAX; i++) {
         char path[64];
 
-        (void)snprintf(path, sizeof(path), "/proc/self/ns/%s", namespaces[i]);
+        (void)snprintf(path, sizeof(path), "/proc/self/ns/%s", namespaces[i].file);
         if (stat(path, &ours->namespaces[i]) == 0)
             ours->has_namespace[i] = true;
         else if (errno != ENOENT)
@@ -171,24 +182,22 @@ int peer_reference_init(struct peer_reference *ours) {
  * The namespace of the process as a file, by its pidfd: /proc takes several times as long
  * (ioctl_nsfs(2), Linux 6.11). -1: this kernel does not do it, or not for this kind.
  */
-static int namespace_open(int pidfd, size_t kind) {
-    /* PIDFD_GET_USER_NAMESPACE and its like, in the order of the list above (<linux/pidfd.h>). */
-    static const unsigned requests[PEER_NAMESPACES_MAX] = {9, 3, 5, 6, 4, 2, 7, 8, 1};
-
-    return ioctl(pidfd, _IO(0xFF, requests[kind]), 0);
+static int namespace_open(int pidfd, size_t i) {
+    return ioctl(pidfd, _IO(0xFF, namespaces[i].request), 0);
 }
 
-static int namespace_stat(int pidfd, int folder, size_t kind, struct stat *status) {
-    CLEANUP_FD int fd = namespace_open(pidfd, kind);
+static int namespace_stat(int pidfd, int folder, size_t i, struct stat *status) {
+    CLEANUP_FD int fd = namespace_open(pidfd, i);
     char path[64];
 
     if (fd >= 0)
         return fstat(fd, status);
-    (void)snprintf(path, sizeof(path), "ns/%s", namespaces[kind]);
+    (void)snprintf(path, sizeof(path), "ns/%s", namespaces[i].file);
     return fstatat(folder, path, status, 0);
 }
 
-static int peer_check_namespaces(int pidfd, int folder, const struct peer_reference *ours) {
+static int peer_check_namespaces(struct peer *peer, int pidfd, int folder,
+                                 const struct peer_reference *ours) {
     for (size_t i = 0; i < PEER_NAMESPACES_MAX; i++) {
         struct stat theirs;
 
@@ -196,8 +205,10 @@ static int peer_check_namespaces(int pidfd, int folder, const struct peer_refere
             continue;
         if (namespace_stat(pidfd, folder, i, &theirs) < 0)
             return peer_failure(errno);
-        if (!is_same_inode(&ours->namespaces[i], &theirs))
+        if (!is_same_inode(&ours->namespaces[i], &theirs)) {
+            peer->difference.other_namespace = namespaces[i].kind;
             return PROTOCOL_OTHER_NAMESPACE;
+        }
     }
     return 0;
 }
@@ -222,8 +233,8 @@ static int peer_check_root(int folder, const struct statx *ours) {
  * and has no confinement that a command of the service, which lives in @ours, would not have. Reads
  * no byte of what it sent.
  *
- * Returns 0 with @peer filled; a positive enum protocol_confinement; a negative errno. The caller
- * must refuse in both.
+ * Returns 0 with @peer filled; a positive enum protocol_confinement, with @peer saying more about a
+ * group or a namespace; a negative errno. The caller must refuse in both.
  */
 int peer_examine(struct peer *peer, int connection, const struct subject *subject,
                  const struct peer_reference *ours) {
@@ -234,12 +245,15 @@ int peer_examine(struct peer *peer, int connection, const struct subject *subjec
     char path[32];
     int r;
 
+    peer->difference = (struct caller_difference){.group = 0};
     if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
         return -errno;
     if (credentials.uid != subject->uid)
         return PROTOCOL_OTHER_USER;
-    if (credentials.pid <= 0) /* a pid namespace that this one does not see */
+    if (credentials.pid <= 0) { /* a pid namespace that this one does not see */
+        peer->difference.other_namespace = PROTOCOL_PID_NAMESPACE;
         return PROTOCOL_OTHER_NAMESPACE;
+    }
     pidfd = peer_open_pidfd(connection, credentials.pid);
     if (pidfd < 0)
         return pidfd == -ESRCH ? PROTOCOL_GONE : pidfd;
@@ -251,11 +265,14 @@ int peer_examine(struct peer *peer, int connection, const struct subject *subjec
     if (r == 0)
         r = peer_check_status(folder, subject->uid);
     if (r == 0)
-        r = peer_check_namespaces(pidfd, folder, ours);
+        r = peer_check_namespaces(peer, pidfd, folder, ours);
     if (r == 0)
         r = peer_check_root(folder, &ours->root);
     if (r == 0)
         r = peer_read_limits(credentials.pid, folder, &ours->limits, &peer->limits);
     /* Last: only if the process still lives was all of this read of it. */
-    return peer_is_gone(pidfd) ? PROTOCOL_GONE : r;
+    if (!peer_is_gone(pidfd))
+        return r;
+    peer->difference = (struct caller_difference){.group = 0};
+    return PROTOCOL_GONE;
 }

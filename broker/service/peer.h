@@ -11,7 +11,7 @@
 #include "policy/subject.h"
 
 struct peer {
-    bool groups_differ; /* from the service's, and so from the command's */
+    struct caller_difference difference;
     struct limits limits;
 };
 

@@ -35,6 +35,13 @@ struct caller_channels {
 
 enum { LIMITS_UNCHANGED = INT32_MIN };
 
+/* What the service found out about a caller whose groups or namespaces are not its own. */
+struct caller_difference {
+    uint32_t n_groups_lost; /* groups that the service lacks, and so the command */
+    uint32_t group; /* one of those; or, if the caller lacks a group of the service, that group */
+    uint32_t other_namespace; /* enum protocol_namespace */
+};
+
 int caller_context_set_limit(int resource, const struct rlimit *wanted);
 int caller_context_apply(const struct launch *launch, const struct channel_fds *fds, uint32_t flags,
                          const struct limits *limits, struct caller_channels *channels);

@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -50,7 +52,8 @@ static bool is_header_valid(const struct launch_header *header, size_t size) {
     return header->version == LAUNCH_VERSION && header->closed_stdio <= 7 &&
            header->n_arguments >= 1 && header->n_arguments <= size &&
            header->n_environment <= size && header->n_descriptors <= CHANNEL_FDS_MAX &&
-           header->umask <= 0777 && header->n_processors <= LAUNCH_PROCESSORS_MAX;
+           header->umask <= 0777 && header->n_processors <= LAUNCH_PROCESSORS_MAX &&
+           header->variables < 1U << LAUNCH_VARIABLE_COUNT && header->reserved == 0;
 }
 
 /* True if the numbers are in range and ascend, so that none is there twice. */
@@ -165,11 +168,30 @@ int launch_restore(const struct launch *launch) {
     return launch_restore_stack_limit(launch->header.stack_limit);
 }
 
+/* Gives this process's numbers to the variables that name the launcher: they are for the command.
+ */
+static void launch_set_variables(const struct launch *launch) {
+    static char entries[LAUNCH_VARIABLE_COUNT][48];
+
+    for (unsigned i = 0; i < LAUNCH_VARIABLE_COUNT; i++) {
+        const char *name = launch_variable_name((enum launch_variable)i);
+
+        if ((launch->header.variables & (1U << i)) == 0)
+            continue;
+        (void)snprintf(entries[i], sizeof(entries[i]), "%s%" PRIu64, name,
+                       launch_variable_number((enum launch_variable)i));
+        for (char **entry = launch->environment; *entry != NULL; entry++)
+            if (strncmp(*entry, name, strlen(name)) == 0)
+                *entry = entries[i];
+    }
+}
+
 /*
  * Executes the command. It searches argv[0] in the PATH of the launch description's environment.
  * Returns only on failure, with a negative errno.
  */
 int launch_execute(const struct launch *launch) {
+    launch_set_variables(launch);
     /* execvpe(3) reads PATH from environ, not from its argument. */
     environ = launch->environment;
     (void)execvpe(launch->arguments[0], launch->arguments, launch->environment);

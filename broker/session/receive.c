@@ -26,17 +26,18 @@ static void session_check_caller(struct session *session, const struct session_c
         [PROTOCOL_LACKS_GROUP] = "the caller lacks a group that the service has",
         [PROTOCOL_NO_NEW_PRIVS] = "the caller has no_new_privs set",
         [PROTOCOL_FILTERED] = "the caller has a seccomp filter",
-        [PROTOCOL_OTHER_NAMESPACE] = "the caller is in another namespace",
+        [PROTOCOL_OTHER_NAMESPACE] = "the caller is in another namespace: ",
         [PROTOCOL_OTHER_ROOT] = "the caller has another root directory",
         [PROTOCOL_GONE] = "the caller has ended",
         [PROTOCOL_UNREADABLE] = "/proc does not show the caller to the service",
     };
 
-    session->groups_differ = client->groups_differ != 0;
+    session->difference = client->difference;
     /* Overrides an earlier refusal: a confined caller learns nothing about the policy. */
     if (client->peer > 0) {
         session->status = PROTOCOL_GRANTED;
-        session_refuse(session, PROTOCOL_CALLER_CONFINED, 0, "%s", reasons[client->peer]);
+        session_refuse(session, PROTOCOL_CALLER_CONFINED, 0, "%s%s", reasons[client->peer],
+                       protocol_describe_namespace(client->difference.other_namespace));
         session->confinement = (enum protocol_confinement)client->peer;
     } else if (client->peer < 0) {
         session_refuse(session, PROTOCOL_KERNEL_REFUSED, -client->peer,

@@ -55,7 +55,9 @@ int session_reply(const struct session *session) {
                                    .names = session->refused_names,
                                    .confinement = session->confinement,
                                    .uts_namespace = granted ? session->uts_namespace : 0,
-                                   .groups_differ = session->groups_differ,
+                                   .groups_lost = session->difference.n_groups_lost,
+                                   .group = session->difference.group,
+                                   .namespace_kind = session->difference.other_namespace,
                                    .inherited = session->inherited_names,
                                    .n_live = session->n_live,
                                    .limit = session->limit};

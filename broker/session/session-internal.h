@@ -52,8 +52,8 @@ struct session {
     char reason[LEDGER_REASON_SIZE];
     unsigned refused_names; /* PROTOCOL_HOSTNAME, PROTOCOL_DOMAINNAME or both */
 
-    struct subject subject; /* the user that this process runs as */
-    bool groups_differ;     /* the service: its groups are not the caller's */
+    struct subject subject;              /* the user that this process runs as */
+    struct caller_difference difference; /* the service */
     enum protocol_confinement confinement;
     struct policy_snapshot own_snapshot; /* direct mode only */
     struct selection selection;

@@ -49,10 +49,10 @@ struct session_message {
  * to the log daemon, if there is a log daemon.
  */
 struct session_client {
-    int32_t peer;           /* what peer_examine() returned */
-    uint32_t groups_differ; /* of struct peer */
-    uint32_t has_ledger;    /* 1: this machine has a ledger */
-    int32_t log;            /* without a ledger: what syslog_open() returned */
+    int32_t peer; /* what peer_examine() returned */
+    struct caller_difference difference;
+    uint32_t has_ledger; /* 1: this machine has a ledger */
+    int32_t log;         /* without a ledger: what syslog_open() returned */
     uint32_t log_is_stream;
     struct limits limits; /* of struct peer */
 };

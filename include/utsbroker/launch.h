@@ -23,6 +23,9 @@
  */
 
 #include <stdint.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 enum {
     LAUNCH_VERSION = 3,
@@ -34,6 +37,44 @@ enum {
     LAUNCH_MEMORY_POLICY_UNKNOWN = -1, /* the kernel has none, or does not tell */
 };
 
+/*
+ * Variables with the number of the process that they are for (sd_listen_fds(3),
+ * sd_watchdog_enabled(3)), pid or inode of its pidfd. Where they name the launcher they are for the
+ * command, and only the gate knows the command's numbers.
+ */
+enum launch_variable {
+    LAUNCH_LISTEN_PID,
+    LAUNCH_WATCHDOG_PID,
+    LAUNCH_LISTEN_PIDFDID, /* Linux 6.9; the others are pids */
+    LAUNCH_VARIABLE_COUNT
+};
+
+/* "NAME=" of @variable. */
+static inline const char *launch_variable_name(enum launch_variable variable) {
+    static const char *const names[LAUNCH_VARIABLE_COUNT] = {
+        [LAUNCH_LISTEN_PID] = "LISTEN_PID=",
+        [LAUNCH_WATCHDOG_PID] = "WATCHDOG_PID=",
+        [LAUNCH_LISTEN_PIDFDID] = "LISTEN_PIDFDID="};
+
+    return names[variable];
+}
+
+/* The number of this process for @variable; 0: this kernel has none. */
+static inline uint64_t launch_variable_number(enum launch_variable variable) {
+    int pidfd = -1;
+    struct stat status = {.st_ino = 0};
+
+    if (variable != LAUNCH_LISTEN_PIDFDID)
+        return (uint64_t)getpid();
+    pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    if (pidfd < 0)
+        return 0;
+    if (fstat(pidfd, &status) < 0)
+        status.st_ino = 0;
+    (void)close(pidfd);
+    return status.st_ino;
+}
+
 struct launch_header {
     uint32_t version;
     uint32_t n_arguments; /* at least 1; the first is the program, searched in PATH */
@@ -42,6 +83,8 @@ struct launch_header {
     uint32_t personality;  /* personality(2) */
     uint32_t umask;        /* for the service only */
     uint64_t stack_limit;  /* soft RLIMIT_STACK in bytes, or RLIM_INFINITY */
+    uint32_t variables;    /* bit N: enum launch_variable N of the environment names the launcher */
+    uint32_t reserved;
 
     /* For the service only, else 0. The numbers of the inherited descriptors are in the order of
      * the request's. */
@@ -54,4 +97,4 @@ struct launch_header {
     int64_t memory_policy;                           /* of set_mempolicy(2), as are its nodes */
     uint64_t memory_nodes[LAUNCH_MEMORY_NODES_MAX / 64];
 };
-_Static_assert(sizeof(struct launch_header) == 328, "the launch header has no holes");
+_Static_assert(sizeof(struct launch_header) == 336, "the launch header has no holes");

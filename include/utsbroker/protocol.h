@@ -85,6 +85,30 @@ enum protocol_confinement {
     PROTOCOL_CONFINEMENT_COUNT
 };
 
+/* Which kind of namespace of the caller is not the service's (namespaces(7)). */
+enum protocol_namespace {
+    PROTOCOL_NO_NAMESPACE, /* the refusal is about something else */
+    PROTOCOL_USER_NAMESPACE,
+    PROTOCOL_MOUNT_NAMESPACE,
+    PROTOCOL_PID_NAMESPACE,
+    PROTOCOL_NETWORK_NAMESPACE,
+    PROTOCOL_IPC_NAMESPACE,
+    PROTOCOL_TIME_NAMESPACE,
+    PROTOCOL_CGROUP_NAMESPACE,
+    PROTOCOL_NAMESPACE_COUNT
+};
+
+/* The word for @kind, an enum protocol_namespace: "mount"; "" if there is none. */
+static inline const char *protocol_describe_namespace(uint32_t kind) {
+    static const char *const names[PROTOCOL_NAMESPACE_COUNT] = {
+        [PROTOCOL_USER_NAMESPACE] = "user",    [PROTOCOL_MOUNT_NAMESPACE] = "mount",
+        [PROTOCOL_PID_NAMESPACE] = "pid",      [PROTOCOL_NETWORK_NAMESPACE] = "network",
+        [PROTOCOL_IPC_NAMESPACE] = "ipc",      [PROTOCOL_TIME_NAMESPACE] = "time",
+        [PROTOCOL_CGROUP_NAMESPACE] = "cgroup"};
+
+    return kind < PROTOCOL_NAMESPACE_COUNT && names[kind] != NULL ? names[kind] : "";
+}
+
 /* The request. */
 struct protocol_request {
     uint32_t version;
@@ -100,21 +124,23 @@ _Static_assert(sizeof(struct protocol_request) == 400, "the request has no holes
 /* The reply. A granted one carries one descriptor, the command's pidfd. */
 struct protocol_reply {
     uint32_t version;
-    uint32_t status;        /* enum protocol_status */
-    int32_t error;          /* an errno, or 0 */
-    int32_t pid;            /* the command's; 0: refused */
-    uint32_t names;         /* denied, bad name: the names in question */
-    uint32_t rule_line;     /* line of the rule that decided, or 0 */
-    uint32_t confinement;   /* enum protocol_confinement */
-    uint32_t groups_differ; /* 1: the command lacks groups of the caller */
-    uint32_t inherited;     /* names that were not asked for and count as asked for */
-    uint32_t n_live;        /* limit reached, too many: so many commands run, */
-    uint32_t limit;         /* of so many that are permitted */
+    uint32_t status;         /* enum protocol_status */
+    int32_t error;           /* an errno, or 0 */
+    int32_t pid;             /* the command's; 0: refused */
+    uint32_t names;          /* denied, bad name: the names in question */
+    uint32_t rule_line;      /* line of the rule that decided, or 0 */
+    uint32_t confinement;    /* enum protocol_confinement */
+    uint32_t groups_lost;    /* so many groups of the caller the service, and the command, lack */
+    uint32_t group;          /* one of those; lacks group: one that the caller lacks; else 0 */
+    uint32_t inherited;      /* names that were not asked for and count as asked for */
+    uint32_t n_live;         /* limit reached, too many: so many commands run, */
+    uint32_t limit;          /* of so many that are permitted */
+    uint32_t namespace_kind; /* other namespace: enum protocol_namespace; else 0 */
     uint32_t reserved;
     uint64_t uts_namespace; /* its inode; 0: not asked for, or unknown (no /proc) */
     char rule_file[PROTOCOL_RULE_FILE_SIZE];
 };
-_Static_assert(sizeof(struct protocol_reply) == 312, "the reply has no holes");
+_Static_assert(sizeof(struct protocol_reply) == 320, "the reply has no holes");
 
 /* From the service, for a granted request: the command has stopped, or has ended. */
 struct protocol_notice {
@@ -220,7 +246,11 @@ static inline int protocol_decode_reply(const void *bytes, size_t size, size_t n
     if (reply.status >= PROTOCOL_STATUS_COUNT || n_fds != (granted ? 1U : 0U) ||
         (reply.pid > 0) != granted || reply.pid < 0 || reply.error < 0 ||
         (reply.uts_namespace != 0 && !granted) ||
-        (reply.names & ~(uint32_t)PROTOCOL_NAMES_ALL) != 0 || reply.groups_differ > 1 ||
+        (reply.names & ~(uint32_t)PROTOCOL_NAMES_ALL) != 0 ||
+        (reply.group != 0 && reply.groups_lost == 0 && reply.confinement != PROTOCOL_LACKS_GROUP) ||
+        reply.namespace_kind >= PROTOCOL_NAMESPACE_COUNT ||
+        (reply.namespace_kind != PROTOCOL_NO_NAMESPACE) !=
+            (reply.confinement == PROTOCOL_OTHER_NAMESPACE) ||
         (reply.inherited & ~(uint32_t)PROTOCOL_NAMES_ALL) != 0 || reply.reserved != 0 ||
         reply.confinement >= PROTOCOL_CONFINEMENT_COUNT ||
         (reply.confinement != PROTOCOL_UNCONFINED) != (reply.status == PROTOCOL_CALLER_CONFINED) ||

@@ -366,7 +366,7 @@ static void cve_2018_7169_a_group_that_denies_cannot_be_dropped(void **state) {
         run.set_up = NULL;
         harness_run(&run, &result);
         harness_assert_exit(&result, 125);
-        assert_non_null(strstr(result.errors, "it has a group that utsrun lacks here"));
+        assert_non_null(strstr(result.errors, "which utsrun lacks here"));
     }
     policy_clear();
 }

@@ -63,9 +63,17 @@ int main(int argc, char **argv) {
     if (sscanf(request.hostname, "status-%d-%d.", &number, &error) >= 1)
         reply.status = (uint32_t)number;
     if (reply.status == PROTOCOL_CALLER_CONFINED)
-        reply.confinement = (uint32_t)error;
+        reply.confinement = (uint32_t)error & 0xff; /* and, above that, the kind of namespace */
     else
         reply.error = error;
+    if (reply.confinement == PROTOCOL_OTHER_NAMESPACE)
+        reply.namespace_kind = (uint32_t)error >> 8;
+    if (sscanf(request.hostname, "groups-%u-%d.", &reply.groups_lost, &number) == 2) {
+        reply.status = PROTOCOL_DENIED;
+        reply.group = (uint32_t)number;
+    }
+    if (reply.confinement == PROTOCOL_LACKS_GROUP)
+        reply.group = 54329;
     if (strcmp(request.hostname, "version.test") == 0)
         reply.version = PROTOCOL_VERSION + 1;
     if (strcmp(request.hostname, "hang.test") == 0)

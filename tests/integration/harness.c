@@ -50,6 +50,21 @@ int harness_repeats(int n) {
     return harness_is_service() ? n / 4 : n;
 }
 
+/* In service mode: has the kernel ignore the broker's file capability, in this mount namespace. */
+void harness_prevent_direct(void) {
+    if (!harness_is_service())
+        return;
+    assert_int_equal(mount(BROKER_PATH, BROKER_PATH, NULL, MS_BIND, NULL), 0);
+    assert_int_equal(mount(NULL, BROKER_PATH, NULL, MS_BIND | MS_REMOUNT | MS_NOSUID, NULL), 0);
+}
+
+/* Undoes harness_prevent_direct(), for a test that needs direct mode as well. */
+void harness_permit_direct(void) {
+    if (!harness_is_service())
+        return;
+    assert_int_equal(umount2(BROKER_PATH, MNT_DETACH), 0);
+}
+
 static void services_stop(void) {
     for (size_t i = 0; i < BASE_ARRAY_SIZE(services); i++)
         if (services[i].pid != 0)
@@ -130,6 +145,10 @@ int harness_set_up(void **state) {
     }
     assert_null(getpwuid(USER_WITHOUT_NAME->uid));
     policy_clear();
+    if (harness_is_service() &&
+        (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0))
+        return -1;
+    harness_prevent_direct();
     services_start();
     return uname(&host_before);
 }

@@ -5,8 +5,8 @@
  * CMakeLists.txt installs it and sets the file capability.
  *
  * A test program runs in one of two modes, by UTSBROKER_TEST_MODE: "direct", or "service". In
- * service mode the harness starts a service for each user, as a service manager does; utsrun finds
- * it without an option.
+ * service mode the harness starts a service for each user, as a service manager does, and prevents
+ * direct mode, so that utsrun finds the service without an option.
  */
 
 #include <signal.h>
@@ -60,6 +60,8 @@ size_t harness_count_descriptors(pid_t pid);
 bool harness_is_service(void);
 int harness_repeats(int n);
 const char *harness_mode(void);
+void harness_permit_direct(void);
+void harness_prevent_direct(void);
 pid_t service_zygote(pid_t service);
 size_t service_children(pid_t service, pid_t *pids, size_t max);
 void harness_assert_nothing_left(const struct user *user);

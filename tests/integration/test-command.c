@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -670,9 +671,14 @@ static void the_most_descriptors_of_one_record_arrive(void **state) {
     run.argv[2] = "--hostname=x.test";
     run.argv[3] = "--";
     run.argv[4] = "sh", run.argv[5] = "-c", run.argv[6] = "set -- /proc/$$/fd/*; echo $(($# - 1))";
-    harness_run(&run, &result);
-    harness_assert_exit(&result, 0);
-    assert_int_equal(atoi(result.output), 252);
+    harness_permit_direct();
+    for (size_t i = 0; i < 2; i++) {
+        harness_run(&run, &result);
+        harness_assert_exit(&result, 0);
+        assert_int_equal(atoi(result.output), 252);
+        run.argv[1] = "--via=auto";
+    }
+    harness_prevent_direct();
 }
 
 /* Pipes and files as they are: what a shell does with them, and make's jobserver. */
@@ -706,6 +712,109 @@ static void redirections_reach_the_command(void **state) {
         if (strcmp(result.output, cases[i].output) != 0)
             fail_msg("%s: got '%s' %s", cases[i].script, result.output, result.errors);
         assert_int_equal(system("rm -f f m sub"), 0);
+    }
+}
+
+/*
+ * What the command closes is closed: who waits for that sees it while the command lives. Each
+ * script prints "lives" if the command, whose pid it learns, still runs then.
+ */
+static void what_the_command_closes_is_closed(void **state) {
+#define COMMAND "utsrun -n x.test -- sh -c "
+#define IF_IT_LIVES "kill \"$pid\" && echo lives; }"
+    static const struct {
+        const char *script;
+        bool is_for_service;
+    } cases[] = {
+        {COMMAND "'echo $$; exec >&-; exec sleep 5' | { read pid; cat; " IF_IT_LIVES, true},
+        {COMMAND
+         "'echo $$ >&7; exec 7>&-; exec sleep 5' 7>&1 >/dev/null | { read pid; cat; " IF_IT_LIVES,
+         true},
+        {"mkfifo f; yes 2>/dev/null >f & " COMMAND "'echo $$; exec sleep 5 <&-' <f | { read pid; "
+         "while kill -0 $! 2>/dev/null; do sleep 0.1; done; " IF_IT_LIVES,
+         true},
+        {"( flock 7; exec " COMMAND "'exec 7>&-; echo $$; exec sleep 5 >&-' ) 7>f | { read pid; "
+         "flock f true; " IF_IT_LIVES,
+         true},
+        /* By the service utsrun may still have something to say. */
+        {COMMAND "'echo $$; exec >&- 2>&-; exec sleep 5' 2>&1 | { read pid; cat; " IF_IT_LIVES,
+         false},
+    };
+
+    (void)state;
+    assert_int_equal(chdir(folder), 0);
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        static struct result result;
+        static char *environment[] = {"PATH=" UTSRUN_FOLDER ":/usr/bin:/bin", NULL};
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {"/bin/bash", "-c", (char *)cases[i].script},
+                                .environment = environment};
+
+        if (harness_is_service() && !cases[i].is_for_service)
+            continue;
+        harness_run(&run, &result);
+        if (strcmp(result.output, "lives\n") != 0)
+            fail_msg("%s: got '%s' %s", cases[i].script, result.output, result.errors);
+        assert_int_equal(system("rm -f f"), 0);
+    }
+#undef COMMAND
+#undef IF_IT_LIVES
+}
+
+static char listen_pid[32], watchdog_pid[32], listen_pidfdid[48];
+static char *listen_environment[] = {"PATH=/usr/bin:/bin", "LISTEN_FDS=2", listen_pid,
+                                     watchdog_pid,         listen_pidfdid, NULL};
+
+static uint64_t pidfd_inode(pid_t pid) {
+    CLEANUP_FD int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    struct stat status;
+
+    return pidfd >= 0 && fstat(pidfd, &status) == 0 ? status.st_ino : 0;
+}
+
+/* As a service manager does: the variables name the process that executes utsrun. */
+static void listen_for_self(void *context) {
+    const bool *is_own = context;
+    pid_t pid = *is_own ? getpid() : getppid();
+
+    snprintf(listen_pid, sizeof(listen_pid), "LISTEN_PID=%d", (int)pid);
+    snprintf(watchdog_pid, sizeof(watchdog_pid), "WATCHDOG_PID=%d", (int)pid);
+    snprintf(listen_pidfdid, sizeof(listen_pidfdid), "LISTEN_PIDFDID=%ju",
+             (uintmax_t)pidfd_inode(pid));
+    if (dup2(1, 3) != 3 || dup2(1, 4) != 4)
+        _exit(200);
+}
+
+/* sd_listen_fds(3) takes the descriptors only if the variables name the process that asks. */
+static void a_socket_unit_can_start_utsrun(void **state) {
+    static const bool is_own[] = {true, false};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(is_own); i++) {
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {UTSRUN_PATH, "-n", "x.test", "sh", "-c",
+                                         "echo $$ $LISTEN_PID $WATCHDOG_PID $LISTEN_PIDFDID "
+                                         "$LISTEN_FDS >&4; exec sleep 60"},
+                                .environment = listen_environment,
+                                .set_up = listen_for_self,
+                                .context = (void *)(uintptr_t)&is_own[i]};
+        pid_t own = is_own[i] ? 0 : getpid();
+        unsigned long command = 0, listener = 0, watched = 0;
+        uintmax_t inode = 0;
+        int output, errors, n = 0, status;
+        pid_t pid = harness_start(&run, &output, &errors);
+        const char *line = harness_read_line(output);
+
+        assert_int_equal(
+            sscanf(line, "%lu %lu %lu %ju %d", &command, &listener, &watched, &inode, &n), 5);
+        assert_int_equal(n, 2);
+        assert_int_equal(listener, own != 0 ? (unsigned long)own : command);
+        assert_int_equal(watched, listener);
+        assert_true(inode == pidfd_inode((pid_t)listener));
+        assert_int_equal(kill(pid, SIGTERM), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        close(output);
+        close(errors);
     }
 }
 
@@ -778,6 +887,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_megabyte_of_arguments_arrives),
     cmocka_unit_test(input_and_output_are_the_callers),
     cmocka_unit_test(redirections_reach_the_command),
+    cmocka_unit_test(what_the_command_closes_is_closed),
+    cmocka_unit_test(a_socket_unit_can_start_utsrun),
 };
 
 static const struct CMUnitTest direct_tests[] = {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -80,6 +81,80 @@ static void commands_that_cannot_be_executed_have_the_usual_codes(void **state) 
             fail_msg("'%s': %s", cases[i].command, result.errors);
     }
     harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+static void file_write(const char *path, const char *text, size_t size) {
+    FILE *file = fopen(path, "we");
+
+    assert_non_null(file);
+    assert_int_equal(fwrite(text, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(path, 0755), 0);
+}
+
+/* The kernel's error is the same as for a file that does not exist. */
+static void a_program_that_cannot_start_says_what_is_missing(void **state) {
+    static char *environment[] = {"PATH=/usr/bin:/tmp/test-programs", NULL};
+    static const struct {
+        const char *file, *text, *message; /* NULL: as for a file that does not exist */
+        char *command;
+    } cases[] = {
+        {"lost", "#!/no/such/interpreter\necho\n",
+         "its interpreter /no/such/interpreter (in the #! line of /tmp/test-programs/lost) does "
+         "not exist; install it, or change that line\n",
+         "/tmp/test-programs/lost"},
+        {"lost", "#! /no/such/interpreter -x y\n",
+         "its interpreter /no/such/interpreter (in the #! line of /tmp/test-programs/lost) does "
+         "not exist; install it, or change that line\n",
+         "lost"},
+        {"windows", "#!/bin/sh\r\necho\r\n",
+         "the #! line of /tmp/test-programs/windows ends in CR LF, as on Windows; run: sed -i "
+         "'s/\\r$//' /tmp/test-programs/windows\n",
+         "windows"},
+        {"windows", "#!/no/such/interpreter -x\r\n", "ends in CR LF", "windows"},
+        {"nested", "#!/tmp/test-programs/lost\n",
+         "its interpreter /tmp/test-programs/lost (in the #! line of /tmp/test-programs/nested) "
+         "cannot start; try to execute that\n",
+         "nested"},
+        {"lost", "#!/no/such/interpreter\n", NULL, "other"},
+    };
+
+    (void)state;
+    assert_int_equal(system("rm -rf /tmp/test-programs && mkdir -m 755 /tmp/test-programs"), 0);
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        static struct result result;
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {UTSRUN_PATH, "-n", "x.test", "--", cases[i].command},
+                                .environment = environment};
+        char path[64];
+
+        snprintf(path, sizeof(path), "/tmp/test-programs/%s", cases[i].file);
+        file_write(path, cases[i].text, strlen(cases[i].text));
+        harness_run(&run, &result);
+        harness_assert_exit(&result, 127);
+        if (strstr(result.errors, cases[i].message != NULL ? cases[i].message
+                                                           : ": No such file or directory") == NULL)
+            fail_msg("case %zu: %s", i, result.errors);
+    }
+    assert_int_equal(system("rm -rf /tmp/test-programs"), 0);
+}
+
+/* A copy of a program whose loader was renamed, in the file, to one that does not exist. */
+static void a_program_without_its_loader_is_told(void **state) {
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "x.test", "--", "/tmp/test-program"}};
+
+    (void)state;
+    assert_int_equal(system("sed 's,/ld-linux,/xx-linux,' /bin/true >/tmp/test-program && "
+                            "chmod 755 /tmp/test-program"),
+                     0);
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 127);
+    assert_non_null(strstr(result.errors, "'/tmp/test-program' could not be executed: "
+                                          "/tmp/test-program is there, but the loader that it "
+                                          "names does not exist; install it"));
+    assert_int_equal(unlink("/tmp/test-program"), 0);
 }
 
 /* A command that runs, its own pid, and utsrun's. */
@@ -611,6 +686,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_exit_code_passes),
     cmocka_unit_test(utsrun_dies_by_the_commands_signal_without_a_core),
     cmocka_unit_test(commands_that_cannot_be_executed_have_the_usual_codes),
+    cmocka_unit_test(a_program_that_cannot_start_says_what_is_missing),
+    cmocka_unit_test(a_program_without_its_loader_is_told),
     cmocka_unit_test(signals_sent_to_utsrun_reach_the_command_once),
     cmocka_unit_test(ignored_signals_stay_ignored),
     cmocka_unit_test(a_stopped_command_stops_utsrun_and_both_continue),

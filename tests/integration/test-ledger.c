@@ -187,7 +187,9 @@ static void a_limit_counts_both_modes_together_and_users_apart(void **state) {
     for (size_t i = 0; i < 2; i++)
         pids[i] = start_ready("lab1", &outputs[i], &command);
     if (harness_is_service()) { /* in direct mode there is no service */
+        harness_permit_direct();
         harness_run(&run, &result);
+        harness_prevent_direct();
         assert_refused(&result, "limit reached: 2 of 2");
     }
     harness_assert_exit(run_as(USER_NOBODY, "lab1", "true"), 0);

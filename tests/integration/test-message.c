@@ -48,15 +48,28 @@ static void every_refusal_is_one_line_with_what_why_and_what_now(void **state) {
          "refused by the service: it serves another user; run utsrun with equal real and effective "
          "user ids"},
         {PROTOCOL_CALLER_CONFINED, PROTOCOL_LACKS_GROUP, 125,
-         "it has a group that utsrun lacks here; log out of all sessions and in again, or use "
-         "--via direct"},
+         "it has group 54329, which utsrun lacks here; log out of all sessions and in again, or "
+         "use --via direct"},
         {PROTOCOL_CALLER_CONFINED, PROTOCOL_NO_NEW_PRIVS, 125,
          "no_new_privs is set here (a sandbox or a container), and the service would start"},
         {PROTOCOL_CALLER_CONFINED, PROTOCOL_FILTERED, 125,
          "a seccomp filter is set here (a sandbox or a container), and the service would start"},
-        {PROTOCOL_CALLER_CONFINED, PROTOCOL_OTHER_NAMESPACE, 125,
-         "utsrun is in another namespace than the service, which would start the command outside "
-         "of it; use --via direct"},
+        {PROTOCOL_CALLER_CONFINED, PROTOCOL_OTHER_NAMESPACE | PROTOCOL_USER_NAMESPACE << 8, 125,
+         "utsrun is in another user namespace than the service, which would start the command "
+         "outside of it; run utsrun outside of it"},
+        {PROTOCOL_CALLER_CONFINED, PROTOCOL_OTHER_NAMESPACE | PROTOCOL_MOUNT_NAMESPACE << 8, 125,
+         "utsrun is in another mount namespace than the service, which would start the command "
+         "outside of it; use --via direct"},
+        {PROTOCOL_CALLER_CONFINED, PROTOCOL_OTHER_NAMESPACE | PROTOCOL_PID_NAMESPACE << 8, 125,
+         "utsrun is in another pid namespace than the service"},
+        {PROTOCOL_CALLER_CONFINED, PROTOCOL_OTHER_NAMESPACE | PROTOCOL_NETWORK_NAMESPACE << 8, 125,
+         "utsrun is in another network namespace than the service"},
+        {PROTOCOL_CALLER_CONFINED, PROTOCOL_OTHER_NAMESPACE | PROTOCOL_IPC_NAMESPACE << 8, 125,
+         "utsrun is in another ipc namespace than the service"},
+        {PROTOCOL_CALLER_CONFINED, PROTOCOL_OTHER_NAMESPACE | PROTOCOL_TIME_NAMESPACE << 8, 125,
+         "utsrun is in another time namespace than the service"},
+        {PROTOCOL_CALLER_CONFINED, PROTOCOL_OTHER_NAMESPACE | PROTOCOL_CGROUP_NAMESPACE << 8, 125,
+         "utsrun is in another cgroup namespace than the service"},
         {PROTOCOL_CALLER_CONFINED, PROTOCOL_OTHER_ROOT, 125,
          "utsrun has another root directory than the service"},
         {PROTOCOL_CALLER_CONFINED, PROTOCOL_GONE, 125,
@@ -117,6 +130,11 @@ static void who_is_denied_is_told_what_is_near(void **state) {
         char *hostname;
         const char *message;
     } cases[] = {
+        {"groups-1-54329.yes",
+         "'groups-1-54329.yes' refused by the service: a rule permits it to you, but the service "
+         "lacks group 54329; log out of all sessions and in again, or use --via direct\n"},
+        {"groups-3-0.yes", "the service lacks group root (0) and 2 more of your groups; log out"},
+        {"groups-1-54329.no", none},
         {"status-1-0.near", "denies it; nearest names that rules permit: node[0-9]*, "
                             "lab-?? (all: utsrun -l)\n"},
         {"status-1-0.control", "nearest names that rules permit: ?[31mred (all: utsrun -l)\n"},

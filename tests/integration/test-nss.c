@@ -77,10 +77,12 @@ static enum protocol_status status_with_hostile_environment(void) {
 
 static void no_variable_disables_the_directory(void **state) {
     (void)state;
+    harness_permit_direct();
     assert_int_equal(status_with_hostile_environment(), PROTOCOL_DENIED);
     /* A deny rule also denies without the directory; a permit rule shows that it was used. */
     policy_write("10-test.conf", "permit group labstudents hostname licence*\n");
     assert_int_equal(status_with_hostile_environment(), PROTOCOL_GRANTED);
+    harness_prevent_direct();
     policy_write("10-test.conf", policy);
 }
 

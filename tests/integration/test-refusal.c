@@ -69,7 +69,6 @@ static void the_default_policy_gives_what_is_reserved_for_tests(void **state) {
         {{"-n", ""}, "a name has 1 to 64 bytes"},
         {{"-n", "0123456789012345678901234567890123456789012345678901234567890.test"},
          "a name has 1 to 64 bytes, this one has 66"},
-        {{"-n", "x.test", "--via", "direct"}, NULL},
         {{"-n", "x.test", "--via", "auto"}, NULL},
     };
 
@@ -181,27 +180,11 @@ static void a_service_that_is_not_there_is_told(void **state) {
     static char *const options[] = {"-n", "x.test", "--via", "service", NULL};
 
     (void)state;
-    assert_refused(ask(USER_WITHOUT_NAME, options, NULL),
-                   "/54321.sock cannot be reached: No such file or directory; use --via direct, or "
-                   "ask your administrator to run: systemctl enable --now utsbroker@54321.socket");
-}
-
-/* The one that is found by itself is the service: its command is the service's child. */
-static void each_mode_can_be_asked_for(void **state) {
-    static char *const cases[][5] = {{"-v", "-n", "x.test", NULL},
-                                     {"-v", "-n", "x.test", "--via=auto", NULL},
-                                     {"-v", "-n", "x.test", "--via=service", NULL},
-                                     {"-v", "-n", "x.test", "--via=direct", NULL}};
-    static const char *const modes[] = {", service, pid", ", service, pid", ", service, pid",
-                                        ", direct, pid"};
-
-    (void)state;
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
-        const struct result *result = ask(USER_WITHOUT_NAME, cases[i], NULL);
-
-        harness_assert_exit(result, 0);
-        assert_non_null(strstr(result->errors, modes[i]));
-    }
+    assert_refused(
+        ask(USER_WITHOUT_NAME, options, NULL),
+        "/54321.sock cannot be reached: No such file or directory; it starts when you log "
+        "in; for cron and at, run: loginctl enable-linger; or use --via direct, or ask "
+        "your administrator to run: systemctl enable --now utsbroker@54321.socket");
 }
 
 static void a_policy_that_others_can_write_refuses(void **state) {
@@ -288,6 +271,62 @@ static void be_traced(void *context) {
     _exit(204);
 }
 
+/* Direct mode where it is possible, else the service, whose child the command is. */
+static void each_mode_can_be_asked_for(void **state) {
+    static char *const cases[][5] = {{"-v", "-n", "x.test", NULL},
+                                     {"-v", "-n", "x.test", "--via=auto", NULL},
+                                     {"-v", "-n", "x.test", "--via=service", NULL},
+                                     {"-v", "-n", "x.test", "--via=direct", NULL}};
+    static const struct {
+        void (*set_up)(void *context);
+        const char *modes[BASE_ARRAY_SIZE(cases)]; /* NULL: not tried */
+    } situations[] = {
+        {NULL, {", direct, pid", ", direct, pid", ", service, pid", ", direct, pid"}},
+        {be_traced, {", service, pid", ", service, pid", ", service, pid", NULL}},
+    };
+
+    (void)state;
+    harness_permit_direct();
+    for (size_t s = 0; s < BASE_ARRAY_SIZE(situations); s++) {
+        for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+            const struct result *result;
+
+            if (situations[s].modes[i] == NULL)
+                continue;
+            result = ask(USER_WITHOUT_NAME, cases[i], situations[s].set_up);
+            harness_assert_exit(result, 0);
+            if (strstr(result->errors, situations[s].modes[i]) == NULL)
+                fail_msg("situation %zu, case %zu: %s", s, i, result->errors);
+        }
+    }
+    harness_prevent_direct();
+    harness_assert_exit(ask(USER_WITHOUT_NAME, cases[0], NULL), 0);
+    assert_non_null(strstr(ask(USER_WITHOUT_NAME, cases[0], NULL)->errors, ", service, pid"));
+}
+
+/* The service would refuse these, as it lacks a group or has one too many: direct mode does not. */
+static void what_the_service_refuses_runs_directly(void **state) {
+    static const struct user users[] = {
+        {.uid = 54321, .gid = 54322, .groups = {54323}, .n_groups = 1},
+        {.uid = 54321, .gid = 54322, .groups = {54323, 54324, 54329}, .n_groups = 3},
+        {.uid = 54321, .gid = 54324, .groups = {54322, 54323}, .n_groups = 2}};
+    static char *const options[] = {"-n", "lab9", NULL}, *const service[] = {"-n", "lab9",
+                                                                             "--via=service", NULL};
+
+    (void)state;
+    policy_write("10-test.conf", "permit group 54329 hostname lab9\n"
+                                 "deny group 54329\n"
+                                 "permit user 54321 hostname lab9");
+    harness_permit_direct();
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(users); i++) {
+        harness_assert_exit(ask(&users[i], options, NULL), 0);
+        if (i != 1)
+            harness_assert_exit(ask(&users[i], service, NULL), 125);
+    }
+    harness_prevent_direct();
+    policy_clear();
+}
+
 static void what_takes_the_capability_away_is_told(void **state) {
     static const struct {
         const char *what;
@@ -371,6 +410,23 @@ static void a_bounding_set_without_it_is_told(void **state) {
     (void)state;
     harness_run(&run, &result);
     assert_refused(&result, "the bounding set has no CAP_SYS_ADMIN");
+}
+
+/* Without a login there is no socket. Under no_new_privs a service would not help. */
+static void who_has_no_service_is_told_how_to_get_one(void **state) {
+    static char *const options[] = {"-n", "x.test", NULL};
+    static const char advice[] =
+        "host name 'x.test' refused: you have no service here, it starts when you log in (for cron "
+        "and at, run: loginctl enable-linger); and " BROKER_PATH " has no file capability";
+    const struct result *result;
+
+    (void)state;
+    assert_int_equal(system("setcap -r " BROKER_PATH), 0);
+    assert_refused(ask(USER_WITHOUT_NAME, options, NULL), advice);
+    result = ask(USER_WITHOUT_NAME, options, no_new_privs);
+    assert_refused(result, "has no file capability");
+    assert_null(strstr(result->errors, "loginctl"));
+    assert_int_equal(system("setcap cap_sys_admin=p " BROKER_PATH), 0);
 }
 
 /* Without a broker, without processes, without descriptors: one line each. */
@@ -542,6 +598,7 @@ static const struct CMUnitTest direct_tests[] = {
     cmocka_unit_test(what_takes_the_capability_away_is_told),
     cmocka_unit_test(a_traced_launcher_gets_no_capability),
     cmocka_unit_test(a_broker_without_capability_names_the_cure),
+    cmocka_unit_test(who_has_no_service_is_told_how_to_get_one),
     cmocka_unit_test(a_nosuid_mount_is_told),
     cmocka_unit_test(a_bounding_set_without_it_is_told),
     cmocka_unit_test(a_privileged_broker_obeys_nothing_but_the_session_fd),
@@ -551,6 +608,7 @@ static const struct CMUnitTest direct_tests[] = {
 
 static const struct CMUnitTest service_tests[] = {
     cmocka_unit_test(each_mode_can_be_asked_for),
+    cmocka_unit_test(what_the_service_refuses_runs_directly),
 };
 
 HARNESS_MAIN_OF_BOTH(tests, direct_tests, service_tests, harness_set_up, harness_tear_down)

@@ -180,6 +180,81 @@ static void silent_clients_affect_nobody(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
+enum { LIMIT = 12, LAUNCHES = 8 };
+
+/* Each of two launches sends more descriptors than the limit permits on their way. */
+static void hold_descriptors(void *context) {
+    const struct rlimit limit = {LIMIT, LIMIT};
+
+    (void)context;
+    for (int fd = 3; fd < LIMIT - 3; fd++)
+        if (dup2(0, fd) != fd)
+            _exit(200);
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        _exit(200);
+}
+
+/* unix(7), ETOOMANYREFS: while the service takes nothing, only the first request can be sent. */
+static void a_launch_waits_while_too_many_descriptors_are_on_their_way(void **state) {
+    const struct run run = {
+        .user = USER_WITHOUT_NAME,
+        .argv = {UTSRUN_PATH, "-n", "x.test", "sh", "-c", "set -- /proc/$$/fd/*; exit $#"},
+        .set_up = hold_descriptors};
+    pid_t pids[LAUNCHES];
+    int outputs[LAUNCHES], errors[LAUNCHES], before = quiet_descriptors();
+
+    (void)state;
+    assert_int_equal(kill(service_pid(), SIGSTOP), 0);
+    for (int i = 0; i < LAUNCHES; i++)
+        pids[i] = harness_start(&run, &outputs[i], &errors[i]);
+    usleep(300000);
+    for (int i = 0; i < LAUNCHES; i++)
+        assert_int_equal(waitpid(pids[i], NULL, WNOHANG), 0);
+    assert_int_equal(kill(service_pid(), SIGCONT), 0);
+    for (int i = 0; i < LAUNCHES; i++) {
+        char text[512] = "";
+        int status;
+
+        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        assert_true(read(errors[i], text, sizeof(text) - 1) >= 0);
+        /* The shell's, and its own of the folder. */
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != LIMIT - 3 + 1)
+            fail_msg("launch %d: wait status 0x%x, %s", i, (unsigned)status, text);
+        close(outputs[i]);
+        close(errors[i]);
+    }
+    assert_quiet(before);
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+/* A launch that waits for its turn is not deaf. */
+static void a_launch_that_waits_can_be_interrupted(void **state) {
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "x.test", "sleep", "60"},
+                            .set_up = hold_descriptors};
+    pid_t pids[LAUNCHES];
+    int outputs[LAUNCHES], errors[LAUNCHES], n_interrupted = 0;
+
+    (void)state;
+    assert_int_equal(kill(service_pid(), SIGSTOP), 0);
+    for (int i = 0; i < LAUNCHES; i++)
+        pids[i] = harness_start(&run, &outputs[i], &errors[i]);
+    usleep(300000);
+    for (int i = 0; i < LAUNCHES; i++)
+        assert_int_equal(kill(pids[i], SIGTERM), 0);
+    usleep(700000);
+    for (int i = 0; i < LAUNCHES; i++)
+        n_interrupted += waitpid(pids[i], NULL, WNOHANG) == pids[i];
+    assert_in_range(n_interrupted, LAUNCHES - 2, LAUNCHES);
+    assert_int_equal(kill(service_pid(), SIGCONT), 0);
+    for (int i = 0; i < LAUNCHES; i++) {
+        (void)waitpid(pids[i], NULL, 0);
+        close(outputs[i]);
+        close(errors[i]);
+    }
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
 static bool no_command_lives(void *context) {
     pid_t children[8];
 
@@ -313,6 +388,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(descriptors_of_the_wrong_kind_are_refused_and_nothing_is_left),
     cmocka_unit_test(each_notice_comes_once_before_the_connection_ends),
     cmocka_unit_test(silent_clients_affect_nobody),
+    cmocka_unit_test(a_launch_waits_while_too_many_descriptors_are_on_their_way),
+    cmocka_unit_test(a_launch_that_waits_can_be_interrupted),
     cmocka_unit_test(a_client_that_disconnects_leaves_nothing),
     cmocka_unit_test(without_descriptors_it_waits_and_stays_idle),
     cmocka_unit_test(nothing_grows),

@@ -138,9 +138,9 @@ static void what_lives_keeps_it(void **state) {
     char *const options[] = {"--idle-exit", "1", NULL};
     struct test_service service;
     static struct result result;
-    const struct run run = {
-        .user = USER_WITHOUT_NAME,
-        .argv = {UTSRUN_PATH, "-n", "x.test", "sh", "-c", "sleep 4 >/dev/null 2>&1 &"}};
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "--via=service", "-n", "x.test", "sh", "-c",
+                                     "sleep 4 >/dev/null 2>&1 &"}};
     int wait_status;
 
     (void)state;
@@ -170,8 +170,9 @@ static void a_service_that_is_stopped_ends_its_commands(void **state) {
     (void)state;
     service_start(&service, USER_WITHOUT_NAME, RUN_FOLDER "/54321.sock", NULL);
     for (size_t i = 0; i < 2; i++) {
-        const struct run run = {.user = USER_WITHOUT_NAME,
-                                .argv = {UTSRUN_PATH, "-n", "x.test", "sh", "-c", scripts[i]}};
+        const struct run run = {
+            .user = USER_WITHOUT_NAME,
+            .argv = {UTSRUN_PATH, "--via=service", "-n", "x.test", "sh", "-c", scripts[i]}};
 
         pids[i] = harness_start(&run, &outputs[i], &errors[i]);
         assert_string_equal(harness_read_line(outputs[i]), "ready");

@@ -313,21 +313,28 @@ static void invalid_values_are_refused(void **state) {
     static const struct {
         uint32_t umask, n_processors;
         int result;
+        uint32_t variables, reserved;
     } cases[] = {
-        {0, 0, 0},
-        {0777, 0, 0},
-        {01000, 0, -EBADMSG},
-        {UINT32_MAX, 0, -EBADMSG},
-        {0, 1, 0},
-        {0, LAUNCH_PROCESSORS_MAX, 0},
-        {0, LAUNCH_PROCESSORS_MAX + 1, -EBADMSG},
-        {0, UINT32_MAX, -EBADMSG},
+        {0, 0, 0, 0, 0},
+        {0777, 0, 0, 0, 0},
+        {01000, 0, -EBADMSG, 0, 0},
+        {UINT32_MAX, 0, -EBADMSG, 0, 0},
+        {0, 1, 0, 0, 0},
+        {0, LAUNCH_PROCESSORS_MAX, 0, 0, 0},
+        {0, LAUNCH_PROCESSORS_MAX + 1, -EBADMSG, 0, 0},
+        {0, UINT32_MAX, -EBADMSG, 0, 0},
+        {0, 0, 0, (1U << LAUNCH_VARIABLE_COUNT) - 1, 0},
+        {0, 0, -EBADMSG, 1U << LAUNCH_VARIABLE_COUNT, 0},
+        {0, 0, -EBADMSG, UINT32_MAX, 0},
+        {0, 0, -EBADMSG, 0, 1},
     };
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
         const struct launch_header header = {.version = LAUNCH_VERSION,
                                              .n_arguments = 1,
+                                             .variables = cases[i].variables,
+                                             .reserved = cases[i].reserved,
                                              .umask = cases[i].umask,
                                              .n_processors = cases[i].n_processors};
 
@@ -401,8 +408,48 @@ static void other_descriptors_than_sealed_memfds_are_refused(void **state) {
     close(pipe_ends[1]);
 }
 
+/* Only where the number is this process's own, as it is written. */
+static void variables_that_name_the_launcher_are_marked(void **state) {
+    static const struct {
+        const char *format; /* of the pid, or of the pidfd's inode */
+        enum launch_variable variable;
+        bool is_marked;
+    } cases[] = {
+        {"LISTEN_PID=%ju", LAUNCH_LISTEN_PID, true},
+        {"LISTEN_PID=%ju0", LAUNCH_LISTEN_PID, false},
+        {"LISTEN_PID= %ju", LAUNCH_LISTEN_PID, false},
+        {"LISTEN_PID=", LAUNCH_LISTEN_PID, false},
+        {"XLISTEN_PID=%ju", LAUNCH_LISTEN_PID, false},
+        {"WATCHDOG_PID=%ju", LAUNCH_WATCHDOG_PID, true},
+        {"WATCHDOG_PIDS=%ju", LAUNCH_WATCHDOG_PID, false},
+        {"LISTEN_PIDFDID=%ju", LAUNCH_LISTEN_PIDFDID, true},
+        {"LISTEN_PIDFDID=%jx.", LAUNCH_LISTEN_PIDFDID, false},
+    };
+    char *command[] = {"cmd", NULL};
+    const struct options options = {.hostname = "x.test", .command = command};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        char entry[64], *environment[] = {"A=b", entry, NULL};
+        struct launch launch = LAUNCH_NULL;
+        CLEANUP_FD int fd = -1;
+
+        snprintf(entry, sizeof(entry), cases[i].format,
+                 (uintmax_t)launch_variable_number(cases[i].variable));
+        assert_int_equal(request_write_launch(&fd, &options, environment,
+                                              &(struct request_place){.closed_stdio = 0}),
+                         0);
+        assert_int_equal(launch_read(&launch, fd), 0);
+        if (launch.header.variables != (cases[i].is_marked ? 1U << cases[i].variable : 0))
+            fail_msg("%s: %u", entry, launch.header.variables);
+        assert_string_equal(launch.environment[1], entry);
+        launch_deinit(&launch);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_gate_reads_what_the_launcher_wrote),
+    cmocka_unit_test(variables_that_name_the_launcher_are_marked),
     cmocka_unit_test(the_description_is_sealed),
     cmocka_unit_test(a_description_above_the_maximal_size_is_refused),
     cmocka_unit_test(the_callers_context_is_read_as_it_was_written),

@@ -213,7 +213,7 @@ static void random_records_are_refused_and_never_change_the_result(void **state)
 }
 
 static void malformed_replies_are_refused(void **state) {
-    struct protocol_reply cases[13], out;
+    struct protocol_reply cases[16], out;
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
@@ -230,7 +230,7 @@ static void malformed_replies_are_refused(void **state) {
     cases[5].names = 4;
     cases[6].error = -1;
     memset(cases[7].rule_file, 'x', sizeof(cases[7].rule_file));
-    cases[8].groups_differ = 2;
+    cases[8].group = 5;                   /* of no group that differs */
     cases[9].confinement = PROTOCOL_GONE; /* although granted */
     cases[10] =
         (struct protocol_reply){.version = PROTOCOL_VERSION, .status = PROTOCOL_CALLER_CONFINED};
@@ -238,11 +238,20 @@ static void malformed_replies_are_refused(void **state) {
     cases[11].confinement = PROTOCOL_CONFINEMENT_COUNT;
     cases[12] = (struct protocol_reply){
         .version = PROTOCOL_VERSION, .status = PROTOCOL_DENIED, .uts_namespace = 1};
+    cases[13] = cases[10];
+    cases[13].confinement = PROTOCOL_OTHER_NAMESPACE; /* of no kind */
+    cases[14] = cases[13];
+    cases[14].namespace_kind = PROTOCOL_NAMESPACE_COUNT;
+    cases[15].namespace_kind = PROTOCOL_MOUNT_NAMESPACE; /* although granted */
     for (size_t i = 1; i < BASE_ARRAY_SIZE(cases); i++)
         for (size_t n_fds = 0; n_fds < 3; n_fds++)
             if (protocol_decode_reply(&cases[i], sizeof(cases[i]), n_fds, &out) !=
                 PROTOCOL_BAD_REQUEST)
                 fail_msg("case %zu, %zu descriptors", i, n_fds);
+    cases[14].namespace_kind = PROTOCOL_CGROUP_NAMESPACE;
+    assert_int_equal(protocol_decode_reply(&cases[14], sizeof(cases[14]), 0, &out), 0);
+    cases[8].groups_lost = 1;
+    assert_int_equal(protocol_decode_reply(&cases[8], sizeof(cases[8]), 1, &out), 0);
     cases[4].pid = 0;
     assert_int_equal(protocol_decode_reply(&cases[4], sizeof(cases[4]), 0, &out), 0);
 }
