@@ -5,8 +5,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "broker/service/caller-description.h"
 #include "broker/service/reply.h"
@@ -97,39 +95,48 @@ static void client_handle_process(void *argument, int stop_signal) {
     client_settle(client);
 }
 
-/* Gives @client to a session. Returns 0; a negative errno, and @client has the session that it had
- * before. */
-static int client_start_session(struct client *client) {
-    const struct clients *clients = client->clients;
-    struct session_client description;
-    CLEANUP_FD int log_fd = -1;
-    struct pool_session *session;
-    int r = loop_change_source(clients->loop, &client->connection, 0); /* hangups only */
+/* Has @client hear of @session, which has nothing of it yet. */
+static int client_watch_session(struct client *client, struct pool_session *session) {
+    int r;
 
-    if (r == 0)
-        r = caller_describe(client->connection.fd, clients->subject, clients->reference,
-                            &description, &log_fd);
-    if (r == 0)
-        r = session_pool_take(clients->pool, &description,
-                              (const int[]){client->connection.fd, log_fd}, log_fd >= 0 ? 2 : 1,
-                              &session);
-    if (r < 0)
-        return r;
+    loop_remove_source(client->clients->loop, &session->control);
     session->control.function = client_handle_session;
     session->control.argument = client;
     r = reaper_watch(&session->process, client_handle_process, client);
     if (r == 0 && reaper_is_alive(&session->gate))
         r = reaper_watch(&session->gate, client_handle_command, client);
+    return r < 0 ? r : loop_add_source(client->clients->loop, &session->control, EPOLLIN);
+}
+
+/*
+ * Gives @client to a session. The one made ahead may have been killed; one that is made now was
+ * not. Returns 0; a negative errno, and @client has the session that it had before.
+ */
+static int client_start_session(struct client *client) {
+    const struct clients *clients = client->clients;
+    struct session_client description;
+    struct pool_session *session;
+    CLEANUP_FD int log_fd = -1;
+    int r = loop_change_source(clients->loop, &client->connection, 0); /* hangups only */
+
     if (r == 0)
-        r = loop_add_source(clients->loop, &session->control, EPOLLIN);
-    if (r < 0) {
-        reaper_signal(&session->process, SIGKILL);
-        reaper_signal(&session->gate, SIGKILL);
-        pool_session_free(session);
-        return r;
+        r = caller_describe(client->connection.fd, clients->subject, clients->reference,
+                            &description, &log_fd);
+    for (int i = 0; i < 2 && (i == 0 ? r == 0 : r == -EPIPE || r == -ECONNRESET); i++) {
+        r = session_pool_find(clients->pool, &session);
+        if (r < 0)
+            return r;
+        r = client_watch_session(client, session);
+        if (r == 0)
+            r = session_pool_give(session, &description,
+                                  (const int[]){client->connection.fd, log_fd},
+                                  log_fd >= 0 ? 2 : 1);
+        if (r == 0)
+            client->session = session;
+        else
+            session_pool_discard(session);
     }
-    client->session = session;
-    return 0;
+    return r;
 }
 
 /*
@@ -148,9 +155,9 @@ static int client_serve_again(struct client *client) {
     current_policy_refresh(client->clients->policy);
     if (client->n_again++ < AGAIN_MAX && !client->has_hung_up)
         r = client_start_session(client);
+    if (r < 0 && !client->has_hung_up)
+        reply_refuse(client->connection.fd, PROTOCOL_NOT_LOGGED, r);
     if (r < 0) {
-        if (!client->has_hung_up)
-            reply_refuse(client->connection.fd, PROTOCOL_NOT_LOGGED, r);
         client_handle_session_end(client);
         return 0;
     }

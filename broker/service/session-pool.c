@@ -277,35 +277,37 @@ static struct pool_session *ahead_find(struct session_pool *pool) {
 }
 
 /*
- * Gives a client to a session, which serves it from now on: sends it @client with @connection,
- * which stays the caller's. Returns 0 with *@sessionp the caller's; a negative errno, and no
- * session has it.
+ * Finds or makes a session for a client, which has nothing of the client yet. Returns 0 with
+ * *@sessionp, which session_pool_give() or session_pool_discard() takes; a negative errno.
  */
-int session_pool_take(struct session_pool *pool, const struct session_client *client,
-                      const int *fds, size_t n_fds, struct pool_session **sessionp) {
-    struct pool_session *session = NULL;
-    int r = -EPIPE;
+int session_pool_find(struct session_pool *pool, struct pool_session **sessionp) {
+    *sessionp = ahead_find(pool);
+    return *sessionp != NULL ? 0 : pool_fork(pool, sessionp);
+}
 
-    /* The one made ahead may have been killed; one that is made now was not. */
-    for (int i = 0; i < 2 && (r == -EPIPE || r == -ECONNRESET); i++) {
-        session = ahead_find(pool);
-        r = session != NULL ? 0 : pool_fork(pool, &session);
-        if (r < 0)
-            return r;
-        r = channel_send(session->control.fd, client, sizeof(*client), fds, n_fds);
-        if (r < 0 && (session != pool->ahead || r == -EPIPE || r == -ECONNRESET))
-            pool_drop(pool, session);
-    } /* else it has received nothing, and stays for the next client */
+/* Ends @session, which has no client, and its gate. */
+void session_pool_discard(struct pool_session *session) {
+    pool_drop(session->pool, session);
+}
+
+/*
+ * Gives a client to @session, which serves it from now on: sends it @client with @fds, which stay
+ * the caller's. All that can fail must be done before: the session may grant at once. Returns 0,
+ * and @session is the caller's; a negative errno, -EPIPE or -ECONNRESET if it was killed.
+ */
+int session_pool_give(struct pool_session *session, const struct session_client *client,
+                      const int *fds, size_t n_fds) {
+    struct session_pool *pool = session->pool;
+    int r = channel_send(session->control.fd, client, sizeof(*client), fds, n_fds);
+
     if (r < 0)
         return r;
     if (session == pool->ahead)
         pool->ahead = NULL;
-    loop_remove_source(pool->loop, &session->control);
     session->state = POOL_TAKEN;
     pool->pause = 0;
     pool->n_working++;
     pool->busy_until = loop_now() + BUSY_MS;
-    *sessionp = session;
     return 0;
 }
 

@@ -56,8 +56,10 @@ void session_pool_init(struct session_pool *pool, struct loop *loop, struct reap
                        const struct current_policy *policy);
 bool session_pool_wants_session(struct session_pool *pool);
 void session_pool_make_ahead(struct session_pool *pool);
-int session_pool_take(struct session_pool *pool, const struct session_client *client,
-                      const int *fds, size_t n_fds, struct pool_session **sessionp);
+int session_pool_find(struct session_pool *pool, struct pool_session **sessionp);
+void session_pool_discard(struct pool_session *session);
+int session_pool_give(struct pool_session *session, const struct session_client *client,
+                      const int *fds, size_t n_fds);
 void session_pool_drop_ahead(struct session_pool *pool);
 void session_pool_drop(struct session_pool *pool);
 
