@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "launcher/clock.h"
+#include "utsbroker/clock.h"
 #include "launcher/message.h"
 #include "launcher/signals.h"
 #include "utsbroker/base.h"

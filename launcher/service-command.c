@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "launcher/clock.h"
+#include "utsbroker/clock.h"
 #include "launcher/message.h"
 #include "launcher/pidfd.h"
 #include "launcher/status.h"
@@ -77,8 +77,7 @@ static void command_follow_stop(struct service_command *command, int signal_numb
     command->is_suspended = false;
     terminal_restore_mode(&command->terminal);
     supervisor_stop_self(signal_number, command->terminal.fd >= 0 && !is_terminals);
-    terminal_update_foreground(&command->terminal);
-    terminal_take_mode(&command->terminal);
+    terminal_continue(&command->terminal);
     (void)pidfd_signal_group(command->pidfd, SIGCONT);
 }
 
@@ -121,10 +120,8 @@ static void signal_forward(struct service_command *command, const struct signalf
         (void)pidfd_signal(command->pidfd, number);
     if (number == SIGTSTP)
         command_suspend(command);
-    if (number == SIGCONT) {
-        terminal_update_foreground(&command->terminal);
-        terminal_take_mode(&command->terminal);
-    }
+    if (number == SIGCONT)
+        terminal_continue(&command->terminal);
 }
 
 static void signals_forward(struct service_command *command) {
@@ -166,9 +163,10 @@ static void event_handle(struct service_command *command) {
 
     if (poll(fds, BASE_ARRAY_SIZE(fds), timeout) < 0)
         return; /* EINTR: all signals are blocked, so this process was stopped and continued */
-    terminal_relay(&command->terminal);
+    /* First: what the terminal holds was typed after the key for the signal. */
     if (fds[0].revents != 0)
         signals_forward(command);
+    terminal_relay(&command->terminal);
     if (fds[1].revents == 0)
         return;
     if (command->channel >= 0)

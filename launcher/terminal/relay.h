@@ -9,6 +9,6 @@
 
 int terminal_prepare_poll(struct terminal *terminal, struct pollfd *readyp);
 void terminal_relay(struct terminal *terminal);
-void terminal_signal(const struct terminal *terminal, int signal_number);
+void terminal_signal(struct terminal *terminal, int signal_number);
 bool terminal_is_command_in_front(const struct terminal *terminal, pid_t command);
 void terminal_drain(struct terminal *terminal);
