@@ -14,6 +14,7 @@
 
 enum {
     OTHERS_MS = 50,      /* how long others of the process group have to take a line */
+    ECHO_MS = 20,        /* how long the pty has to echo a line */
     FOREGROUND_MS = 300, /* nothing reports that this process group comes to the foreground */
 };
 
@@ -41,29 +42,51 @@ static bool has_input(const struct terminal *terminal) {
     return terminal->n_input > 0 || poll(&slave, 1, 0) == 1;
 }
 
-/* Removes the first @echo from what was read of the master after it had @n_before bytes. */
-static void echo_remove(struct terminal *terminal, const struct line *line, size_t n_before) {
+/*
+ * Removes the first @echo from what was read of the master after it had @n_before bytes. Returns
+ * false if it is not there.
+ */
+static bool echo_remove(struct terminal *terminal, const struct line *line, size_t n_before) {
     char *from = terminal->output + n_before;
     char *echo = line->n_echo == 0
-                     ? NULL
+                     ? from
                      : memmem(from, terminal->n_output - n_before, line->echo, line->n_echo);
     size_t after;
 
     if (echo == NULL)
-        return;
+        return false;
     after = terminal->n_output - (size_t)(echo - terminal->output) - line->n_echo;
     memmove(echo, echo + line->n_echo, after);
     terminal->n_output -= line->n_echo;
+    return true;
 }
 
 /*
- * Gives the pty what the terminal has edited, if it edits, and echoed. The pty echoes it as well;
- * that is in the master as soon as poll(2) of the slave has had the line discipline do its work.
+ * Waits for the echo of @line, which was written to the master, and removes it. It is there as soon
+ * as the line discipline has done its work. poll(2) of the slave has it do that, but does not wait
+ * for another CPU that has begun to. A command may have stopped the echo: then it is seen, later.
+ */
+static void echo_take(struct terminal *terminal, const struct line *line) {
+    const size_t n_before = terminal->n_output;
+
+    (void)has_input(terminal);
+    for (int tries = 0; tries < ECHO_MS; tries++) {
+        struct pollfd master = {.fd = terminal->master, .events = POLLIN};
+
+        bool is_full = terminal_read_output(terminal);
+
+        if (echo_remove(terminal, line, n_before) || is_full)
+            return;
+        (void)poll(&master, 1, 1);
+    }
+}
+
+/*
+ * Gives the pty what the terminal has edited, if it edits, and echoed. The pty echoes it as well.
  */
 static void line_relay(struct terminal *terminal, const char *typed, size_t n) {
     static struct line line;
     struct termios pty;
-    size_t n_before;
 
     terminal_relay_output(terminal);
     /* What was set before the line was typed is for it. */
@@ -74,10 +97,7 @@ static void line_relay(struct terminal *terminal, const char *typed, size_t n) {
     memcpy(terminal->input, line.bytes, line.n_bytes);
     terminal->n_input = line.n_bytes;
     input_write(terminal);
-    (void)has_input(terminal);
-    n_before = terminal->n_output;
-    (void)terminal_read_output(terminal);
-    echo_remove(terminal, &line, n_before);
+    echo_take(terminal, &line);
 }
 
 /* True if the terminal passes each byte on, as mode_mirror() has set it. */
