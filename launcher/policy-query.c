@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "launcher/clock.h"
+#include "utsbroker/clock.h"
 #include "launcher/message.h"
 #include "launcher/mode.h"
 #include "launcher/signals.h"

@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "launcher/clock.h"
+#include "utsbroker/clock.h"
 #include "launcher/message.h"
 #include "launcher/pidfd.h"
 #include "launcher/status.h"
@@ -72,8 +72,7 @@ static void command_follow_stop(struct service_command *command, int signal_numb
     if (!wants_terminal || !terminal->is_foreground) {
         terminal_restore_mode(terminal);
         supervisor_stop_self(signal_number, terminal->fd >= 0 && !is_terminals && !wants_terminal);
-        terminal_update_foreground(terminal);
-        terminal_take_mode(terminal);
+        terminal_continue(terminal);
     }
     terminal_continue_command(terminal);
 }
@@ -109,8 +108,7 @@ static void signal_forward(struct service_command *command, const struct signalf
     if (info->ssi_code == SI_KERNEL && signal_relay(command, number))
         return;
     if (number == SIGCONT) {
-        terminal_update_foreground(&command->terminal);
-        terminal_take_mode(&command->terminal);
+        terminal_continue(&command->terminal);
         terminal_tell_monitor(&command->terminal);
     }
     if (!supervisor_is_for_child(info, &parties))
@@ -169,11 +167,12 @@ static void event_handle(struct service_command *command) {
 
     if (poll(fds, BASE_ARRAY_SIZE(fds), timeout) < 0)
         return; /* EINTR: all signals are blocked, so this process was stopped and continued */
-    terminal_relay(&command->terminal);
+    /* First: what the terminal holds was typed after the key for the signal. */
     if (fds[0].revents != 0)
         signals_forward(command);
     if (fds[2].revents != 0)
         command_check_stop(command);
+    terminal_relay(&command->terminal);
     if (fds[1].revents == 0)
         return;
     if (command->channel >= 0)

@@ -9,7 +9,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "launcher/terminal/relay.h"
+#include "launcher/terminal/output.h"
 #include "utsbroker/base.h"
 
 /*

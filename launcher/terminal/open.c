@@ -32,7 +32,7 @@ static int fd_store(int *fdp, int fd) {
 static int pty_open(struct terminal *terminal) {
     const int flags = O_RDWR | O_NOCTTY | O_CLOEXEC;
     const int unlocked = 0;
-    struct termios mode = {0};
+    struct termios mode;
     int r = fd_store(&terminal->master, open("/dev/ptmx", flags | O_NONBLOCK));
 
     if (r < 0)
@@ -42,7 +42,7 @@ static int pty_open(struct terminal *terminal) {
     r = fd_store(&terminal->slave, ioctl(terminal->master, TIOCGPTPEER, flags));
     if (r < 0)
         return r;
-    if (tcgetattr(terminal->fd, &mode) < 0)
+    if (!terminal_get_mode(terminal->fd, &mode))
         return -errno;
     r = terminal_set_pty_mode(terminal, &mode);
     return r < 0 ? r : terminal_resize_pty(terminal);
@@ -87,6 +87,16 @@ static int monitor_open(struct terminal *terminal) {
 }
 
 /*
+ * True if @fd is the controlling terminal, by whichever path it was opened. TIOCGSID works only for
+ * that one; but also for the master of a pty, and says which session has the slave.
+ */
+static bool is_controlling(int fd) {
+    unsigned number;
+
+    return tcgetsid(fd) >= 0 && ioctl(fd, TIOCGPTN, &number) < 0;
+}
+
+/*
  * Opens the controlling terminal, whatever 0, 1 and 2 are, and makes a pty with its mode and window
  * size. Another terminal than the controlling one is left to the command as any file is. The
  * terminal keeps its mode until terminal_mirror(). It is opened anew, for O_NONBLOCK: that flag
@@ -105,9 +115,8 @@ int terminal_open(struct terminal *terminal) {
         terminal->fd = -1;
         return 0;
     }
-    /* TIOCGSID works only on the controlling terminal, by whichever path it was opened. */
     for (int fd = 0; fd < 3; fd++)
-        terminal->is_standard[fd] = tcgetsid(fd) >= 0;
+        terminal->is_standard[fd] = is_controlling(fd);
     r = pty_open(terminal);
     if (r == 0)
         r = events_open(terminal);

@@ -7,107 +7,21 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "launcher/clock.h"
 #include "launcher/terminal/line.h"
 #include "launcher/terminal/mode.h"
 #include "launcher/terminal/monitor.h"
+#include "launcher/terminal/output.h"
+#include "utsbroker/clock.h"
 
 enum {
     OTHERS_MS = 50,      /* how long others of the process group have to take a line */
+    ECHO_MS = 20,        /* how long the pty has to echo a line */
     FOREGROUND_MS = 300, /* nothing reports that this process group comes to the foreground */
 };
-
-/* Removes the first @n of the *@np @bytes. */
-static void bytes_remove(char *bytes, size_t *np, size_t n) {
-    memmove(bytes, bytes + n, *np - n);
-    *np -= n;
-}
 
 /* EINTR: this process was stopped and continues (signal(7)). */
 static bool is_temporary(int error) {
     return error == EAGAIN || error == EINTR;
-}
-
-/*
- * Reads what the command wrote, as far as there is room. Returns true if there may be more. A
- * read(2) of the master waits for bytes that are on their way in the kernel.
- */
-bool terminal_read_output(struct terminal *terminal) {
-    for (;;) {
-        size_t room = sizeof(terminal->output) - terminal->n_output;
-        ssize_t n;
-
-        if (room == 0)
-            return true;
-        n = read(terminal->master, terminal->output + terminal->n_output, room);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        terminal->n_output += (size_t)n;
-    }
-}
-
-/*
- * Copies to @converted the @n @bytes without the carriage returns that the terminal adds again, and
- * at most @max bytes. Returns how many bytes it took; *@n_convertedp is how many it wrote.
- */
-static size_t returns_remove(char *converted, size_t max, size_t *n_convertedp, const char *bytes,
-                             size_t n) {
-    size_t taken = 0, written = 0;
-
-    while (taken < n && written < max) {
-        if (bytes[taken] == '\r' && taken + 1 < n && bytes[taken + 1] == '\n')
-            taken++;
-        converted[written++] = bytes[taken++];
-    }
-    *n_convertedp = written;
-    return taken;
-}
-
-/* Writes as much of the output as the terminal takes. */
-void terminal_write_output(struct terminal *terminal) {
-    char converted[TERMINAL_OUTPUT_SIZE];
-
-    while (terminal->n_output > 0 && !terminal->is_lost) {
-        const char *bytes = terminal->output;
-        size_t n = terminal->n_output;
-        bool converts = terminal_adds_returns(terminal);
-        ssize_t n_written;
-
-        if (converts) {
-            (void)returns_remove(converted, sizeof(converted), &n, bytes, terminal->n_output);
-            bytes = converted;
-        }
-        n_written = write(terminal->fd, bytes, n);
-        if (n_written > 0 && converts)
-            bytes_remove(terminal->output, &terminal->n_output,
-                         returns_remove(converted, (size_t)n_written, &n, terminal->output,
-                                        terminal->n_output));
-        else if (n_written > 0)
-            bytes_remove(terminal->output, &terminal->n_output, (size_t)n_written);
-        else if (n_written < 0 && errno != EAGAIN && errno != EINTR)
-            terminal->is_lost = true;
-        else if (n_written == 0 || errno == EAGAIN)
-            return;
-    }
-    if (terminal->is_lost)
-        terminal->n_output = 0;
-}
-
-/* The command may have set a mode for what it wrote: the terminal gets it before the bytes. */
-static void output_relay(struct terminal *terminal) {
-    struct termios pty;
-    bool may_be_more;
-    size_t n_before;
-
-    do {
-        may_be_more = terminal_read_output(terminal);
-        (void)terminal_mirror(terminal, &pty);
-        n_before = terminal->n_output;
-        terminal_write_output(terminal);
-    } while (may_be_more && terminal->n_output < n_before);
-    (void)terminal_mirror(terminal, &pty);
 }
 
 static void input_write(struct terminal *terminal) {
@@ -116,8 +30,10 @@ static void input_write(struct terminal *terminal) {
     if (terminal->n_input == 0)
         return;
     n = write(terminal->master, terminal->input, terminal->n_input);
-    if (n > 0)
-        bytes_remove(terminal->input, &terminal->n_input, (size_t)n);
+    if (n <= 0)
+        return;
+    terminal->n_input -= (size_t)n;
+    memmove(terminal->input, terminal->input + n, terminal->n_input);
 }
 
 /* True if the command has not read all that was typed for it. */
@@ -127,44 +43,70 @@ static bool has_input(const struct terminal *terminal) {
     return terminal->n_input > 0 || poll(&slave, 1, 0) == 1;
 }
 
-/* Removes the first @echo from what was read of the master after it had @n_before bytes. */
-static void echo_remove(struct terminal *terminal, const struct line *line, size_t n_before) {
+/*
+ * Removes the first @echo from what was read of the master after it had @n_before bytes. Returns
+ * false if it is not there.
+ */
+static bool echo_remove(struct terminal *terminal, const struct line *line, size_t n_before) {
     char *from = terminal->output + n_before;
     char *echo = line->n_echo == 0
-                     ? NULL
+                     ? from
                      : memmem(from, terminal->n_output - n_before, line->echo, line->n_echo);
     size_t after;
 
     if (echo == NULL)
-        return;
+        return false;
     after = terminal->n_output - (size_t)(echo - terminal->output) - line->n_echo;
     memmove(echo, echo + line->n_echo, after);
     terminal->n_output -= line->n_echo;
+    return true;
 }
 
 /*
- * Gives the pty a line that the terminal has edited and echoed. The pty echoes it as well; that is
- * in the master as soon as poll(2) of the slave has had the line discipline do its work.
+ * Waits for the echo of @line, which was written to the master, and removes it. It is there as soon
+ * as the line discipline has done its work. poll(2) of the slave has it do that, but does not wait
+ * for another CPU that has begun to. A command may have stopped the echo: then it is seen, later.
  */
-static void line_relay(struct terminal *terminal, const struct termios *pty, const char *typed,
-                       size_t n) {
-    static struct line line;
-    size_t n_before;
+static void echo_take(struct terminal *terminal, const struct line *line) {
+    const size_t n_before = terminal->n_output;
 
-    line_cook(&line, pty, typed, n);
-    output_relay(terminal);
+    (void)has_input(terminal);
+    for (int tries = 0; tries < ECHO_MS; tries++) {
+        struct pollfd master = {.fd = terminal->master, .events = POLLIN};
+        bool is_full = terminal_read_output(terminal);
+
+        if (echo_remove(terminal, line, n_before) || is_full)
+            return;
+        (void)poll(&master, 1, 1);
+    }
+}
+
+/*
+ * Gives the pty what the terminal has edited, if it edits, and echoed. The pty echoes it as well.
+ */
+static void line_relay(struct terminal *terminal, const char *typed, size_t n) {
+    static struct line line;
+    struct termios pty;
+
+    terminal_relay_output(terminal);
+    /* What was set before the line was typed is for it. */
+    terminal_take_mode(terminal, false);
+    if (!terminal_get_mode(terminal->master, &pty))
+        return;
+    line_cook(&line, &pty, typed, n);
     memcpy(terminal->input, line.bytes, line.n_bytes);
     terminal->n_input = line.n_bytes;
     input_write(terminal);
-    (void)has_input(terminal);
-    n_before = terminal->n_output;
-    (void)terminal_read_output(terminal);
-    echo_remove(terminal, &line, n_before);
+    echo_take(terminal, &line);
+}
+
+/* True if the terminal passes each byte on, as mode_mirror() has set it. */
+static bool is_raw(const struct terminal *terminal) {
+    return terminal->is_mirrored && (terminal->mirrored.c_lflag & ICANON) == 0;
 }
 
 /* Reads what the user typed, and passes it on. */
-static void input_relay(struct terminal *terminal, const struct termios *pty) {
-    bool edits = (pty->c_lflag & ICANON) != 0;
+static void input_relay(struct terminal *terminal) {
     char typed[LINE_MAX_BYTES];
     ssize_t n = read(terminal->fd, typed, sizeof(typed));
 
@@ -176,8 +118,8 @@ static void input_relay(struct terminal *terminal, const struct termios *pty) {
     if (n < 0 || terminal->is_lost || !terminal->is_foreground)
         return;
     terminal->is_known = true;
-    if (edits) {
-        line_relay(terminal, pty, typed, (size_t)n);
+    if (!is_raw(terminal)) {
+        line_relay(terminal, typed, (size_t)n);
         return;
     }
     memcpy(terminal->input + terminal->n_input, typed, (size_t)n);
@@ -185,19 +127,25 @@ static void input_relay(struct terminal *terminal, const struct termios *pty) {
     input_write(terminal);
 }
 
+/* True if the terminal edits lines and the pty does not, or the other way round. */
+static bool is_other_programs(const struct terminal *terminal) {
+    struct termios current, pty;
+
+    return !terminal_get_mode(terminal->fd, &current) ||
+           !terminal_get_mode(terminal->master, &pty) ||
+           ((current.c_lflag ^ pty.c_lflag) & ICANON) != 0;
+}
+
 /*
  * True if what the user types now is for the command: it waits for a line, or reads each byte. Not
  * if another program of the process group has switched the terminal's line editing off.
  */
-static bool wants_input(struct terminal *terminal, const struct termios *pty) {
-    struct termios current;
-
+static bool wants_input(const struct terminal *terminal) {
     if (!terminal->is_foreground || terminal->is_lost)
         return false;
-    if ((pty->c_lflag & ICANON) == 0)
-        return terminal->is_mirrored && terminal->n_input + LINE_MAX_BYTES <= TERMINAL_INPUT_SIZE;
-    return !has_input(terminal) && tcgetattr(terminal->fd, &current) == 0 &&
-           (current.c_lflag & ICANON) != 0;
+    if (is_raw(terminal))
+        return terminal->n_input + LINE_MAX_BYTES <= TERMINAL_INPUT_SIZE;
+    return !has_input(terminal) && !is_other_programs(terminal);
 }
 
 /*
@@ -217,8 +165,15 @@ static bool is_for_command(struct terminal *terminal) {
 }
 
 /* Has @events wait for what is wanted of the terminal. */
-static void events_want(struct terminal *terminal, uint32_t wanted) {
-    struct epoll_event event = {.events = wanted, .data.fd = terminal->fd};
+static void events_want(struct terminal *terminal) {
+    struct epoll_event event = {.events = 0, .data.fd = terminal->fd};
+    uint32_t wanted = terminal->n_output > 0 ? EPOLLOUT : 0;
+
+    if (terminal->look_ms == 0 && wants_input(terminal))
+        wanted |= EPOLLIN;
+    else if (wanted == 0 && terminal->is_foreground && is_other_programs(terminal))
+        wanted = EPOLLIN | EPOLLOUT | EPOLLET; /* the next change of its mode, as of the slave's */
+    event.events = wanted;
 
     if (wanted != terminal->wanted &&
         epoll_ctl(terminal->events, EPOLL_CTL_MOD, terminal->fd, &event) == 0)
@@ -238,19 +193,13 @@ static void terminal_hang_up(struct terminal *terminal) {
  * timeout in milliseconds, or -1 for none.
  */
 int terminal_prepare_poll(struct terminal *terminal, struct pollfd *readyp) {
-    struct termios pty;
-    uint32_t wanted = 0;
     int64_t left;
 
     *readyp = (struct pollfd){.fd = -1, .events = POLLIN};
     if (terminal->fd < 0 || terminal->master < 0)
         return -1;
-    (void)terminal_mirror(terminal, &pty);
-    if (terminal->look_ms == 0 && wants_input(terminal, &pty))
-        wanted |= EPOLLIN;
-    if (terminal->n_output > 0)
-        wanted |= EPOLLOUT;
-    events_want(terminal, wanted);
+    terminal_mirror(terminal);
+    events_want(terminal);
     readyp->fd = terminal->events;
     if (terminal->look_ms != 0) {
         left = terminal->look_ms - clock_now_ms();
@@ -275,24 +224,23 @@ static void events_take(struct terminal *terminal) {
  */
 void terminal_relay(struct terminal *terminal) {
     bool was_foreground = terminal->is_foreground;
-    struct termios pty;
 
     if (terminal->fd < 0 || terminal->master < 0)
         return;
     events_take(terminal);
     terminal_update_foreground(terminal);
-    if (terminal->is_foreground && !was_foreground)
-        terminal_take_mode(terminal);
-    terminal_tell_monitor(terminal);
     if (!terminal->is_foreground)
         terminal->is_mirrored = false;
+    terminal_take_mode(terminal, !was_foreground);
+    terminal_tell_monitor(terminal);
     input_write(terminal);
-    output_relay(terminal);
-    if (!terminal->is_lost && tcgetattr(terminal->master, &pty) == 0 &&
-        wants_input(terminal, &pty) && is_for_command(terminal)) {
+    terminal_relay_output(terminal);
+    if (!wants_input(terminal)) {
         terminal->look_ms = 0;
-        input_relay(terminal, &pty);
-        output_relay(terminal);
+    } else if (is_for_command(terminal)) {
+        terminal->look_ms = 0;
+        input_relay(terminal);
+        terminal_relay_output(terminal);
     }
     if (terminal->is_lost)
         terminal_hang_up(terminal);
@@ -303,13 +251,17 @@ void terminal_relay(struct terminal *terminal) {
  * what was typed before is lost (NOFLSH, termios(3)). TIOCSIG signals the foreground group of the
  * pty.
  */
-void terminal_signal(const struct terminal *terminal, int signal_number) {
+void terminal_signal(struct terminal *terminal, int signal_number) {
     struct termios pty;
 
-    if (terminal->master < 0 || tcgetattr(terminal->master, &pty) < 0)
+    if (terminal->master < 0 || !terminal_get_mode(terminal->master, &pty))
         return;
-    if ((pty.c_lflag & NOFLSH) == 0)
+    if ((pty.c_lflag & NOFLSH) == 0) {
+        terminal->n_input = 0;
         (void)tcflush(terminal->slave, TCIFLUSH);
+        /* A line that is lost is none that the command has taken. */
+        terminal->is_known = terminal->is_mirrored;
+    }
     (void)ioctl(terminal->master, TIOCSIG, signal_number);
 }
 
@@ -325,7 +277,6 @@ void terminal_signal(const struct terminal *terminal, int signal_number) {
 void terminal_drain(struct terminal *terminal) {
     const int stopped_ms = 2000;
     size_t n_read = 0;
-    struct termios pty;
 
     if (terminal->fd < 0 || terminal->master < 0)
         return;
@@ -339,7 +290,7 @@ void terminal_drain(struct terminal *terminal) {
             n_read += terminal->n_output - n_before;
             may_be_more = may_be_more && n_read <= 2 * sizeof(terminal->output);
         }
-        (void)terminal_mirror(terminal, &pty);
+        terminal_mirror(terminal);
         terminal_write_output(terminal);
         if (terminal->is_lost || (!may_be_more && terminal->n_output == 0))
             return;

@@ -9,8 +9,8 @@
  * goes on editing lines, echoing them and sending signals, to all of the caller's process group;
  * its mode changes when the command changes the mode of its pty.
  *
- * open.h opens and closes both terminals, mode.h keeps their modes in step, line.h writes a line as
- * the pty must get it, relay.h moves the bytes.
+ * open.h opens and closes both terminals, mode.h keeps their modes in step, output.h moves what the
+ * command writes, line.h writes a line as the pty must get it, relay.h moves all else.
  */
 
 #include <stdbool.h>
@@ -36,6 +36,7 @@ struct terminal {
     bool is_foreground; /* this process group may read the terminal and set its mode */
     bool was_told;      /* the monitor: the command has the pty's foreground */
     bool is_mirrored;   /* the terminal has the pty's mode; @saved must be restored */
+    bool is_saved;      /* @saved and @mirrored have been set */
     bool is_known;      /* the command has taken a line or set a mode: what is typed is for it */
     bool is_lost;       /* the terminal was hung up */
     uint32_t wanted;    /* what @events waits for on @fd */

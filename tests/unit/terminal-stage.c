@@ -17,7 +17,8 @@
 #include "tests/test.h"
 
 int stage_stderr = 2, stage_report = -1;
-static int n_rounds, n_suspends;
+static int n_rounds, n_signals;
+static pid_t command_pid;
 
 /*
  * The player.
@@ -29,7 +30,6 @@ static pid_t command_start(struct terminal *terminal, const struct script *scrip
 
     CHECK(pid >= 0);
     if (pid > 0) {
-        terminal_close_slave(terminal);
         close(stage_report);
         return pid;
     }
@@ -39,6 +39,7 @@ static pid_t command_start(struct terminal *terminal, const struct script *scrip
     (void)close(terminal->slave);
     (void)close(terminal->master);
     (void)close(terminal->fd);
+    (void)close(terminal->events);
     CHECK(signal(SIGHUP, SIG_DFL) != SIG_ERR); /* the shell ignores it */
     (void)sigemptyset(&none);
     CHECK(sigprocmask(SIG_SETMASK, &none, NULL) == 0);
@@ -60,7 +61,6 @@ static int foreground_take(int fd) {
 }
 
 static int obey(struct terminal *terminal, char order) {
-    sigset_t pending;
     int n = 0;
 
     switch (order) {
@@ -68,7 +68,7 @@ static int obey(struct terminal *terminal, char order) {
         terminal_restore_mode(terminal);
         return 0;
     case CONTINUE:
-        terminal_update_mode(terminal);
+        terminal_continue(terminal);
         return 0;
     case RESIZE:
         return terminal_resize_pty(terminal);
@@ -81,11 +81,10 @@ static int obey(struct terminal *terminal, char order) {
         return n;
     case ROUNDS:
         return n_rounds;
-    case SUSPENDS:
-        return n_suspends;
-    case INTERRUPT:
-        CHECK(sigpending(&pending) == 0);
-        return sigismember(&pending, SIGINT);
+    case SIGNALS:
+        return n_signals;
+    case IN_FRONT:
+        return tcgetpgrp(terminal->master) == command_pid;
     default:
         CHECK(!"an order");
         return -1;
@@ -110,53 +109,69 @@ static bool control_serve(struct terminal *terminal, int control) {
     return true;
 }
 
-static void relay_until_end(struct terminal *terminal, pid_t command, int control) {
+/* Returns false if the command has ended. */
+static bool signals_serve(struct terminal *terminal, int signal_fd) {
     struct signalfd_siginfo info;
-    sigset_t children;
-    int child_fd;
 
-    (void)sigemptyset(&children);
-    (void)sigaddset(&children, SIGCHLD);
-    child_fd = signalfd(-1, &children, SFD_CLOEXEC);
-    CHECK(child_fd >= 0);
-    terminal_update_mode(terminal);
+    CHECK(read(signal_fd, &info, sizeof(info)) == sizeof(info));
+    if (info.ssi_signo == SIGCHLD)
+        return waitpid(command_pid, NULL, WNOHANG) != command_pid;
+    CHECK(info.ssi_code == SI_KERNEL);
+    n_signals++;
+    terminal_signal(terminal, (int)info.ssi_signo);
+    return true;
+}
+
+static void relay_until_end(struct terminal *terminal, int control) {
+    static const int numbers[] = {SIGCHLD, SIGINT, SIGQUIT, SIGTSTP};
+    sigset_t signals;
+    int signal_fd;
+
+    (void)sigemptyset(&signals);
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(numbers); i++)
+        (void)sigaddset(&signals, numbers[i]);
+    signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
+    CHECK(signal_fd >= 0);
     for (;;) {
-        struct pollfd fds[TERMINAL_POLL_FDS + 2];
-        int timeout = terminal_prepare_poll(terminal, fds);
+        struct pollfd fds[3] = {{.fd = signal_fd, .events = POLLIN},
+                                {.fd = control, .events = POLLIN}};
+        int timeout = terminal_prepare_poll(terminal, &fds[2]);
 
-        fds[TERMINAL_POLL_FDS] = (struct pollfd){.fd = child_fd, .events = POLLIN};
-        fds[TERMINAL_POLL_FDS + 1] = (struct pollfd){.fd = control, .events = POLLIN};
         CHECK(poll(fds, BASE_ARRAY_SIZE(fds), timeout) >= 0);
         n_rounds++;
-        n_suspends += terminal_relay(terminal, fds, command);
-        if (fds[TERMINAL_POLL_FDS + 1].revents != 0 && !control_serve(terminal, control))
+        if (fds[0].revents != 0 && !signals_serve(terminal, signal_fd))
             return;
-        if (fds[TERMINAL_POLL_FDS].revents == 0)
-            continue;
-        CHECK(read(child_fd, &info, sizeof(info)) == sizeof(info));
-        if (waitpid(command, NULL, WNOHANG) == command)
+        terminal_relay(terminal);
+        if (fds[1].revents != 0 && !control_serve(terminal, control))
             return;
     }
+}
+
+static void user_prepare(int user, const struct script *script) {
+    struct termios mode;
+
+    CHECK(tcgetattr(user, &mode) == 0);
+    mode.c_lflag &= ~script->local_off;
+    CHECK(tcsetattr(user, TCSANOW, &mode) == 0);
 }
 
 static _Noreturn void play(const struct script *script, int user, int control) {
     struct terminal terminal;
     sigset_t all;
-    int null = open("/dev/null", O_RDONLY);
-    pid_t command;
 
     stage_stderr = fcntl(2, F_DUPFD_CLOEXEC, 100);
     (void)sigfillset(&all);
     CHECK(sigprocmask(SIG_BLOCK, &all, NULL) == 0);
     CHECK(setpgid(0, 0) == 0 && tcsetpgrp(user, getpgrp()) == 0);
-    CHECK(dup2(script->is_pipeline ? null : user, 0) == 0);
-    CHECK(dup2(user, 1) == 1 && dup2(user, 2) == 2);
-    CHECK(terminal_open(&terminal) == 0 && terminal.is_pipeline == script->is_pipeline);
-    command = command_start(&terminal, script);
+    for (int i = 0; i < 3; i++)
+        CHECK(dup2(user, i) == i);
+    user_prepare(user, script);
+    CHECK(terminal_open(&terminal) == 0 && terminal.fd >= 0);
+    command_pid = command_start(&terminal, script);
     if (script->is_late)
-        CHECK(waitpid(command, NULL, 0) == command);
+        CHECK(waitpid(command_pid, NULL, 0) == command_pid);
     else
-        relay_until_end(&terminal, command, control);
+        relay_until_end(&terminal, control);
     terminal_drain(&terminal);
     terminal_close(&terminal);
     _exit(0);
@@ -339,6 +354,16 @@ void tty_set(tcflag_t local_off) {
     CHECK(tcsetattr(1, TCSANOW, &mode) == 0);
 }
 
+/* Each byte as it is; but Ctrl-S stops. */
+void tty_set_raw_with_stop(void) {
+    struct termios mode;
+
+    CHECK(tcgetattr(1, &mode) == 0);
+    cfmakeraw(&mode);
+    mode.c_iflag |= IXON;
+    CHECK(tcsetattr(1, TCSANOW, &mode) == 0);
+}
+
 void tty_set_raw(void) {
     struct termios mode;
 
@@ -351,6 +376,11 @@ _Noreturn void command_idle(void) {
     say("ready");
     for (;;)
         (void)pause();
+}
+
+_Noreturn void command_idle_raw(void) {
+    tty_set_raw();
+    command_idle();
 }
 
 /* Says what it reads. */

@@ -30,14 +30,14 @@ enum order {
     FOREGROUND = 'f', /* and for `fg` */
     UNREAD = 'u',     /* how many bytes wait in the user's terminal */
     ROUNDS = 'n',     /* how many times poll(2) returned */
-    SUSPENDS = 's',   /* how many times the relay said true */
-    INTERRUPT = 'i',  /* 1 if the player has got SIGINT */
+    SIGNALS = 's',    /* how many signals the terminal has sent to the player's group */
+    IN_FRONT = 'i',   /* 1 if the command is in the foreground of its pty */
 };
 
 struct script {
     void (*command)(void);
-    bool is_pipeline; /* standard input is not the terminal */
-    bool is_late;     /* the command has ended before anything is relayed */
+    bool is_late;       /* the command has ended before anything is relayed */
+    tcflag_t local_off; /* flags that the user's terminal has not when utsrun starts */
 };
 
 struct stage {
@@ -69,5 +69,7 @@ void say(const char *text);
 char hear(void);
 void tty_set(tcflag_t local_off);
 void tty_set_raw(void);
+void tty_set_raw_with_stop(void);
 _Noreturn void command_idle(void);
+_Noreturn void command_idle_raw(void);
 void command_report_input(void);

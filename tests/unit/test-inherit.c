@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -147,7 +146,7 @@ static void play_replacement(const void *script) {
             number_open(fd, true);
     terminal.slave = replacement->has_slave ? SLAVE : -1;
     memcpy(terminal.is_standard, replacement->is_standard, sizeof(terminal.is_standard));
-    terminal.is_lost = terminal.is_known = true; /* they lie behind it */
+    terminal.is_foreground = terminal.is_mirrored = true; /* they lie behind it */
     CHECK(collect(&inheritance, &terminal) == 0);
     for (int fd = 0; fd < 5; fd++) {
         if (fd <= 2 && replacement->is_closed[fd])
@@ -341,29 +340,6 @@ static void processors_are_told(void **state) {
     assert_true(in_child(play_processors, NULL));
 }
 
-/* With no memory policy (ENOSYS) the kernel tells none. */
-static void play_timing_and_memory(const void *script) {
-    enum { INTERLEAVE = 3 };
-    static const uint64_t node = 1;
-    bool has_policy = syscall(SYS_set_mempolicy, INTERLEAVE, &node, 64) == 0;
-    struct launch_header header = {.version = LAUNCH_VERSION};
-    struct inheritance inheritance;
-
-    (void)script;
-    CHECK(has_policy || errno == ENOSYS || errno == EPERM);
-    CHECK(prctl(PR_SET_TIMERSLACK, 12345UL, 0, 0, 0) == 0);
-    CHECK(collect(&inheritance, NULL) == 0);
-    CHECK(inherit_describe(&inheritance, &header) == 0);
-    CHECK(header.timer_slack == 12345);
-    CHECK(header.memory_policy == (has_policy ? INTERLEAVE : LAUNCH_MEMORY_POLICY_UNKNOWN));
-    CHECK(header.memory_nodes[0] == (has_policy ? node : 0) && header.memory_nodes[1] == 0);
-}
-
-static void timer_slack_and_memory_policy_are_told(void **state) {
-    (void)state;
-    assert_true(in_child(play_timing_and_memory, NULL));
-}
-
 static void play_description(const void *script) {
     struct launch_header header = {.version = LAUNCH_VERSION,
                                    .n_arguments = 3,
@@ -453,85 +429,6 @@ static void what_is_open_beyond_the_limit_is_inherited_too(void **state) {
     assert_true(in_child(play_low_limit, NULL));
 }
 
-struct closing {
-    bool keeps_stderr;
-    int inherited[4], own[4]; /* numbers of descriptors, ended by END */
-    int closed[4];
-};
-
-static bool is_open(int fd) {
-    return fcntl(fd, F_GETFD) >= 0;
-}
-
-static void play_closing(const void *script) {
-    const struct closing *closing = script;
-
-    close_all();
-    for (size_t i = 0; closing->inherited[i] != END; i++)
-        number_open(closing->inherited[i], true);
-    for (size_t i = 0; closing->own[i] != END; i++)
-        number_open(closing->own[i], false);
-    inherit_close(closing->keeps_stderr);
-    for (size_t i = 0; closing->closed[i] != END; i++)
-        CHECK(!is_open(closing->closed[i]));
-    for (size_t i = 0; closing->own[i] != END; i++)
-        CHECK(is_open(closing->own[i]));
-    CHECK(is_open(2) == closing->keeps_stderr);
-}
-
-static void what_was_inherited_is_closed_and_nothing_else(void **state) {
-    static const struct closing cases[] = {
-        {true, {0, 1, 2, END}, {3, 4, END}, {0, 1, END}},
-        {false, {0, 1, 2, END}, {3, 4, END}, {0, 1, 2, END}},
-        {true, {2, 7, 700, END}, {0, 8, END}, {7, 700, END}},
-        {false, {5, END}, {0, 1, 6, END}, {5, END}},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
-        if (!in_child(play_closing, &cases[i]))
-            fail_msg("case %zu", i);
-}
-
-/* True if another process may lock @fd's file by fcntl(2). */
-static bool is_free(int fd) {
-    struct flock lock = {.l_type = F_WRLCK};
-    pid_t pid = fork();
-    int status = 1;
-
-    if (pid == 0)
-        _exit(fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type == F_UNLCK ? 0 : 1);
-    return waitpid(pid, &status, 0) == pid && status == 0;
-}
-
-/* A lock of fcntl(2) is this process's and ends with any close(2) of its file. */
-static void play_record_lock(const void *script) {
-    const bool *has_lock = script;
-    struct flock lock = {.l_type = F_WRLCK};
-    int file = memfd_create("file", 0), other, ends[2], own;
-    char path[64];
-
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
-    other = open(path, O_RDWR);
-    own = open(path, O_RDWR | O_CLOEXEC);
-    CHECK(file > 2 && other > 2 && own > 2 && pipe(ends) == 0);
-    if (*has_lock)
-        CHECK(fcntl(other, F_SETLK, &lock) == 0);
-    CHECK(is_free(own) == !*has_lock);
-    inherit_close(true);
-    CHECK(is_free(own) == !*has_lock);
-    CHECK(is_open(file) == *has_lock && is_open(other) == *has_lock);
-    CHECK(!is_open(ends[0]) && !is_open(ends[1]));
-}
-
-static void a_lock_of_the_process_stays(void **state) {
-    static const bool cases[] = {true, false};
-
-    (void)state;
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
-        assert_true(in_child(play_record_lock, &cases[i]));
-}
-
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_is_not_close_on_exec_is_inherited_in_ascending_order),
     cmocka_unit_test(where_the_terminal_was_is_the_pty),
@@ -539,13 +436,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_umask_is_told_and_stays),
     cmocka_unit_test(signals_are_told_as_the_caller_had_them),
     cmocka_unit_test(processors_are_told),
-    cmocka_unit_test(timer_slack_and_memory_policy_are_told),
     cmocka_unit_test(the_rest_of_the_description_stays),
     cmocka_unit_test(a_name_of_the_process_is_taken_for_nothing_else),
     cmocka_unit_test(many_groups_are_in_nobodys_way),
     cmocka_unit_test(what_is_open_beyond_the_limit_is_inherited_too),
-    cmocka_unit_test(what_was_inherited_is_closed_and_nothing_else),
-    cmocka_unit_test(a_lock_of_the_process_stays),
 };
 
 TEST_MAIN(tests)

@@ -1,13 +1,117 @@
-/* The mode of the user's terminal, and when what is typed is the command's. */
+/* The mode of the user's terminal and of the command's pty, and for whom a key is. */
 
-#include <sys/ioctl.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 
 #include "tests/test.h"
 #include "tests/unit/terminal-stage.h"
 
-static void it_is_raw_in_the_foreground_and_restored_bytewise(void **state) {
+static void it_stays_until_the_command_changes_that_of_its_pty(void **state) {
     static const struct script script = {.command = command_idle};
+    struct stage stage;
+
+    (void)state;
+    stage_open(&stage, &script);
+    await_report(&stage, "ready");
+    usleep(100000);
+    assert_mode(&stage, &stage.before);
+    ask(&stage, CONTINUE);
+    assert_mode(&stage, &stage.before);
+    ask(&stage, RESTORE);
+    assert_mode(&stage, &stage.before);
+    ask(&stage, CONTINUE);
+    stage_close(&stage);
+}
+
+static const struct mode_case {
+    const char *what;
+    tcflag_t input_off, output_off, local_off, local_on; /* by the command, on its pty */
+    int min, time;                                       /* -1: as it is */
+    tcflag_t terminal_input_off, terminal_local_off;     /* on the terminal, besides */
+} mode_cases[] = {
+    {"a password", 0, 0, ECHO, 0, -1, -1, 0, 0},
+    {"a password, but its newline", 0, 0, ECHO, ECHONL, -1, -1, 0, 0},
+    {"keys", 0, 0, ICANON | ECHO, 0, -1, -1, ICRNL, 0},
+    {"keys with echo, which is the pty's", 0, 0, ICANON, 0, -1, -1, ICRNL, ECHO},
+    {"keys, if there are any", 0, 0, ICANON | ECHO, 0, 0, 0, ICRNL, 0},
+    {"keys, within a time", 0, 0, ICANON | ECHO, 0, 0, 5, ICRNL, 0},
+    {"keys, five at once", 0, 0, ICANON | ECHO, 0, 5, 0, ICRNL, 0},
+    {"no signals", 0, 0, ISIG, 0, -1, -1, 0, 0},
+    {"no Ctrl-S", IXON, 0, 0, 0, -1, -1, 0, 0},
+    {"no Ctrl-V", 0, 0, IEXTEN, 0, -1, -1, 0, 0},
+    {"no carriage returns", ICRNL, ONLCR, 0, 0, -1, -1, 0, 0},
+    {"no output processing", 0, OPOST, 0, 0, -1, -1, 0, 0},
+};
+
+static size_t mode_case_number;
+
+static void mode_case_apply(const struct mode_case *c, struct termios *mode) {
+    mode->c_iflag &= ~c->input_off;
+    mode->c_oflag &= ~c->output_off;
+    mode->c_lflag = (mode->c_lflag & ~c->local_off) | c->local_on;
+    if (c->min >= 0)
+        mode->c_cc[VMIN] = (cc_t)c->min;
+    if (c->time >= 0)
+        mode->c_cc[VTIME] = (cc_t)c->time;
+}
+
+/* Sets the mode, and the former when the window's size changes. */
+static void command_set_mode_for_a_while(void) {
+    struct termios before, mode;
+    struct winsize size = {.ws_row = 0};
+
+    CHECK(tcgetattr(1, &before) == 0);
+    mode = before;
+    mode_case_apply(&mode_cases[mode_case_number], &mode);
+    CHECK(tcsetattr(1, TCSANOW, &mode) == 0);
+    say("ready");
+    while (size.ws_row != 9) {
+        usleep(10000);
+        CHECK(ioctl(1, TIOCGWINSZ, &size) == 0);
+    }
+    CHECK(tcsetattr(1, TCSANOW, &before) == 0);
+    command_idle();
+}
+
+static void resize(const struct stage *stage, unsigned short rows) {
+    const struct winsize size = {.ws_row = rows, .ws_col = 80};
+
+    assert_int_equal(ioctl(stage->keyboard, TIOCSWINSZ, &size), 0);
+    assert_int_equal(ask(stage, RESIZE), 0);
+}
+
+static void it_follows_that_of_the_pty(void **state) {
+    static const struct script script = {.command = command_set_mode_for_a_while};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(mode_cases); i++) {
+        const struct mode_case *c = &mode_cases[i];
+        struct stage stage;
+        struct termios expected;
+
+        print_message("%s\n", c->what);
+        mode_case_number = i;
+        stage_open(&stage, &script);
+        await_report(&stage, "ready");
+        expected = stage.before;
+        mode_case_apply(c, &expected);
+        expected.c_iflag &= ~c->terminal_input_off;
+        expected.c_lflag &= ~c->terminal_local_off;
+        if ((expected.c_lflag & ICANON) == 0) {
+            expected.c_cc[VMIN] = 1;
+            expected.c_cc[VTIME] = 0;
+        }
+        await_mode(&stage, &expected);
+        assert_no_spin(&stage);
+        resize(&stage, 9);
+        await_report(&stage, "ready");
+        await_mode(&stage, &stage.before);
+        stage_close(&stage);
+    }
+}
+
+static void it_is_restored_bytewise(void **state) {
+    static const struct script script = {.command = command_idle_raw};
     struct stage stage;
     struct termios raw, changed;
 
@@ -19,22 +123,21 @@ static void it_is_raw_in_the_foreground_and_restored_bytewise(void **state) {
     ask(&stage, RESTORE);
     assert_mode(&stage, &stage.before);
     /* The shell has it now: a second call must not bring the first's mode back. */
-    changed = user_set(&stage, ECHOCTL, 0);
+    changed = user_set(&stage, ECHOE, 0);
     ask(&stage, RESTORE);
     assert_mode(&stage, &changed);
     ask(&stage, CONTINUE);
-    raw = raw_of(changed);
-    assert_mode(&stage, &raw);
+    await_mode(&stage, &raw);
     ask(&stage, RESTORE);
     assert_mode(&stage, &changed);
     ask(&stage, CONTINUE);
-    assert_mode(&stage, &raw);
+    await_mode(&stage, &raw);
     stage_close(&stage);
 }
 
-/* Only deinit was called: stage_close() makes the player end. */
+/* Only terminal_close() was called: stage_close() makes the player end. */
 static void it_is_restored_at_the_end(void **state) {
-    static const struct script script = {.command = command_idle};
+    static const struct script script = {.command = command_idle_raw};
     struct stage stage;
     struct termios raw;
     int keyboard;
@@ -53,10 +156,10 @@ static void it_is_restored_at_the_end(void **state) {
 }
 
 /* SIGSTOP gives no time to restore; a shell that puts the raw mode back on fg is not believed. */
-static void a_raw_mode_is_never_taken_for_the_users(void **state) {
-    static const struct script script = {.command = command_idle};
+static void a_mode_of_the_commands_is_never_taken_for_the_users(void **state) {
+    static const struct script script = {.command = command_idle_raw};
     struct stage stage;
-    struct termios raw;
+    struct termios raw, users;
 
     (void)state;
     stage_open(&stage, &script);
@@ -67,11 +170,26 @@ static void a_raw_mode_is_never_taken_for_the_users(void **state) {
     ask(&stage, RESTORE);
     assert_mode(&stage, &stage.before);
     ask(&stage, CONTINUE);
-    /* The shell set its own in between: that is the user's now, and not left. */
-    user_set(&stage, ECHOE, ICANON | ECHO);
+    await_mode(&stage, &raw);
+    /* In the background for a while, with the mode left as it is. */
+    assert_int_equal(ask(&stage, BACKGROUND), 0);
     ask(&stage, CONTINUE);
+    usleep(400000);
+    assert_int_equal(ask(&stage, FOREGROUND), 0);
+    usleep(600000);
     ask(&stage, RESTORE);
-    assert_true((user_mode(&stage).c_lflag & (ICANON | ECHO | ECHOE)) == (ICANON | ECHO));
+    assert_mode(&stage, &stage.before);
+    ask(&stage, CONTINUE);
+    await_mode(&stage, &raw);
+    /* The shell has set its own while this was stopped: the command gets its mode again, and the
+     * user the shell's. */
+    users = stage.before;
+    users.c_lflag &= ~(tcflag_t)ECHOE;
+    assert_int_equal(tcsetattr(stage.keyboard, TCSANOW, &users), 0);
+    ask(&stage, CONTINUE);
+    await_mode(&stage, &raw);
+    ask(&stage, RESTORE);
+    assert_mode(&stage, &users);
     ask(&stage, CONTINUE);
     stage_close(&stage);
 }
@@ -97,7 +215,6 @@ static void in_the_background_it_is_left_alone_until_the_job_comes_back(void **s
     assert_no_spin(&stage);
     /* A running job is not told by a signal. */
     assert_int_equal(ask(&stage, FOREGROUND), 0);
-    raw = raw_of(shells);
     await_mode(&stage, &raw);
     await_report(&stage, "secret\n");
     stage_close(&stage);
@@ -105,7 +222,7 @@ static void in_the_background_it_is_left_alone_until_the_job_comes_back(void **s
 
 /* Stopped by SIGSTOP, raw; continued in the background; ends there: the shell's mode stays. */
 static void in_the_background_nothing_is_restored(void **state) {
-    static const struct script script = {.command = command_idle};
+    static const struct script script = {.command = command_idle_raw};
     struct stage stage;
     struct termios raw, shells;
 
@@ -123,31 +240,31 @@ static void in_the_background_nothing_is_restored(void **state) {
 }
 
 static void command_write_in_background(void) {
+    struct winsize size = {.ws_row = 0};
+
     say("ready");
-    (void)hear();
+    while (size.ws_row != 9) {
+        usleep(10000);
+        CHECK(ioctl(1, TIOCGWINSZ, &size) == 0);
+    }
     tty_set_raw();
     CHECK(write(1, "output", 6) == 6);
     say("written");
     command_idle();
 }
 
-static void in_the_background_output_is_written(void **state) {
+static void in_the_background_output_is_written_and_no_mode_set(void **state) {
     static const struct script script = {.command = command_write_in_background};
     struct stage stage;
-    char bytes[64] = "";
 
     (void)state;
     stage_open(&stage, &script);
     await_report(&stage, "ready");
-    type(&stage, "\n");
     assert_int_equal(ask(&stage, BACKGROUND), 0);
+    resize(&stage, 9);
     await_report(&stage, "written");
-    for (size_t n = 0; strstr(bytes, "output") == NULL;) {
-        size_t more = screen_read(&stage, bytes + n, sizeof(bytes) - 1 - n, 2000);
-
-        assert_int_not_equal(more, 0);
-        n += more;
-    }
+    await_screen(&stage, "output");
+    assert_mode(&stage, &stage.before);
     stage_close(&stage);
 }
 
@@ -176,6 +293,10 @@ static void what_the_shell_sets_meanwhile_is_the_commands_too(void **state) {
     ask(&stage, CONTINUE);
     type(&stage, "\n");
     await_report(&stage, "off");
+    /* So it would see what another program sets while it runs. */
+    user_set(&stage, 0, ECHOK);
+    type(&stage, "\n");
+    await_report(&stage, "on");
     stage_close(&stage);
 }
 
@@ -212,80 +333,11 @@ static void a_new_size_reaches_the_command_with_its_signal(void **state) {
     (void)state;
     stage_open(&stage, &script);
     await_report(&stage, "ready");
-    assert_int_equal(
-        ioctl(stage.keyboard, TIOCSWINSZ, &(struct winsize){.ws_row = 41, .ws_col = 121}), 0);
-    assert_int_equal(ask(&stage, RESIZE), 0);
-    await_report(&stage, "1 41 121;");
+    resize(&stage, 41);
+    await_report(&stage, "1 41 80;");
     assert_int_equal(ask(&stage, RESIZE), 0); /* no change, no signal */
-    assert_int_equal(
-        ioctl(stage.keyboard, TIOCSWINSZ, &(struct winsize){.ws_row = 20, .ws_col = 60}), 0);
-    assert_int_equal(ask(&stage, RESIZE), 0);
-    await_report(&stage, "2 20 60;");
-    stage_close(&stage);
-}
-
-/*
- * Pipelines.
- */
-
-static void command_change_modes(void) {
-    struct termios before, mode;
-    char byte[2] = "";
-
-    CHECK(tcgetattr(1, &before) == 0);
-    say("ready");
-    byte[0] = hear(); /* line by line */
-    say(byte);
-    mode = before;
-    mode.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-    CHECK(tcsetattr(1, TCSANOW, &mode) == 0);
-    say("keys");
-    CHECK(hear() == '\n');
-    CHECK(hear() == 'k');
-    tty_set_raw();
-    say("raw");
-    CHECK(hear() == '\x03');
-    say("end");
-    command_idle();
-}
-
-static void mode_of_keys(struct termios *mode) {
-    mode->c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-    mode->c_cc[VMIN] = 1;
-    mode->c_cc[VTIME] = 0;
-}
-
-/* The others of a pipeline need OPOST for their lines, and ISIG, as Ctrl-C is for all. */
-static void in_a_pipeline_the_terminal_keeps_signals_and_lines(void **state) {
-    static const struct script script = {.command = command_change_modes, .is_pipeline = true};
-    struct stage stage;
-    struct termios mode;
-
-    (void)state;
-    stage_open(&stage, &script);
-    await_report(&stage, "ready");
-    usleep(100000);
-    assert_mode(&stage, &stage.before); /* nobody has asked for anything else */
-    type(&stage, "l\n");
-    await_report(&stage, "l");
-    await_report(&stage, "keys");
-    mode = stage.before;
-    mode_of_keys(&mode);
-    await_mode(&stage, &mode);
-    assert_true((mode.c_lflag & ISIG) != 0 && (mode.c_oflag & OPOST) != 0);
-    type(&stage, "\x03");
-    usleep(50000);
-    assert_int_equal(ask(&stage, INTERRUPT), 1);
-    type(&stage, "k");
-    /* Now it does as a command that shares the terminal and wants each byte. */
-    await_report(&stage, "raw");
-    mode = raw_of(mode);
-    await_mode(&stage, &mode);
-    type(&stage, "\x03");
-    await_report(&stage, "end");
-    ask(&stage, RESTORE);
-    assert_mode(&stage, &stage.before);
-    ask(&stage, CONTINUE);
+    resize(&stage, 20);
+    await_report(&stage, "2 20 80;");
     stage_close(&stage);
 }
 
@@ -302,8 +354,9 @@ static void command_ask_password(void) {
     command_idle();
 }
 
-static void in_a_pipeline_the_terminal_is_given_back_when_the_command_is_done(void **state) {
-    static const struct script script = {.command = command_ask_password, .is_pipeline = true};
+/* The mode is there before the question, so that no echo can be seen after it. */
+static void a_password_is_not_shown(void **state) {
+    static const struct script script = {.command = command_ask_password};
     struct stage stage;
     struct termios mode;
     char bytes[16];
@@ -312,112 +365,12 @@ static void in_a_pipeline_the_terminal_is_given_back_when_the_command_is_done(vo
     stage_open(&stage, &script);
     await_screen(&stage, "?");
     mode = stage.before;
-    mode_of_keys(&mode);
+    mode.c_lflag &= ~(tcflag_t)ECHO;
     assert_mode(&stage, &mode);
     type(&stage, "secret\r");
     await_report(&stage, "got it");
     await_mode(&stage, &stage.before);
-    assert_int_equal(screen_read(&stage, bytes, sizeof(bytes), 0), 0); /* no echo */
-    stage_close(&stage);
-}
-
-/* `utsrun make | less`: less has set a mode for its keys. */
-static void in_a_pipeline_the_keys_of_a_pager_are_not_taken(void **state) {
-    static const struct script script = {.command = command_change_modes, .is_pipeline = true};
-    struct stage stage;
-    struct termios pagers;
-
-    (void)state;
-    stage_open(&stage, &script);
-    await_report(&stage, "ready");
-    pagers = user_set(&stage, ICANON | ECHO, 0);
-    usleep(400000); /* noticed by then */
-    type(&stage, "q");
-    usleep(400000);
-    assert_int_equal(ask(&stage, UNREAD), 1);
-    assert_no_spin(&stage);
-    ask(&stage, RESTORE);
-    assert_mode(&stage, &pagers);
-    ask(&stage, CONTINUE);
-    user_set(&stage, 0, ICANON | ECHO);
-    type(&stage, "\n");
-    await_report(&stage, "q");
-    stage_close(&stage);
-}
-
-/* The pager came later than the command's own keys, as if they shared the terminal: it has it. */
-static void in_a_pipeline_the_mode_of_a_pager_is_not_undone(void **state) {
-    static const struct script script = {.command = command_change_modes, .is_pipeline = true};
-    struct stage stage;
-    struct termios mode;
-
-    (void)state;
-    stage_open(&stage, &script);
-    await_report(&stage, "ready");
-    type(&stage, "l\n");
-    await_report(&stage, "lkeys");
-    mode = stage.before;
-    mode_of_keys(&mode);
-    await_mode(&stage, &mode);
-    mode = user_set(&stage, ISIG, 0);
-    usleep(400000);
-    assert_mode(&stage, &mode);
-    type(&stage, "k");
-    usleep(100000);
-    assert_int_equal(ask(&stage, UNREAD), 1);
-    ask(&stage, RESTORE);
-    assert_mode(&stage, &mode);
-    ask(&stage, CONTINUE);
-    stage_close(&stage);
-}
-
-static void command_read_to_end(void) {
-    char bytes[16];
-
-    say("ready");
-    CHECK(read(1, bytes, sizeof(bytes)) == 2 && bytes[0] == 'a');
-    CHECK(read(1, bytes, sizeof(bytes)) == 0);
-    say("end");
-    CHECK(read(1, bytes, sizeof(bytes)) == 0);
-    say("end");
-    command_idle();
-}
-
-static void in_a_pipeline_the_end_of_input_can_be_typed(void **state) {
-    static const struct script script = {.command = command_read_to_end, .is_pipeline = true};
-    struct stage stage;
-
-    (void)state;
-    stage_open(&stage, &script);
-    await_report(&stage, "ready");
-    type(&stage, "a\n");
-    usleep(100000);
-    type(&stage, "\x04");
-    await_report(&stage, "end");
-    type(&stage, "\x04");
-    await_report(&stage, "end");
-    stage_close(&stage);
-}
-
-static void command_read_nothing(void) {
-    char byte;
-
-    say("ready");
-    CHECK(read(1, &byte, 1) == 0);
-    say("end");
-    command_idle();
-}
-
-static void in_a_pipeline_the_end_may_be_the_first_thing_that_is_typed(void **state) {
-    static const struct script script = {.command = command_read_nothing, .is_pipeline = true};
-    struct stage stage;
-
-    (void)state;
-    stage_open(&stage, &script);
-    await_report(&stage, "ready");
-    type(&stage, "\x04");
-    await_report(&stage, "end");
-    assert_no_spin(&stage);
+    assert_int_equal(screen_read(&stage, bytes, sizeof(bytes), 0), 0);
     stage_close(&stage);
 }
 
@@ -428,8 +381,8 @@ static void command_draw(void) {
 }
 
 /* Without the carriage return that the terminal's mode before would give it. */
-static void in_a_pipeline_the_commands_mode_is_there_before_its_output(void **state) {
-    static const struct script script = {.command = command_draw, .is_pipeline = true};
+static void the_commands_mode_is_there_before_its_output(void **state) {
+    static const struct script script = {.command = command_draw};
     struct stage stage;
 
     (void)state;
@@ -438,22 +391,58 @@ static void in_a_pipeline_the_commands_mode_is_there_before_its_output(void **st
     stage_close(&stage);
 }
 
+static void command_draw_and_restore(void) {
+    struct termios before;
+
+    CHECK(tcgetattr(1, &before) == 0);
+    tty_set_raw();
+    say("ready");
+    CHECK(hear() == 'd');
+    CHECK(write(1, "a\nb", 3) == 3);
+    say("drawn");
+    usleep(100000); /* it has been read from the pty */
+    CHECK(tcsetattr(1, TCSANOW, &before) == 0);
+    CHECK(write(1, "c\nd", 3) == 3);
+    say("restored");
+    command_idle();
+}
+
+/* The terminal is slow: the command's mode, too, is there until its output is written. */
+static void the_commands_mode_stays_as_long_as_its_output_waits(void **state) {
+    static const struct script script = {.command = command_draw_and_restore};
+    struct stage stage;
+    struct termios raw;
+
+    (void)state;
+    stage_open(&stage, &script);
+    await_report(&stage, "ready");
+    raw = raw_of(stage.before);
+    await_mode(&stage, &raw);
+    raw.c_iflag |= IXON; /* stopped from outside, so that the mode of the pty may change freely */
+    assert_int_equal(tcsetattr(stage.keyboard, TCSANOW, &raw), 0);
+    type(&stage, "\x13"
+                 "d");
+    await_report(&stage, "drawnrestored");
+    usleep(100000);
+    type(&stage, "\x11");
+    await_screen(&stage, "a\nbc\r\nd");
+    stage_close(&stage);
+}
+
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(it_is_raw_in_the_foreground_and_restored_bytewise),
+    cmocka_unit_test(it_stays_until_the_command_changes_that_of_its_pty),
+    cmocka_unit_test(it_follows_that_of_the_pty),
+    cmocka_unit_test(it_is_restored_bytewise),
     cmocka_unit_test(it_is_restored_at_the_end),
-    cmocka_unit_test(a_raw_mode_is_never_taken_for_the_users),
+    cmocka_unit_test(a_mode_of_the_commands_is_never_taken_for_the_users),
     cmocka_unit_test(in_the_background_it_is_left_alone_until_the_job_comes_back),
     cmocka_unit_test(in_the_background_nothing_is_restored),
-    cmocka_unit_test(in_the_background_output_is_written),
+    cmocka_unit_test(in_the_background_output_is_written_and_no_mode_set),
     cmocka_unit_test(what_the_shell_sets_meanwhile_is_the_commands_too),
     cmocka_unit_test(a_new_size_reaches_the_command_with_its_signal),
-    cmocka_unit_test(in_a_pipeline_the_terminal_keeps_signals_and_lines),
-    cmocka_unit_test(in_a_pipeline_the_terminal_is_given_back_when_the_command_is_done),
-    cmocka_unit_test(in_a_pipeline_the_keys_of_a_pager_are_not_taken),
-    cmocka_unit_test(in_a_pipeline_the_mode_of_a_pager_is_not_undone),
-    cmocka_unit_test(in_a_pipeline_the_end_of_input_can_be_typed),
-    cmocka_unit_test(in_a_pipeline_the_end_may_be_the_first_thing_that_is_typed),
-    cmocka_unit_test(in_a_pipeline_the_commands_mode_is_there_before_its_output),
+    cmocka_unit_test(a_password_is_not_shown),
+    cmocka_unit_test(the_commands_mode_is_there_before_its_output),
+    cmocka_unit_test(the_commands_mode_stays_as_long_as_its_output_waits),
 };
 
 TEST_MAIN(tests)

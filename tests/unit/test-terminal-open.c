@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pty.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -25,7 +26,7 @@
 
 static int spare_stderr = 2;
 
-enum kind { NOTHING, CLOSED, PIPE, SOCKET, MASTER, TERMINAL, ALIAS, OTHER, N_KINDS };
+enum kind { NOTHING, CLOSED, PIPE, SOCKET, MASTER, OWN_MASTER, TERMINAL, ALIAS, OTHER, N_KINDS };
 
 struct ptys {
     int master, user, other_master, other;
@@ -57,6 +58,8 @@ static int kind_open(enum kind kind, const struct ptys *ptys) {
         return ends[1];
     case MASTER:
         return ptys->other_master;
+    case OWN_MASTER:
+        return ptys->master;
     case TERMINAL:
         return ptys->user;
     case ALIAS:
@@ -95,41 +98,41 @@ static bool is_nonblocking(int fd) {
 
 static void check_opened(const struct terminal *terminal, bool is_any) {
     struct terminal nothing = TERMINAL_NULL;
-    struct pollfd fds[TERMINAL_POLL_FDS];
+    struct pollfd ready;
 
     if (is_any) {
-        CHECK(is_own(terminal->fd) && is_nonblocking(terminal->fd) && !terminal->is_shared);
+        CHECK(is_own(terminal->fd) && is_nonblocking(terminal->fd) && is_own(terminal->events));
         CHECK(is_own(terminal->master) && is_nonblocking(terminal->master));
         CHECK(is_own(terminal->slave) && !is_nonblocking(terminal->slave));
         return;
     }
     CHECK(terminal->fd == -1 && terminal->master == -1 && terminal->slave == -1);
-    CHECK(terminal_prepare_poll(&nothing, fds) == -1);
-    CHECK(poll(fds, TERMINAL_POLL_FDS, 0) == 0);
-    CHECK(!terminal_relay(&nothing, fds, 1));
+    CHECK(terminal_prepare_poll(&nothing, &ready) == -1);
+    CHECK(poll(&ready, 1, 0) == 0);
+    terminal_relay(&nothing);
+    terminal_continue(&nothing);
+    terminal_signal(&nothing, SIGINT);
     CHECK(terminal_resize_pty(&nothing) == 0);
     terminal_restore_mode(&nothing);
     terminal_drain(&nothing);
     terminal_close(&nothing);
 }
 
+/* The session's own terminal is the command's, whatever 0, 1 and 2 are; no other is. */
 static void check_kinds(const enum kind kinds[3], const struct ptys *ptys, bool is_controlling) {
     struct terminal terminal;
-    enum kind first = NOTHING;
 
     standard_set(kinds, ptys, is_controlling);
     CHECK(terminal_open(&terminal) == 0);
     for (int i = 0; i < 3; i++) {
-        enum kind kind = kinds[i] == ALIAS ? TERMINAL : kinds[i];
+        bool is_terminal = kinds[i] == TERMINAL || kinds[i] == ALIAS;
+        bool is_master = kinds[i] == MASTER || kinds[i] == OWN_MASTER;
 
-        if (first == NOTHING && (kind == TERMINAL || kind == OTHER))
-            first = kind;
-        CHECK(terminal.is_standard[i] == (first != NOTHING && kind == first));
-        CHECK(kind == CLOSED ? fcntl(i, F_GETFD) < 0 : kind == MASTER || !is_nonblocking(i));
+        CHECK(terminal.is_standard[i] == (is_controlling && is_terminal));
+        CHECK(kinds[i] == CLOSED ? fcntl(i, F_GETFD) < 0 : is_master || !is_nonblocking(i));
     }
-    check_opened(&terminal, first != NOTHING);
-    if (first != NOTHING)
-        CHECK((tcgetsid(terminal.fd) == getsid(0)) == (first == TERMINAL && is_controlling));
+    check_opened(&terminal, is_controlling);
+    CHECK(!is_controlling || tcgetsid(terminal.fd) == getsid(0));
     terminal_close(&terminal);
     CHECK(terminal.fd == -1 && terminal.master == -1 && terminal.slave == -1);
     _exit(0);
@@ -144,7 +147,7 @@ static void in_child_end(pid_t pid, const char *what) {
         fail_msg("%s", what);
 }
 
-static void what_is_the_first_terminal_is_replaced_and_no_other(void **state) {
+static void the_sessions_own_terminal_is_replaced_and_no_other(void **state) {
     (void)state;
     for (int i = 0; i < 2 * N_KINDS * N_KINDS * N_KINDS; i++) {
         const enum kind kinds[] = {(enum kind)(i / 2 / N_KINDS / N_KINDS),
@@ -164,38 +167,6 @@ static void what_is_the_first_terminal_is_replaced_and_no_other(void **state) {
         if (pid == 0)
             check_kinds(kinds, &ptys, is_controlling);
         in_child_end(pid, what);
-        ptys_close(&ptys);
-    }
-}
-
-/* `utsrun | tee` writes lines to the terminal that nobody would give a carriage return. */
-static void a_pipe_on_any_side_makes_a_pipeline(void **state) {
-    static const struct {
-        enum kind kinds[3];
-        bool is_pipeline;
-    } cases[] = {
-        {{TERMINAL, TERMINAL, TERMINAL}, false}, {{TERMINAL, NOTHING, TERMINAL}, false},
-        {{TERMINAL, TERMINAL, CLOSED}, false},   {{TERMINAL, OTHER, TERMINAL}, false},
-        {{TERMINAL, PIPE, TERMINAL}, true},      {{TERMINAL, SOCKET, TERMINAL}, true},
-        {{TERMINAL, TERMINAL, PIPE}, true},      {{PIPE, TERMINAL, TERMINAL}, true},
-        {{NOTHING, NOTHING, TERMINAL}, true},    {{CLOSED, TERMINAL, TERMINAL}, true},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
-        struct terminal terminal;
-        struct ptys ptys;
-        pid_t pid;
-
-        ptys_open(&ptys);
-        pid = fork();
-        if (pid == 0) {
-            standard_set(cases[i].kinds, &ptys, true);
-            CHECK(terminal_open(&terminal) == 0);
-            CHECK(terminal.is_pipeline == cases[i].is_pipeline);
-            _exit(0);
-        }
-        in_child_end(pid, "a case of the table");
         ptys_close(&ptys);
     }
 }
@@ -248,53 +219,6 @@ static void mode_and_size_of_the_terminal_are_the_ptys(void **state) {
     ptys_close(&ptys);
 }
 
-static void relay_once(struct terminal *terminal) {
-    struct pollfd fds[TERMINAL_POLL_FDS];
-    int timeout = terminal_prepare_poll(terminal, fds);
-
-    (void)poll(fds, TERMINAL_POLL_FDS, timeout < 0 ? 20 : timeout);
-    CHECK(!terminal_relay(terminal, fds, 1));
-}
-
-/* As after su: the terminal is another user's, and not this session's. */
-static void a_terminal_that_cannot_be_opened_is_shared_and_stays_blocking(void **state) {
-    static const enum kind kinds[] = {TERMINAL, TERMINAL, TERMINAL};
-    struct ptys ptys;
-    pid_t pid;
-
-    (void)state;
-    ptys_open(&ptys);
-    assert_int_equal(fchmod(ptys.user, 0), 0);
-    pid = fork();
-    if (pid == 0) {
-        struct terminal terminal;
-        char bytes[32] = "";
-        ssize_t n;
-
-        standard_set(kinds, &ptys, false);
-        CHECK(geteuid() != 0 || setresuid(65534, 65534, 65534) == 0);
-        CHECK(terminal_open(&terminal) == 0);
-        CHECK(terminal.is_shared && is_own(terminal.fd) && !is_nonblocking(0));
-        CHECK(write(terminal.slave, "out\n", 4) == 4 && write(ptys.master, "in\n", 3) == 3);
-        for (int i = 0; i < 5; i++)
-            relay_once(&terminal);
-        CHECK(read(terminal.slave, bytes, sizeof(bytes)) == 3 && memcmp(bytes, "in\n", 3) == 0);
-        n = read(ptys.master, bytes, sizeof(bytes));
-        CHECK(n > 0 && memmem(bytes, (size_t)n, "out\r\n", 5) != NULL);
-        /* Stopped: a write that is not asked for would wait. */
-        CHECK(tcflow(0, TCOOFF) == 0 && write(terminal.slave, "more", 4) == 4);
-        (void)alarm(5);
-        for (int i = 0; i < 5; i++)
-            relay_once(&terminal);
-        CHECK(tcflow(0, TCOON) == 0);
-        relay_once(&terminal);
-        CHECK(read(ptys.master, bytes, sizeof(bytes)) == 4 && memcmp(bytes, "more", 4) == 0);
-        _exit(0);
-    }
-    in_child_end(pid, "the child");
-    ptys_close(&ptys);
-}
-
 static void the_sessions_own_terminal_can_be_opened_by_anybody(void **state) {
     static const enum kind kinds[] = {TERMINAL, TERMINAL, TERMINAL};
     struct ptys ptys;
@@ -318,10 +242,8 @@ static void the_sessions_own_terminal_can_be_opened_by_anybody(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(what_is_the_first_terminal_is_replaced_and_no_other),
-    cmocka_unit_test(a_pipe_on_any_side_makes_a_pipeline),
+    cmocka_unit_test(the_sessions_own_terminal_is_replaced_and_no_other),
     cmocka_unit_test(mode_and_size_of_the_terminal_are_the_ptys),
-    cmocka_unit_test(a_terminal_that_cannot_be_opened_is_shared_and_stays_blocking),
     cmocka_unit_test(the_sessions_own_terminal_can_be_opened_by_anybody),
 };
 

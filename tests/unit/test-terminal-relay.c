@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/param.h>
 #include <time.h>
 
 #include "launcher/terminal/terminal.h"
@@ -16,6 +17,7 @@ enum {
     INPUT_SIZE = 200000,
     STOPPED_SIZE = TERMINAL_OUTPUT_SIZE + 3000, /* the relay's buffer is full, and the pty is not */
     LAST_SIZE = 6000,                           /* a pty holds it */
+    N_LINES = 300,
 };
 
 /* Does not repeat with the size of any buffer. */
@@ -63,7 +65,7 @@ static void write_much(size_t n_bytes) {
 
     for (size_t i = 0; i < n_bytes; i++)
         bytes[i] = byte_at(i);
-    tty_set_raw();
+    tty_set_raw_with_stop();
     say("ready");
     for (size_t at = 0; at < n_bytes;) {
         ssize_t n = write(1, bytes + at, n_bytes - at);
@@ -127,17 +129,14 @@ static void a_stopped_terminal_does_not_block_the_relay(void **state) {
     stage_open(&stage, &script);
     await_report(&stage, "ready");
     raw = raw_of(stage.before);
-    await_mode(&stage, &raw);
-    /* By the outer pty's line discipline, with raw mode for all else. */
     raw.c_iflag |= IXON;
-    assert_int_equal(tcsetattr(stage.keyboard, TCSANOW, &raw), 0);
+    await_mode(&stage, &raw);
     type(&stage, "\x13");
     while (screen_read(&stage, bytes, sizeof(bytes), 200) > 0)
         ;
     assert_no_spin(&stage);
     reported = (struct pollfd){.fd = stage.report, .events = POLLIN};
     assert_int_equal(poll(&reported, 1, 0), 0); /* it waits: what is buffered has an end */
-    assert_mode(&stage, &raw);                  /* what somebody sets from outside stays */
     ask(&stage, RESTORE);                       /* does not wait for the terminal, either */
     ask(&stage, CONTINUE);
     close(stage.keyboard);
@@ -146,7 +145,7 @@ static void a_stopped_terminal_does_not_block_the_relay(void **state) {
 }
 
 static void command_write_when_told(void) {
-    tty_set_raw();
+    tty_set_raw_with_stop();
     say("ready");
     (void)hear();
     write_much(STOPPED_SIZE);
@@ -166,9 +165,8 @@ static void a_stopped_terminal_and_a_closed_pty_keep_nobody_busy(void **state) {
     stage_open(&stage, &script);
     await_report(&stage, "ready");
     raw = raw_of(stage.before);
-    await_mode(&stage, &raw);
     raw.c_iflag |= IXON;
-    assert_int_equal(tcsetattr(stage.keyboard, TCSANOW, &raw), 0);
+    await_mode(&stage, &raw);
     type(&stage, "\x13w");
     await_report(&stage, "readyclosed");
     assert_no_spin(&stage);
@@ -310,12 +308,16 @@ static void a_stopped_terminal_does_not_keep_it_from_ending(void **state) {
 }
 
 static void command_write_past_a_hangup(void) {
-    write_much(OUTPUT_SIZE);
-    say("written");
-    command_idle();
+    CHECK(signal(SIGHUP, SIG_IGN) != SIG_ERR);
+    say("ready");
+    while (write(1, "more", 4) == 4)
+        usleep(1000);
+    say(errno == EIO ? "hangup" : "else");
+    usleep(1500000); /* nothing else would end it */
 }
 
-static void a_hung_up_terminal_takes_all_and_nobody_is_kept_busy(void **state) {
+/* As on the terminal itself. */
+static void a_hung_up_terminal_hangs_the_pty_up_and_nobody_is_kept_busy(void **state) {
     static const struct script script = {.command = command_write_past_a_hangup};
     struct stage stage;
 
@@ -324,11 +326,36 @@ static void a_hung_up_terminal_takes_all_and_nobody_is_kept_busy(void **state) {
     await_report(&stage, "ready");
     close(stage.keyboard);
     stage.keyboard = -1;
-    await_report(&stage, "written");
+    await_report(&stage, "hangup");
     assert_no_spin(&stage);
     ask(&stage, RESTORE);
     ask(&stage, CONTINUE);
     assert_no_spin(&stage);
+    stage_close_within(&stage, 0, 1);
+}
+
+static void command_await_hangup(void) {
+    sigset_t signals;
+    int number;
+
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGHUP);
+    CHECK(sigprocmask(SIG_BLOCK, &signals, NULL) == 0);
+    say("ready");
+    CHECK(sigwait(&signals, &number) == 0 && number == SIGHUP);
+    say("hangup");
+}
+
+static void a_command_is_told_of_a_hangup(void **state) {
+    static const struct script script = {.command = command_await_hangup};
+    struct stage stage;
+
+    (void)state;
+    stage_open(&stage, &script);
+    await_report(&stage, "ready");
+    close(stage.keyboard);
+    stage.keyboard = -1;
+    await_report(&stage, "hangup");
     stage_close_within(&stage, 0, 1);
 }
 
@@ -363,76 +390,51 @@ static void a_pty_that_was_closed_may_be_opened_again(void **state) {
     stage_close(&stage);
 }
 
-/*
- * The key that suspends.
- */
+static void command_read_lines_late(void) {
+    char line[128], expected[128];
 
-static struct suspend_case {
-    const char *what;
-    tcflag_t local_off;
-    char key, typed; /* 0: as it is, or disabled */
-    bool is_disabled, is_other_group, is_true;
-} suspend_case;
-
-/* Takes the signal without stopping, or the byte. */
-static void command_suspend(void) {
-    const struct timespec limit = {.tv_nsec = 200000000};
-    struct termios mode;
-    sigset_t stop;
-
-    (void)sigemptyset(&stop);
-    (void)sigaddset(&stop, SIGTSTP);
-    (void)sigaddset(&stop, SIGTTOU);
-    CHECK(sigprocmask(SIG_BLOCK, &stop, NULL) == 0);
-    if (suspend_case.is_other_group && fork() != 0)
-        for (;;)
-            (void)pause();
-    if (suspend_case.is_other_group)
-        CHECK(setpgid(0, 0) == 0 && tcsetpgrp(1, getpgrp()) == 0);
-    CHECK(tcgetattr(1, &mode) == 0);
-    mode.c_lflag &= ~(suspend_case.local_off | (tcflag_t)(ICANON | ECHO));
-    if (suspend_case.key != 0 || suspend_case.is_disabled)
-        mode.c_cc[VSUSP] = (cc_t)suspend_case.key;
-    CHECK(tcsetattr(1, TCSANOW, &mode) == 0);
     say("ready");
-    (void)sigdelset(&stop, SIGTTOU);
-    while (sigtimedwait(&stop, NULL, &limit) < 0)
-        if (poll(&(struct pollfd){.fd = 1, .events = POLLIN}, 1, 0) == 1)
-            (void)(hear() == suspend_case.typed ? say("byte") : say("else"));
-    say("stop");
+    usleep(200000);
+    for (int i = 0; i < N_LINES; i++) {
+        size_t n = 0;
+
+        do
+            line[n] = hear();
+        while (line[n++] != '\n');
+        line[n] = '\0';
+        (void)snprintf(expected, sizeof(expected), "line %d of those that are pasted\n", i);
+        CHECK(strcmp(line, expected) == 0);
+    }
+    say("read");
     command_idle();
 }
 
-static void the_suspend_key_is_told_when_the_kernel_would_not_stop_the_command(void **state) {
-    static const struct suspend_case cases[] = {
-        {"Ctrl-Z", 0, 0, '\x1a', false, false, true},
-        {"another key for it", 0, '\x19', '\x19', false, false, true},
-        {"a letter for it", 0, 'z', 'z', false, false, true},
-        {"Ctrl-Z, when another key is for it", 0, '\x19', '\x1a', false, false, false},
-        {"the terminal makes no signals", ISIG, 0, '\x1a', false, false, false},
-        {"it is disabled", 0, 0, '\x1a', true, false, false},
-        {"it is disabled, and NUL is typed", 0, 0, '\0', true, false, false},
-        {"a job of a shell's is in the foreground", 0, 0, '\x1a', false, true, false},
-    };
-    static const struct script script = {.command = command_suspend};
+/* Line by line, each when the command has read the one before. */
+static void pasted_lines_arrive_when_the_command_reads_them(void **state) {
+    static const struct script script = {.command = command_read_lines_late};
+    static char text[N_LINES * 64], bytes[1024];
+    struct stage stage;
+    size_t at = 0, n = 0;
 
     (void)state;
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
-        const bool is_signal = cases[i].is_true || cases[i].is_other_group;
-        struct stage stage;
-        struct termios raw;
+    for (int i = 0; i < N_LINES; i++)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "line %d of those that are pasted\r", i);
+    stage_open(&stage, &script);
+    await_report(&stage, "ready");
+    assert_int_equal(fcntl(stage.keyboard, F_SETFL, O_NONBLOCK), 0);
+    while (at < n) {
+        struct pollfd writable = {.fd = stage.keyboard, .events = POLLOUT};
+        ssize_t written = write(stage.keyboard, text + at, MIN(n - at, 100));
 
-        suspend_case = cases[i];
-        stage_open(&stage, &script);
-        await_report(&stage, "ready");
-        raw = raw_of(stage.before);
-        await_mode(&stage, &raw);
-        assert_int_equal(write(stage.keyboard, &cases[i].typed, 1), 1);
-        await_report(&stage, is_signal ? "stop" : "byte");
-        if (ask(&stage, SUSPENDS) != cases[i].is_true)
-            fail_msg("%s", cases[i].what);
-        stage_close(&stage);
+        assert_true(written > 0 || errno == EAGAIN);
+        at += written > 0 ? (size_t)written : 0;
+        (void)screen_read(&stage, bytes, sizeof(bytes), 0);
+        (void)poll(&writable, 1, 10);
+        if (ask(&stage, UNREAD) > 2000) /* a terminal holds 4,096 bytes, and loses more */
+            usleep(10000);
     }
+    await_report(&stage, "read");
+    stage_close(&stage);
 }
 
 static const struct CMUnitTest tests[] = {
@@ -441,13 +443,14 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_stopped_terminal_does_not_block_the_relay),
     cmocka_unit_test(a_stopped_terminal_and_a_closed_pty_keep_nobody_busy),
     cmocka_unit_test(much_input_arrives_when_the_command_reads_it),
+    cmocka_unit_test(pasted_lines_arrive_when_the_command_reads_them),
     cmocka_unit_test(what_was_written_last_is_relayed_after_the_end),
     cmocka_unit_test(a_silent_process_in_the_background_delays_the_end_little),
     cmocka_unit_test(writers_in_the_background_do_not_keep_it_from_ending),
     cmocka_unit_test(a_stopped_terminal_does_not_keep_it_from_ending),
-    cmocka_unit_test(a_hung_up_terminal_takes_all_and_nobody_is_kept_busy),
+    cmocka_unit_test(a_hung_up_terminal_hangs_the_pty_up_and_nobody_is_kept_busy),
+    cmocka_unit_test(a_command_is_told_of_a_hangup),
     cmocka_unit_test(a_pty_that_was_closed_may_be_opened_again),
-    cmocka_unit_test(the_suspend_key_is_told_when_the_kernel_would_not_stop_the_command),
 };
 
 TEST_MAIN(tests)
