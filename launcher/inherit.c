@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "launcher/signals.h"
+#include "utsbroker/protocol.h"
 
 /*
  * Counts the open descriptors: by stat(2) since Linux 6.2, before that by listing them, which takes
@@ -73,7 +74,8 @@ static mode_t umask_read(void) {
 int inherit_collect(struct inheritance *inheritance, const struct terminal *terminal,
                     const sigset_t *mask) {
     /* The record has the launch description, the working directory and the terminal, too. */
-    const size_t max = CHANNEL_FDS_MAX - (terminal->slave >= 0 ? 3 : 2);
+    const size_t max =
+        CHANNEL_FDS_MAX - (terminal->slave >= 0 ? PROTOCOL_MONITOR_FD + 1 : PROTOCOL_CWD_FD + 1);
     size_t n_open = 0;
     int r = descriptors_count(&n_open);
 

@@ -20,6 +20,7 @@
 #include "launcher/message.h"
 #include "utsbroker/base.h"
 #include "utsbroker/live.h"
+#include "utsbroker/monitor.h"
 
 enum {
     LIST_E_OTHER_FORMAT = 1, /* the file is not of this version's ledger */
@@ -51,14 +52,24 @@ static int list_add(struct list *list, const struct live_command *command) {
     return 0;
 }
 
+/* Reads the beginning of the file @name of @pid in /proc. False: it is not there. */
+static bool proc_read(pid_t pid, const char *name, char *text, size_t size) {
+    char path[64];
+    CLEANUP_FD int fd = -1;
+    ssize_t n;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    n = fd >= 0 ? read(fd, text, size - 1) : -1;
+    text[n > 0 ? n : 0] = '\0';
+    return n > 0;
+}
+
 /* Reads the start time of @pid (proc(5), /proc/PID/stat, field 22). False: it is not known. */
 static bool start_time_read(pid_t pid, uint64_t *startp) {
-    char path[32], text[1024] = "", *at;
-    CLEANUP_FD int fd = -1;
+    char text[1024], *at;
 
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+    if (!proc_read(pid, "stat", text, sizeof(text)))
         return false;
     at = strrchr(text, ')'); /* field 2, the name, may have blanks and parentheses itself */
     for (int field = 2; field < 22 && at != NULL; field++)
@@ -81,6 +92,18 @@ static bool is_alive(const struct live_command *command) {
     return pidfd < 0 || fstat(pidfd, &status) < 0 || status.st_ino == command->start;
 }
 
+/* The ledger knows a command with a terminal by its monitor, whose one child it is. */
+static pid_t command_find(pid_t pid) {
+    char text[64], name[32];
+    int child;
+
+    (void)snprintf(name, sizeof(name), "task/%d/children", (int)pid);
+    if (!proc_read(pid, "comm", text, sizeof(text)) || strcmp(text, MONITOR_NAME "\n") != 0 ||
+        !proc_read(pid, name, text, sizeof(text)) || sscanf(text, "%d", &child) != 1)
+        return pid;
+    return child;
+}
+
 /* Reads what the file has now: what is added meanwhile is not waited for. */
 static int list_read(struct list *list, FILE *file, off_t size, uid_t uid) {
     char line[LIVE_LINE_SIZE];
@@ -96,8 +119,10 @@ static int list_read(struct list *list, FILE *file, off_t size, uid_t uid) {
         size -= (off_t)length;
         if (live_parse(line, &command)) {
             if (command.state == LIVE_RUNS && (uid == 0 || command.uid == uid) &&
-                is_alive(&command))
+                is_alive(&command)) {
+                command.pid = command_find(command.pid);
                 r = list_add(list, &command);
+            }
         } else if ((line[0] == '\0' || line[length - 1] == '\n' || !feof(file)) &&
                    list->damaged_line == 0) {
             list->damaged_line = n; /* and not the last, which is being written */

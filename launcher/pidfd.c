@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -62,47 +60,4 @@ int pidfd_wait_status(int pidfd, int *statusp) {
         (void)nanosleep(&pause, NULL);
     }
     return -ETIME;
-}
-
-/* True if the process is in sigwait(3): /proc then shows the signals that it blocks as not blocked.
- */
-static bool is_in_sigwait(pid_t pid) {
-    char path[32], function[64] = "";
-    FILE *wchan;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/wchan", (int)pid);
-    wchan = fopen(path, "re");
-    if (wchan == NULL)
-        return false;
-    if (fgets(function, sizeof(function), wchan) == NULL)
-        function[0] = '\0';
-    (void)fclose(wchan);
-    return strstr(function, "sigtimedwait") != NULL;
-}
-
-/*
- * True if SIGTSTP stops the process @pid by default: the process does not catch, ignore or block
- * the signal, and does not wait for it.
- */
-bool pidfd_can_suspend(pid_t pid) {
-    const unsigned long long suspension = 1ULL << (SIGTSTP - 1);
-    char path[32], line[256], set[8];
-    unsigned long long signals = 0, taken = 0;
-    unsigned n_sets = 0;
-    FILE *status;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    /* Ask before and after: meanwhile the process may enter sigwait(3), or end. */
-    status = is_in_sigwait(pid) ? NULL : fopen(path, "re");
-    if (status == NULL)
-        return false;
-    while (fgets(line, sizeof(line), status) != NULL) {
-        /* SigBlk, SigIgn and SigCgt; not SigPnd and SigQ. */
-        if (sscanf(line, "Sig%3[BlkIgnCt]:%llx", set, &signals) != 2)
-            continue;
-        taken |= signals;
-        n_sets++;
-    }
-    (void)fclose(status);
-    return n_sets == 3 && (taken & suspension) == 0 && !is_in_sigwait(pid);
 }

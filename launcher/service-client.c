@@ -18,6 +18,7 @@
 #include "launcher/service-command.h"
 #include "launcher/signals.h"
 #include "launcher/status.h"
+#include "launcher/terminal/monitor.h"
 #include "launcher/terminal/open.h"
 #include "utsbroker/base.h"
 #include "utsbroker/channel.h"
@@ -81,6 +82,7 @@ static int request_send(const struct service_command *command, const struct opti
     if (command->terminal.slave >= 0) {
         request.flags |= PROTOCOL_HAS_TERMINAL;
         fds.fds[fds.n_fds++] = command->terminal.slave;
+        fds.fds[fds.n_fds++] = command->terminal.monitors_end;
     }
     memcpy(fds.fds + fds.n_fds, inheritance->fds, inheritance->n_fds * sizeof(int));
     fds.n_fds += inheritance->n_fds;
@@ -120,6 +122,7 @@ static void request_make(struct service_command *command, const struct options *
         message_failure("the command could not be sent to the service", -r, "try again");
         service_command_fail(command);
     }
+    base_close_fd(&command->terminal.monitors_end);
 }
 
 /*
@@ -183,6 +186,9 @@ static void reply_handle(struct service_command *command, const struct options *
         terminal_close(&command->terminal);
         _exit(refusal_print(options, &reply, &command->supervisor.original_mask));
     }
+    if (command->terminal.fd >= 0 &&
+        terminal_receive_command(&command->terminal, &command->pid, &command->pidfd) == 0)
+        reply.pid = command->pid;
     status_write_running(options, &reply, "service");
     if (options->is_verbose)
         message("granted by %s:%u, service, pid %d%s", reply.rule_file, reply.rule_line,

@@ -11,7 +11,9 @@
 #include "launcher/message.h"
 #include "launcher/pidfd.h"
 #include "launcher/status.h"
+#include "launcher/terminal/leave.h"
 #include "launcher/terminal/mode.h"
+#include "launcher/terminal/monitor.h"
 #include "launcher/terminal/open.h"
 #include "launcher/terminal/relay.h"
 #include "utsbroker/base.h"
@@ -27,6 +29,9 @@ _Noreturn void service_command_fail(struct service_command *command) {
 /* Ends utsrun as the command ended. */
 static _Noreturn void command_end(struct service_command *command, int wait_status) {
     terminal_drain(&command->terminal);
+    terminal_restore_mode(&command->terminal);
+    terminal_give_back(&command->terminal);
+    terminal_leave(&command->terminal);
     terminal_close(&command->terminal);
     status_write_end(command->options, wait_status);
     supervisor_end_self(wait_status);
@@ -50,18 +55,6 @@ static _Noreturn void command_end_without_service(struct service_command *comman
 }
 
 /*
- * Stops the command for the suspend key or SIGTSTP. A command with a terminal leads a session, and
- * its process group is orphaned: the kernel does not stop such a group by SIGTSTP (signal(7)).
- */
-static void command_suspend(struct service_command *command) {
-    if (!terminal_is_command_in_front(&command->terminal, command->pid) ||
-        !pidfd_can_suspend(command->pid))
-        return;
-    command->is_suspended = true;
-    (void)pidfd_signal_group(command->pidfd, SIGSTOP);
-}
-
-/*
  * The command has stopped: stops this process, until SIGCONT. The terminal's SIGTSTP has reached
  * the whole process group; another signal but SIGSTOP the command has sent to its own group, which
  * would be this one. Then the command continues in any case: if this process did not stop, its
@@ -69,16 +62,19 @@ static void command_suspend(struct service_command *command) {
  */
 static void command_follow_stop(struct service_command *command, int signal_number) {
     const int64_t recent_ms = 1000;
+    struct terminal *terminal = &command->terminal;
     bool is_terminals =
         command->suspended_ms != 0 && clock_now_ms() - command->suspended_ms < recent_ms;
+    bool wants_terminal = signal_number == SIGTTIN || signal_number == SIGTTOU;
 
-    if (command->is_suspended && signal_number == SIGSTOP)
-        signal_number = SIGTSTP;
-    command->is_suspended = false;
-    terminal_restore_mode(&command->terminal);
-    supervisor_stop_self(signal_number, command->terminal.fd >= 0 && !is_terminals);
-    terminal_continue(&command->terminal);
-    (void)pidfd_signal_group(command->pidfd, SIGCONT);
+    terminal_update_foreground(terminal);
+    /* A command that was stopped in the background just before utsrun came to the foreground. */
+    if (!wants_terminal || !terminal->is_foreground) {
+        terminal_restore_mode(terminal);
+        supervisor_stop_self(signal_number, terminal->fd >= 0 && !is_terminals && !wants_terminal);
+        terminal_continue(terminal);
+    }
+    terminal_continue_command(terminal);
 }
 
 /* A signal of the terminal to this process group. Returns true if the command has it by its pty. */
@@ -96,7 +92,6 @@ static bool signal_relay(struct service_command *command, int number) {
     case SIGTSTP:
         command->suspended_ms = clock_now_ms();
         terminal_signal(&command->terminal, number);
-        command_suspend(command);
         return true;
     default:
         return false;
@@ -112,16 +107,16 @@ static void signal_forward(struct service_command *command, const struct signalf
 
     if (info->ssi_code == SI_KERNEL && signal_relay(command, number))
         return;
+    if (number == SIGCONT) {
+        terminal_continue(&command->terminal);
+        terminal_tell_monitor(&command->terminal);
+    }
     if (!supervisor_is_for_child(info, &parties))
         return;
     if (info->ssi_code == SI_KERNEL || number == SIGCONT)
         (void)pidfd_signal_group(command->pidfd, number);
     else
         (void)pidfd_signal(command->pidfd, number);
-    if (number == SIGTSTP)
-        command_suspend(command);
-    if (number == SIGCONT)
-        terminal_continue(&command->terminal);
 }
 
 static void signals_forward(struct service_command *command) {
@@ -149,17 +144,26 @@ static void notice_receive(struct service_command *command) {
     if (WIFSTOPPED(notice.wait_status) && poll(&more, 1, 0) == 1)
         return;
     if (WIFSTOPPED(notice.wait_status))
-        command_follow_stop(command, WSTOPSIG(notice.wait_status));
+        supervisor_stop_self(WSTOPSIG(notice.wait_status), false);
     else
         command_end(command, notice.wait_status);
 }
 
+/* The monitor has said that the command has stopped, or has ended. */
+static void command_check_stop(struct service_command *command) {
+    int signal_number = terminal_receive_stop(&command->terminal);
+
+    if (signal_number != 0)
+        command_follow_stop(command, signal_number);
+}
+
 /* Waits for one event and handles it. Returns while the command lives. */
 static void event_handle(struct service_command *command) {
-    struct pollfd fds[3] = {
+    struct pollfd fds[4] = {
         {.fd = command->supervisor.signal_fd, .events = POLLIN},
-        {.fd = command->channel >= 0 ? command->channel : command->pidfd, .events = POLLIN}};
-    int timeout = terminal_prepare_poll(&command->terminal, &fds[2]);
+        {.fd = command->channel >= 0 ? command->channel : command->pidfd, .events = POLLIN},
+        {.fd = command->terminal.monitor, .events = POLLIN}};
+    int timeout = terminal_prepare_poll(&command->terminal, &fds[3]);
 
     if (poll(fds, BASE_ARRAY_SIZE(fds), timeout) < 0)
         return; /* EINTR: all signals are blocked, so this process was stopped and continued */
@@ -167,6 +171,8 @@ static void event_handle(struct service_command *command) {
     if (fds[0].revents != 0)
         signals_forward(command);
     terminal_relay(&command->terminal);
+    if (fds[2].revents != 0)
+        command_check_stop(command);
     if (fds[1].revents == 0)
         return;
     if (command->channel >= 0)

@@ -17,7 +17,6 @@ struct service_command {
     pid_t pid;
     int pidfd;
     int channel;          /* to the service; -1: the service has ended */
-    bool is_suspended;    /* utsrun stopped it, as the kernel does for the suspend key elsewhere */
     int64_t suspended_ms; /* CLOCK_MONOTONIC: the terminal has last sent SIGTSTP to this group */
     struct terminal terminal;
     struct supervisor supervisor;

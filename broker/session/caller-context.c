@@ -76,16 +76,18 @@ static int caller_context_move_descriptor(const struct launch *launch, int *fdp)
 
 /*
  * Puts each descriptor at the number that the command expects. 0, 1 and 2 are closed if the command
- * inherits none there: they are the service's own. All others are close-on-exec. *@channelp is
- * moved out of the way.
+ * inherits none there: they are the service's own. All others are close-on-exec. The @n_kept of
+ * @kept are moved out of the way.
  */
 static int caller_context_apply_descriptors(const struct launch *launch, const int *fds,
-                                            int *channelp) {
+                                            int *const *kept, size_t n_kept) {
     size_t n = launch->header.n_descriptors;
     int moved[CHANNEL_FDS_MAX];
     uint32_t taken = 0;
-    int r = caller_context_move_descriptor(launch, channelp);
+    int r = 0;
 
+    for (size_t i = 0; i < n_kept && r == 0; i++)
+        r = caller_context_move_descriptor(launch, kept[i]);
     for (size_t i = 0; i < n && r == 0; i++) {
         moved[i] = fds[i];
         r = caller_context_move_descriptor(launch, &moved[i]);
@@ -104,16 +106,14 @@ static int caller_context_apply_descriptors(const struct launch *launch, const i
 
 /*
  * Starts the command's session or process group. A terminal belongs to one session (tty_ioctl(4)),
- * so with a terminal the command leads a new session. Without one it leads a process group in the
- * service's session. Its parent is in that session, so the group is not orphaned, and SIGTSTP stops
- * it as usual (signal(7)).
+ * so with a terminal this process leads a new session, and is then to be the command's monitor.
+ * Without one it leads a process group in the service's session. Its parent is in that session, so
+ * the group is not orphaned, and SIGTSTP stops it as usual (signal(7)).
  */
-static int caller_context_start_process_group(const struct channel_fds *fds, uint32_t flags) {
-    if ((flags & PROTOCOL_HAS_TERMINAL) == 0)
+static int caller_context_start_process_group(int terminal) {
+    if (terminal < 0)
         return setpgid(0, 0) < 0 ? -errno : 0;
-    if (setsid() < 0 || ioctl(fds->fds[PROTOCOL_TERMINAL_FD], TIOCSCTTY, 0) < 0)
-        return -errno;
-    return 0;
+    return setsid() < 0 || ioctl(terminal, TIOCSCTTY, 0) < 0 ? -errno : 0;
 }
 
 static bool is_bit_set(const uint64_t *bits, size_t bit) {
@@ -167,23 +167,27 @@ static int caller_context_apply_signals(const struct launch_header *header) {
  * Gives this process, which must hold no capability, the caller's context: working directory,
  * session and terminal, descriptors, umask, nice value, processors, limits, signals. @fds are the
  * request's descriptors, @flags its flags, and @limits what the kernel reports about the caller.
- * *@channelp stays usable, but may become another number.
+ * channels->session stays usable, but may become another number. The other @channels are filled;
+ * they are -1 if the request has no terminal, else monitor_start() must follow.
  *
  * Returns 0; -EBADMSG if @launch does not fit @fds; another negative errno.
  */
 int caller_context_apply(const struct launch *launch, const struct channel_fds *fds, uint32_t flags,
-                         const struct limits *limits, int *channelp) {
-    size_t first =
-        (flags & PROTOCOL_HAS_TERMINAL) != 0 ? PROTOCOL_TERMINAL_FD + 1 : PROTOCOL_TERMINAL_FD;
+                         const struct limits *limits, struct caller_channels *channels) {
+    bool has_terminal = (flags & PROTOCOL_HAS_TERMINAL) != 0;
+    size_t first = has_terminal ? PROTOCOL_MONITOR_FD + 1 : PROTOCOL_CWD_FD + 1;
+    int *const kept[] = {&channels->session, &channels->terminal, &channels->monitor};
     int r = 0;
 
     if (fds->n_fds != first + launch->header.n_descriptors)
         return -EBADMSG;
+    channels->terminal = has_terminal ? fds->fds[PROTOCOL_TERMINAL_FD] : -1;
+    channels->monitor = has_terminal ? fds->fds[PROTOCOL_MONITOR_FD] : -1;
     if (fchdir(fds->fds[PROTOCOL_CWD_FD]) < 0)
         return -errno;
-    r = caller_context_start_process_group(fds, flags);
+    r = caller_context_start_process_group(channels->terminal);
     if (r == 0)
-        r = caller_context_apply_descriptors(launch, fds->fds + first, channelp);
+        r = caller_context_apply_descriptors(launch, fds->fds + first, kept, has_terminal ? 3 : 1);
     if (r < 0)
         return r;
     (void)umask(launch->header.umask);

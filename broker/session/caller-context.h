@@ -18,6 +18,13 @@ struct limits {
     int nice;
 };
 
+/* What the gate needs besides the command's descriptors. */
+struct caller_channels {
+    int session;  /* the gate's to its session */
+    int terminal; /* the pty's slave, this session's controlling terminal; or -1 */
+    int monitor;  /* to utsrun (utsbroker/monitor.h); or -1 */
+};
+
 int caller_context_set_limit(int resource, const struct rlimit *wanted);
 int caller_context_apply(const struct launch *launch, const struct channel_fds *fds, uint32_t flags,
-                         const struct limits *limits, int *channelp);
+                         const struct limits *limits, struct caller_channels *channels);

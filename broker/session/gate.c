@@ -24,6 +24,7 @@
 
 #include "broker/privilege.h"
 #include "broker/session/launch.h"
+#include "broker/session/monitor.h"
 #include "utsbroker/base.h"
 #include "utsbroker/channel.h"
 
@@ -145,6 +146,17 @@ static int gate_apply_flags(const struct gate_setup *setup, uint32_t flags, int 
     return 0;
 }
 
+/* Takes the caller's context. With a terminal, what follows happens in a child of this process. */
+static int gate_take_context(const struct launch *launch, const struct channel_fds *fds,
+                             uint32_t flags, const struct limits *limits, int *channelp) {
+    struct caller_channels channels = {.session = *channelp, .terminal = -1, .monitor = -1};
+    int r = caller_context_apply(launch, fds, flags, limits, &channels);
+
+    *channelp = channels.session;
+    return r == 0 && channels.terminal >= 0 ? monitor_start(channels.terminal, channels.monitor)
+                                            : r;
+}
+
 /*
  * Does everything between the clone and the command. Returns only on failure, with the reason in
  * *@reportp. *@channelp may become another number.
@@ -170,7 +182,7 @@ static void gate_become_command(const struct gate_setup *setup, int *channelp,
         if (r == 0)
             r = gate_await_release(*channelp);
         if (r == 0 && setup->is_service)
-            r = caller_context_apply(&launch, &fds, verdict.flags, &limits, channelp);
+            r = gate_take_context(&launch, &fds, verdict.flags, &limits, channelp);
         if (r == -EBADMSG)
             reportp->status = PROTOCOL_BAD_REQUEST;
     }

@@ -45,7 +45,7 @@ enum {
  * service mode then the working directory (O_PATH), the controlling terminal if the request has
  * one, and the descriptors that the command inherits, with their numbers in the launch description.
  */
-enum { PROTOCOL_LAUNCH_FD, PROTOCOL_CWD_FD, PROTOCOL_TERMINAL_FD };
+enum { PROTOCOL_LAUNCH_FD, PROTOCOL_CWD_FD, PROTOCOL_TERMINAL_FD, PROTOCOL_MONITOR_FD };
 
 /* The result of a request. PROTOCOL_GRANTED is 0; all others are refusals. */
 enum protocol_status {
@@ -64,7 +64,7 @@ enum protocol_status {
     PROTOCOL_EXEC_FAILED,     /* the command could not be executed; @error says why */
     PROTOCOL_NOT_LOGGED, /* the ledger, or without one the log daemon, does not take the line */
     PROTOCOL_TOO_LATE,   /* no request in time, or the policy is too old by then */
-    PROTOCOL_TOO_MANY,        /* as many commands run as the ledger permits a user in all */
+    PROTOCOL_TOO_MANY,   /* as many commands run as the ledger permits a user in all */
     PROTOCOL_STATUS_COUNT
 };
 
@@ -155,7 +155,8 @@ static inline int protocol_check_version(const void *bytes, size_t size) {
 
 /* True if @n_fds is a valid number of descriptors for a request with these flags. */
 static inline bool protocol_fds_are_consistent(uint32_t flags, size_t n_fds) {
-    size_t n_fixed = (flags & PROTOCOL_HAS_TERMINAL) != 0 ? 3 : 2;
+    size_t n_fixed =
+        (flags & PROTOCOL_HAS_TERMINAL) != 0 ? PROTOCOL_MONITOR_FD + 1 : PROTOCOL_CWD_FD + 1;
 
     if ((flags & ~(uint32_t)PROTOCOL_FLAGS_ALL) != 0)
         return false;

@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "launcher/terminal/mode.h"
+#include "launcher/terminal/monitor.h"
 #include "utsbroker/base.h"
 
 /*
@@ -64,6 +66,26 @@ static int events_open(struct terminal *terminal) {
     return 0;
 }
 
+/* Makes the channel to the monitor. Its first word is whether the command begins in front. */
+static int monitor_open(struct terminal *terminal) {
+    int ends[2], r;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+        return -errno;
+    r = fd_store(&terminal->monitor, ends[0]);
+    if (r < 0) {
+        (void)close(ends[1]);
+        return r;
+    }
+    r = fd_store(&terminal->monitors_end, ends[1]);
+    if (r < 0)
+        return r;
+    terminal_update_foreground(terminal);
+    terminal->was_told = !terminal->is_foreground;
+    terminal_tell_monitor(terminal);
+    return 0;
+}
+
 /*
  * True if @fd is the controlling terminal, by whichever path it was opened. TIOCGSID works only for
  * that one; but also for the master of a pty, and says which session has the slave.
@@ -98,10 +120,10 @@ int terminal_open(struct terminal *terminal) {
     r = pty_open(terminal);
     if (r == 0)
         r = events_open(terminal);
+    if (r == 0)
+        r = monitor_open(terminal);
     if (r < 0)
         terminal_close(terminal);
-    else
-        terminal_update_foreground(terminal);
     return r;
 }
 
@@ -125,6 +147,8 @@ int terminal_resize_pty(struct terminal *terminal) {
 void terminal_close(struct terminal *terminal) {
     terminal_restore_mode(terminal);
     base_close_fd(&terminal->events);
+    base_close_fd(&terminal->monitor);
+    base_close_fd(&terminal->monitors_end);
     base_close_fd(&terminal->fd);
     base_close_fd(&terminal->master);
     base_close_fd(&terminal->slave);

@@ -10,6 +10,7 @@
 #include "utsbroker/clock.h"
 #include "launcher/terminal/line.h"
 #include "launcher/terminal/mode.h"
+#include "launcher/terminal/monitor.h"
 #include "launcher/terminal/output.h"
 
 enum {
@@ -232,6 +233,7 @@ void terminal_relay(struct terminal *terminal) {
     if (!terminal->is_foreground)
         terminal->is_mirrored = false;
     terminal_take_mode(terminal, !was_foreground);
+    terminal_tell_monitor(terminal);
     input_write(terminal);
     terminal_relay_output(terminal);
     if (!wants_input(terminal)) {
@@ -262,11 +264,6 @@ void terminal_signal(struct terminal *terminal, int signal_number) {
         terminal->is_known = terminal->is_mirrored;
     }
     (void)ioctl(terminal->master, TIOCSIG, signal_number);
-}
-
-/* True if the process group that @command leads is in the pty's foreground. */
-bool terminal_is_command_in_front(const struct terminal *terminal, pid_t command) {
-    return terminal->master >= 0 && tcgetpgrp(terminal->master) == command;
 }
 
 /*

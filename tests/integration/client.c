@@ -188,7 +188,8 @@ static void kinds(void) {
     for (const int *fd = (int[]){null, file, slave, -1}; *fd >= 0; fd++) {
         int channel = connect_to_service();
 
-        send_fds(channel, &terminal, sizeof(terminal), describe("true", NULL, 0), root, fd, 1);
+        send_fds(channel, &terminal, sizeof(terminal), describe("true", NULL, 0), root,
+                 (int[]){*fd, null}, 2);
         (void)answers_print(channel, false);
         close(channel);
     }

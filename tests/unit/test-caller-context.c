@@ -84,8 +84,12 @@ static void player_init(struct player *player) {
 }
 
 static int player_apply(struct player *player) {
-    return caller_context_apply(&player->launch, &player->fds, player->flags, &player->limits,
-                                &player->channel);
+    struct caller_channels channels = {.session = player->channel};
+    int r = caller_context_apply(&player->launch, &player->fds, player->flags, &player->limits,
+                                 &channels);
+
+    player->channel = channels.session;
+    return r;
 }
 
 static bool in_child(void (*play)(const void *), const void *script) {
@@ -283,8 +287,8 @@ static void a_wrong_number_of_descriptors_is_refused_unchanged(void **state) {
     const struct count cases[] = {
         {plain, 0, 0},    {plain, 1, 0},    {plain, 2, 1},    {plain, 3, 0},
         {plain, 4, 1},    {plain, 4, 3},    {plain, 2, 253},  {plain, 3, UINT32_MAX},
-        {terminal, 0, 0}, {terminal, 2, 0}, {terminal, 3, 1}, {terminal, 4, 0},
-        {terminal, 4, 2}, {plain, 253, 0},
+        {terminal, 0, 0}, {terminal, 3, 0}, {terminal, 4, 1}, {terminal, 5, 0},
+        {terminal, 5, 2}, {plain, 253, 0},
     };
 
     (void)state;
@@ -513,6 +517,13 @@ static void without_a_terminal_the_command_leads_a_process_group(void **state) {
     assert_true(in_child(play_no_terminal, NULL));
 }
 
+static int monitors_end(void) {
+    int ends[2];
+
+    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+    return ends[1];
+}
+
 static void play_terminal(const void *script) {
     static const int32_t numbers[] = {0, 1, 2};
     struct player player;
@@ -524,6 +535,7 @@ static void play_terminal(const void *script) {
     CHECK(fcntl(slave, F_SETFD, FD_CLOEXEC) == 0);
     player.flags = PROTOCOL_TO_SERVICE | PROTOCOL_HAS_TERMINAL;
     player.fds.fds[player.fds.n_fds++] = slave;
+    player.fds.fds[player.fds.n_fds++] = monitors_end();
     for (int i = 0; i < 3; i++)
         player.fds.fds[player.fds.n_fds++] = fcntl(slave, F_DUPFD_CLOEXEC, 3);
     player.launch.descriptors = numbers;
@@ -534,7 +546,7 @@ static void play_terminal(const void *script) {
     CHECK(open("/dev/tty", O_RDWR | O_CLOEXEC) >= 0);
 }
 
-static void with_a_terminal_the_command_leads_a_session(void **state) {
+static void with_a_terminal_the_gate_leads_a_session(void **state) {
     (void)state;
     assert_true(in_child(play_terminal, NULL));
 }
@@ -578,6 +590,7 @@ static void play_wrong_terminal(const void *script) {
     player_init(&player);
     player.flags = PROTOCOL_TO_SERVICE | PROTOCOL_HAS_TERMINAL;
     player.fds.fds[player.fds.n_fds++] = no_terminal_open(kind, &owner);
+    player.fds.fds[player.fds.n_fds++] = monitors_end();
     CHECK(player_apply(&player) == results[kind]);
     CHECK(send(player.channel, "x", 1, 0) == 1); /* the channel to the session still works */
     if (owner > 0)
@@ -672,7 +685,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(signals_are_ignored_and_blocked_as_for_the_caller),
     cmocka_unit_test(the_command_starts_in_the_callers_directory),
     cmocka_unit_test(without_a_terminal_the_command_leads_a_process_group),
-    cmocka_unit_test(with_a_terminal_the_command_leads_a_session),
+    cmocka_unit_test(with_a_terminal_the_gate_leads_a_session),
     cmocka_unit_test(an_invalid_or_foreign_terminal_is_refused),
     cmocka_unit_test(a_limit_is_the_lower_of_the_callers_and_the_own_hard_limit),
     cmocka_unit_test(an_unknown_limit_is_an_error),

@@ -146,7 +146,7 @@ static void play_replacement(const void *script) {
             number_open(fd, true);
     terminal.slave = replacement->has_slave ? SLAVE : -1;
     memcpy(terminal.is_standard, replacement->is_standard, sizeof(terminal.is_standard));
-    terminal.is_foreground = terminal.is_mirrored = true; /* they lie behind it */
+    terminal.is_lost = terminal.is_known = true; /* they lie behind it */
     CHECK(collect(&inheritance, &terminal) == 0);
     for (int fd = 0; fd < 5; fd++) {
         if (fd <= 2 && replacement->is_closed[fd])

@@ -1,5 +1,4 @@
-/* A process that is nobody's child here: signals to it, how it ended, and whether Ctrl-Z stops it.
- */
+/* A process that is nobody's child here: signals to it, and how it ended. */
 
 #include "launcher/pidfd.h"
 
@@ -333,147 +332,6 @@ static void to_be_between_an_end_and_its_reaping_is_not_an_end(void **state) {
     close(pidfd);
 }
 
-static void signal_block(int number) {
-    sigset_t set;
-
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, number);
-    (void)sigprocmask(SIG_BLOCK, &set, NULL);
-}
-
-static void do_nothing(int number) {
-    (void)number;
-}
-
-static void catch_suspension(void) {
-    (void)signal(SIGTSTP, do_nothing);
-}
-
-static void ignore_suspension(void) {
-    (void)signal(SIGTSTP, SIG_IGN);
-}
-
-static void block_suspension(void) {
-    signal_block(SIGTSTP);
-}
-
-static void block_all(void) {
-    sigset_t set;
-
-    (void)sigfillset(&set);
-    (void)sigprocmask(SIG_SETMASK, &set, NULL);
-}
-
-/* All others, each in another way. */
-static void treat_others(void) {
-    for (int number = 1; number <= 64; number++) {
-        if (number == SIGTSTP || number == SIGALRM)
-            continue;
-        if (number % 3 == 0)
-            signal_block(number);
-        else
-            (void)signal(number, number % 3 == 1 ? SIG_IGN : do_nothing);
-    }
-}
-
-static void suspension_is_whosever_takes_it(void **state) {
-    static const struct {
-        const char *what;
-        void (*prepare)(void);
-        bool stops;
-    } cases[] = {
-        {"by default", NULL, true},
-        {"caught", catch_suspension, false},
-        {"ignored", ignore_suspension, false},
-        {"blocked", block_suspension, false},
-        {"all blocked", block_all, false},
-        {"all others ignored, caught or blocked", treat_others, true},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
-        struct process process;
-        bool stops;
-
-        process_start(&process, cases[i].prepare, false);
-        stops = pidfd_can_suspend(process.pid);
-        assert_int_equal(kill(process.pid, SIGKILL), 0);
-        (void)process_end(&process);
-        if (stops != cases[i].stops)
-            fail_msg("%s", cases[i].what);
-    }
-}
-
-static void await_suspension(void) {
-    sigset_t set;
-    int number;
-
-    signal_block(SIGTSTP);
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGTSTP);
-    (void)sigwait(&set, &number);
-}
-
-/* The letter behind the name in /proc/PID/stat: S, it sleeps. */
-static bool is_asleep(pid_t pid) {
-    char path[32], text[256] = "";
-    CLEANUP_FD int fd = -1;
-    const char *behind;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
-        return false;
-    behind = strrchr(text, ')');
-    return behind != NULL && behind[1] == ' ' && behind[2] == 'S';
-}
-
-static bool kernel_shows_where(pid_t pid) {
-    char path[32], text[64] = "";
-    CLEANUP_FD int fd = -1;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/wchan", (int)pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    return fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && strcmp(text, "0") != 0;
-}
-
-static void suspension_is_whosever_awaits_it(void **state) {
-    pid_t pid = fork();
-    bool stops, is_shown;
-    int n_tries = 0;
-
-    (void)state;
-    if (pid == 0) {
-        (void)alarm(5);
-        await_suspension();
-        _exit(0);
-    }
-    assert_true(pid > 0);
-    /* Asleep it may be elsewhere for a moment, where the kernel shows nothing. */
-    do {
-        pause_ms(10);
-        is_shown = is_asleep(pid) && kernel_shows_where(pid);
-        stops = pidfd_can_suspend(pid);
-    } while ((!is_shown || stops) && n_tries++ < 300);
-    /* It takes it, indeed, and ends. */
-    assert_int_equal(kill(pid, SIGTSTP), 0);
-    assert_int_equal(waitpid(pid, NULL, 0), pid);
-    if (!is_shown)
-        skip_for_kernel("this kernel does not show where a process waits (/proc/PID/wchan)");
-    assert_false(stops);
-}
-
-static void who_is_gone_is_not_suspended(void **state) {
-    pid_t pid = child_end_by(0, 0);
-
-    (void)state;
-    assert_int_equal(waitpid(pid, NULL, 0), pid);
-    assert_false(pidfd_can_suspend(pid));
-    assert_false(pidfd_can_suspend(0));
-    assert_false(pidfd_can_suspend(-1));
-    assert_false(pidfd_can_suspend(INT32_MAX));
-}
-
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_signal_goes_to_the_process_alone),
     cmocka_unit_test(a_signal_goes_to_the_whole_group),
@@ -484,9 +342,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(it_is_known_when_somebody_reaps_it),
     cmocka_unit_test(what_nobody_reaps_is_not_waited_for_for_ever),
     cmocka_unit_test(to_be_between_an_end_and_its_reaping_is_not_an_end),
-    cmocka_unit_test(suspension_is_whosever_takes_it),
-    cmocka_unit_test(suspension_is_whosever_awaits_it),
-    cmocka_unit_test(who_is_gone_is_not_suspended),
 };
 
 TEST_MAIN(tests)

@@ -103,7 +103,7 @@ static void the_number_of_descriptors_must_fit_the_flags(void **state) {
         size_t min, max;
     } cases[] = {{0, 1, 1},
                  {PROTOCOL_TO_SERVICE, 2, 253},
-                 {PROTOCOL_TO_SERVICE | PROTOCOL_HAS_TERMINAL, 3, 253},
+                 {PROTOCOL_TO_SERVICE | PROTOCOL_HAS_TERMINAL, 4, 253},
                  {PROTOCOL_HAS_TERMINAL, 1, 0},
                  {PROTOCOL_DIES_WITH_LAUNCHER | PROTOCOL_ASKS_FOR_NAMESPACE, 1, 1},
                  {PROTOCOL_DIES_WITH_LAUNCHER | PROTOCOL_TO_SERVICE, 2, 253},

@@ -112,7 +112,6 @@ static void check_opened(const struct terminal *terminal, bool is_any) {
     terminal_relay(&nothing);
     terminal_continue(&nothing);
     terminal_signal(&nothing, SIGINT);
-    CHECK(!terminal_is_command_in_front(&nothing, 1));
     CHECK(terminal_resize_pty(&nothing) == 0);
     terminal_restore_mode(&nothing);
     terminal_drain(&nothing);

@@ -1,0 +1,100 @@
+#include "launcher/terminal/leave.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "launcher/terminal/output.h"
+#include "utsbroker/base.h"
+
+/*
+ * Gives the terminal back the lines that the command has not read, for whoever reads next. Where
+ * the kernel does not permit that (dev.tty.legacy_tiocsti), they are lost. They were echoed once.
+ */
+void terminal_give_back(const struct terminal *terminal) {
+    struct pollfd slave = {.fd = terminal->slave, .events = POLLIN};
+    struct termios mode, silent;
+    char bytes[4096];
+    ssize_t n = 0;
+
+    if (terminal->fd < 0 || terminal->master < 0 || !terminal->is_foreground ||
+        poll(&slave, 1, 0) != 1 || (slave.revents & POLLIN) == 0 ||
+        tcgetattr(terminal->fd, &mode) < 0)
+        return;
+    silent = mode;
+    silent.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
+    if (tcsetattr(terminal->fd, TCSANOW, &silent) < 0)
+        return;
+    n = read(terminal->slave, bytes, sizeof(bytes));
+    for (ssize_t at = 0; at < n; at++)
+        if (ioctl(terminal->fd, TIOCSTI, &bytes[at]) < 0)
+            break;
+    (void)tcsetattr(terminal->fd, TCSANOW, &mode);
+}
+
+/* True if a process that the command has left behind has the pty open. */
+static bool is_anybody_left(struct terminal *terminal) {
+    struct pollfd master = {.fd = terminal->master, .events = POLLIN};
+
+    base_close_fd(&terminal->events);
+    base_close_fd(&terminal->slave);
+    return terminal->fd >= 0 && terminal->master >= 0 && !terminal->is_lost &&
+           poll(&master, 1, 0) >= 0 && (master.revents & POLLHUP) == 0;
+}
+
+static void range_close(int first, int last) {
+    if (first > last || syscall(SYS_close_range, first, last, 0) == 0)
+        return;
+    if (last == INT_MAX)
+        last = (int)sysconf(_SC_OPEN_MAX);
+    for (int fd = first; fd <= last; fd++)
+        (void)close(fd);
+}
+
+/* Holds nothing but the two terminals: others wait until a pipe of theirs is closed. */
+static int descriptors_keep(const struct terminal *terminal) {
+    int low = terminal->fd < terminal->master ? terminal->fd : terminal->master;
+    int high = terminal->fd < terminal->master ? terminal->master : terminal->fd;
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (null < 0)
+        return -errno;
+    for (int fd = 0; fd < 3; fd++)
+        if (dup2(null, fd) < 0)
+            return -errno;
+    range_close(3, low - 1);
+    range_close(low + 1, high - 1);
+    range_close(high + 1, INT_MAX);
+    return 0;
+}
+
+/*
+ * Relays in the background what processes write that the command has left behind, until none has
+ * the pty open: on a terminal, too, they go on writing. Call it last. Returns in the process that
+ * is to end; all signals are blocked, so the other one ends with the terminal or with the pty.
+ */
+void terminal_leave(struct terminal *terminal) {
+    if (!is_anybody_left(terminal) || fork() != 0)
+        return;
+    if (descriptors_keep(terminal) < 0)
+        _exit(1);
+    for (;;) {
+        struct pollfd fds[] = {
+            {.fd = terminal->n_output < sizeof(terminal->output) ? terminal->master : -1,
+             .events = POLLIN},
+            {.fd = terminal->fd, .events = terminal->n_output > 0 ? POLLOUT : 0}};
+
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            _exit(1);
+        (void)terminal_read_output(terminal);
+        terminal_write_output(terminal);
+        if (terminal->is_lost || (fds[1].revents & (POLLHUP | POLLERR)) != 0 ||
+            ((fds[0].revents & POLLHUP) != 0 && terminal->n_output == 0))
+            _exit(0);
+    }
+}
