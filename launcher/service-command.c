@@ -170,9 +170,9 @@ static void event_handle(struct service_command *command) {
     /* First: what the terminal holds was typed after the key for the signal. */
     if (fds[0].revents != 0)
         signals_forward(command);
+    terminal_relay(&command->terminal);
     if (fds[2].revents != 0)
         command_check_stop(command);
-    terminal_relay(&command->terminal);
     if (fds[1].revents == 0)
         return;
     if (command->channel >= 0)
