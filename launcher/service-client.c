@@ -96,7 +96,7 @@ static int request_send(const struct service_command *command, int launch_fd, in
 }
 
 static void print_too_many(const struct inheritance *inheritance) {
-    message("%zu open descriptors are more than the service can pass on (250); close some, or use "
+    message("%zu open descriptors are more than the service can pass on (249); close some, or use "
             "--via direct",
             inheritance->n_fds);
 }
