@@ -29,6 +29,7 @@ _Noreturn void service_command_fail(struct service_command *command) {
 /* Ends utsrun as the command ended. */
 static _Noreturn void command_end(struct service_command *command, int wait_status) {
     terminal_drain(&command->terminal);
+    terminal_leave_mode(&command->terminal);
     terminal_restore_mode(&command->terminal);
     terminal_give_back(&command->terminal);
     terminal_leave(&command->terminal);

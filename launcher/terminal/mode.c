@@ -162,6 +162,27 @@ void terminal_mirror(struct terminal *terminal) {
 }
 
 /*
+ * Leaves the terminal as the command has left its pty: stty(1) sets a mode to stay. For the end of
+ * a command; else as terminal_restore_mode().
+ */
+void terminal_leave_mode(struct terminal *terminal) {
+    struct termios current, pty, mode = terminal->saved;
+
+    if (!terminal->is_mirrored || terminal->is_lost)
+        return;
+    terminal_update_foreground(terminal);
+    if (!terminal->is_foreground || !terminal_get_mode(terminal->fd, &current) ||
+        !is_same_mode(&current, &terminal->mirrored) || !terminal_get_mode(terminal->master, &pty))
+        return;
+    mode.c_iflag = pty.c_iflag;
+    mode.c_oflag = pty.c_oflag;
+    mode.c_lflag = pty.c_lflag;
+    memcpy(mode.c_cc, pty.c_cc, sizeof(mode.c_cc));
+    if (tcsetattr(terminal->fd, TCSANOW, &mode) == 0)
+        terminal->is_mirrored = false;
+}
+
+/*
  * Restores the mode that the terminal had. Call it each time before this process stops or ends; a
  * second call does nothing. In the background it leaves the terminal alone: the shell has set its
  * own mode when it took the terminal. So it does if another program has set a mode since, a pager

@@ -10,5 +10,6 @@ void terminal_update_foreground(struct terminal *terminal);
 void terminal_take_mode(struct terminal *terminal, bool has_come);
 void terminal_continue(struct terminal *terminal);
 void terminal_mirror(struct terminal *terminal);
+void terminal_leave_mode(struct terminal *terminal);
 void terminal_restore_mode(struct terminal *terminal);
 bool terminal_adds_returns(const struct terminal *terminal);

@@ -528,8 +528,6 @@ KNOWN_TO_DIFFER = {
         "inside-another": NESTED,
     },
     "service": {
-        "mode-that-stays": "item 5",
-        "raw-mode": "item 5",
         "typed-ahead-two-lines": "item 9",
         "make-jobs": NESTED,
         "inside-another": NESTED,
