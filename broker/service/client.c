@@ -68,17 +68,12 @@ static void client_handle_session_end(struct client *client) {
     client_hang_up(client);
 }
 
-/* Notes the gate, before a stranger's byte is read. One that cannot be watched is killed. */
+/* Notes the gate, before a stranger's byte is read. */
 static int client_note_gate(struct client *client, uint32_t pid) {
     int r = pool_session_note_gate(client->session, pid);
 
-    if (r < 0 || pid == 0)
-        return r;
-    r = reaper_watch(&client->session->gate, client_handle_command, client);
-    if (r < 0) {
-        reaper_signal(&client->session->gate, SIGKILL);
-        reply_refuse(client->connection.fd, PROTOCOL_KERNEL_REFUSED, r);
-    }
+    if (r == 0 && pid != 0)
+        reaper_watch(&client->session->gate, client_handle_command, client);
     return r;
 }
 
@@ -96,15 +91,13 @@ static void client_handle_process(void *argument, int stop_signal) {
 
 /* Has @client hear of @session, which has nothing of it yet. */
 static int client_watch_session(struct client *client, struct pool_session *session) {
-    int r;
-
     loop_remove_source(client->clients->loop, &session->control);
     session->control.function = client_handle_session;
     session->control.argument = client;
-    r = reaper_watch(&session->process, client_handle_process, client);
-    if (r == 0 && reaper_is_alive(&session->gate))
-        r = reaper_watch(&session->gate, client_handle_command, client);
-    return r < 0 ? r : loop_add_source(client->clients->loop, &session->control, EPOLLIN);
+    reaper_watch(&session->process, client_handle_process, client);
+    if (reaper_is_alive(&session->gate))
+        reaper_watch(&session->gate, client_handle_command, client);
+    return loop_add_source(client->clients->loop, &session->control, EPOLLIN);
 }
 
 /* Gives @client to a session; to another if the one made ahead has been killed. Returns 0; a
