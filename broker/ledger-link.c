@@ -19,8 +19,8 @@ enum { PATIENCE_SECONDS = 5 };
 /*
  * Connects to the ledger. CAP_SYS_ADMIN must be effective. A ledger that does not answer is waited
  * for five seconds, here and by the functions below; with SOCK_NONBLOCK in @flags it is not waited
- * for. Without @comes_back this process stays in the ledger's network namespace: that takes a
- * system call less, and is for who makes no child and no other socket.
+ * for. Without @comes_back this process stays in the ledger's network namespace: that saves the way
+ * back, and is for who makes no child and no other socket.
  *
  * Returns 0 with *@linkp, the caller's; LEDGER_LINK_E_NONE; a negative errno, -ECONNREFUSED if no
  * ledger runs, -EAGAIN if it does not answer. The caller must refuse then: else who prevents the

@@ -2,7 +2,10 @@
 
 #include <sys/epoll.h>
 
-enum { PAUSE_MS = 10 };
+enum {
+    PAUSE_MS = 10,
+    TURN_MAX = 16, /* a user may end thousands of commands at once: others have their turn, too */
+};
 
 /* Handles all that has happened: for who cannot wait until the pause is over. */
 void batch_take(struct batch *batch) {
@@ -14,7 +17,12 @@ static void batch_handle_source(void *argument, uint32_t events) {
     struct batch *batch = argument;
 
     (void)events;
-    batch_take(batch);
+    for (int i = 0; i < TURN_MAX; i++) {
+        if (loop_run_once(&batch->loop, false) != 0)
+            break;
+        if (i + 1 == TURN_MAX)
+            return; /* there may be more: this is called again after the others' next turn */
+    }
     if (loop_change_source(batch->outer, &batch->source, 0) == 0)
         loop_set_timer(batch->outer, &batch->pause, loop_now() + PAUSE_MS);
 }

@@ -125,9 +125,14 @@ static size_t copy_format(char *text, size_t size, const struct book *book,
  */
 void book_copy(struct book *book, const struct log_line *line) {
     char text[SYSLOG_PREFIX_SIZE + LOG_LINE_SIZE];
-    size_t length = syslog_connect(book) ? copy_format(text, sizeof(text), book, line) : 0;
+    size_t length;
     ssize_t n = -1;
 
+    if (!syslog_connect(book)) {
+        book->n_not_sent++;
+        return;
+    }
+    length = copy_format(text, sizeof(text), book, line);
     /* Twice: the daemon may have been restarted since the last line. */
     for (int i = 0; i < 2 && n < 0 && syslog_connect(book); i++) {
         n = send(book->syslog, text, length, MSG_DONTWAIT | MSG_NOSIGNAL);

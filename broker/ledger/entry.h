@@ -16,8 +16,8 @@
 #include <stdint.h>
 
 #include "broker/ledger/account.h"
-#include "broker/ledger/book.h"
 #include "broker/ledger/batch.h"
+#include "broker/ledger/book.h"
 #include "broker/ledger/identity.h"
 #include "broker/ledger/live-file.h"
 #include "broker/list.h"

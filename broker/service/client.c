@@ -68,18 +68,12 @@ static void client_handle_session_end(struct client *client) {
     client_hang_up(client);
 }
 
-/* Notes the gate, before the session reads a stranger's byte. A gate that cannot be watched is
- * killed. */
+/* Notes the gate, before a stranger's byte is read. */
 static int client_note_gate(struct client *client, uint32_t pid) {
     int r = pool_session_note_gate(client->session, pid);
 
-    if (r < 0 || pid == 0)
-        return r;
-    r = reaper_watch(&client->session->gate, client_handle_command, client);
-    if (r < 0) {
-        reaper_signal(&client->session->gate, SIGKILL);
-        reply_refuse(client->connection.fd, PROTOCOL_KERNEL_REFUSED, r);
-    }
+    if (r == 0 && pid != 0)
+        reaper_watch(&client->session->gate, client_handle_command, client);
     return r;
 }
 
@@ -97,21 +91,17 @@ static void client_handle_process(void *argument, int stop_signal) {
 
 /* Has @client hear of @session, which has nothing of it yet. */
 static int client_watch_session(struct client *client, struct pool_session *session) {
-    int r;
-
     loop_remove_source(client->clients->loop, &session->control);
     session->control.function = client_handle_session;
     session->control.argument = client;
-    r = reaper_watch(&session->process, client_handle_process, client);
-    if (r == 0 && reaper_is_alive(&session->gate))
-        r = reaper_watch(&session->gate, client_handle_command, client);
-    return r < 0 ? r : loop_add_source(client->clients->loop, &session->control, EPOLLIN);
+    reaper_watch(&session->process, client_handle_process, client);
+    if (reaper_is_alive(&session->gate))
+        reaper_watch(&session->gate, client_handle_command, client);
+    return loop_add_source(client->clients->loop, &session->control, EPOLLIN);
 }
 
-/*
- * Gives @client to a session. The one made ahead may have been killed; one that is made now was
- * not. Returns 0; a negative errno, and @client has the session that it had before.
- */
+/* Gives @client to a session; to another if the one made ahead has been killed. Returns 0; a
+ * negative errno, and @client has the session that it had before. */
 static int client_start_session(struct client *client) {
     const struct clients *clients = client->clients;
     struct session_client description;
@@ -122,7 +112,10 @@ static int client_start_session(struct client *client) {
     if (r == 0)
         r = caller_describe(client->connection.fd, clients->subject, clients->reference,
                             &description, &log_fd);
-    for (int i = 0; i < 2 && (i == 0 ? r == 0 : r == -EPIPE || r == -ECONNRESET); i++) {
+    if (r < 0)
+        return r;
+    r = -EPIPE;
+    for (int i = 0; i < 2 && (r == -EPIPE || r == -ECONNRESET); i++) {
         r = session_pool_find(clients->pool, &session);
         if (r < 0)
             return r;
@@ -131,11 +124,11 @@ static int client_start_session(struct client *client) {
             r = session_pool_give(session, &description,
                                   (const int[]){client->connection.fd, log_fd},
                                   log_fd >= 0 ? 2 : 1);
-        if (r == 0)
-            client->session = session;
-        else
+        if (r < 0)
             session_pool_discard(session);
     }
+    if (r == 0)
+        client->session = session;
     return r;
 }
 
@@ -155,9 +148,9 @@ static int client_serve_again(struct client *client) {
     current_policy_refresh(client->clients->policy);
     if (client->n_again++ < AGAIN_MAX && !client->has_hung_up)
         r = client_start_session(client);
-    if (r < 0 && !client->has_hung_up)
-        reply_refuse(client->connection.fd, PROTOCOL_NOT_LOGGED, r);
     if (r < 0) {
+        if (!client->has_hung_up)
+            reply_refuse(client->connection.fd, PROTOCOL_NOT_LOGGED, r);
         client_handle_session_end(client);
         return 0;
     }

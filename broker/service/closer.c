@@ -109,7 +109,7 @@ static void closer_make_holder(struct closer *closer) {
     closer->n_holders++;
     /* Neither can miss its end: it is a child, and nobody has reaped it. */
     (void)reaper_add(closer->reaper, &holder->process, pid, holder_handle_end, holder);
-    (void)reaper_watch(&holder->process, holder_handle_end, holder);
+    reaper_watch(&holder->process, holder_handle_end, holder);
 }
 
 /* Keeps @connection until there is a holder for it. Returns false if that cannot be. */

@@ -74,26 +74,23 @@ int reaper_add(struct reaper *reaper, struct child *child, pid_t pid, child_func
 }
 
 /*
- * From now on @function, with @argument, hears when @child stops and ends, the end at once.
- * Returns 0 or a negative errno; then the child stays known, and its end is heard later.
+ * From now on @function, with @argument, hears when @child stops and ends, the end at once; a
+ * moment later if there is no descriptor or memory for that.
  */
-int reaper_watch(struct child *child, child_function function, void *argument) {
-    int r;
-
+void reaper_watch(struct child *child, child_function function, void *argument) {
     child->function = function;
     child->argument = argument;
     if (child->reaper == NULL) /* it has ended */
-        return 0;
+        return;
     child->pidfd = (struct loop_source){.fd = (int)syscall(SYS_pidfd_open, child->pid, 0),
                                         .function = child_handle_pidfd,
                                         .argument = child};
-    r = child->pidfd.fd < 0 ? -errno : loop_add_source(child->reaper->loop, &child->pidfd, EPOLLIN);
-    if (r < 0) {
+    if (child->pidfd.fd < 0 || loop_add_source(child->reaper->loop, &child->pidfd, EPOLLIN) < 0) {
         base_close_fd(&child->pidfd.fd);
-        return r;
+        reaper_take_news(child->reaper); /* its SIGCHLD may have been heard already */
+        return;
     }
     child_move(child, &child->reaper->watched);
-    return 0;
 }
 
 /* Makes @child unknown: nobody hears of it any more, and it is reaped when it ends. */

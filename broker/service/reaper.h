@@ -44,7 +44,7 @@ struct reaper {
 void reaper_init(struct reaper *reaper, struct loop *loop);
 int reaper_add(struct reaper *reaper, struct child *child, pid_t pid, child_function function,
                void *argument);
-int reaper_watch(struct child *child, child_function function, void *argument);
+void reaper_watch(struct child *child, child_function function, void *argument);
 void reaper_forget(struct child *child);
 void reaper_kill(struct child *child);
 void reaper_signal(const struct child *child, int signal_number);

@@ -258,6 +258,13 @@ static void limits_survive_the_end_of_the_ledger(void **state) {
     close(outputs[0]);
 }
 
+/* The ledger hears of many ends together; but a limit counts what lives now. */
+static void the_next_may_begin_as_soon_as_one_has_ended(void **state) {
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        harness_assert_exit(run_named("lab1", "true"), 0);
+}
+
 /* The pid of a command that is gone belongs to another process: nobody counts that one. */
 static void a_reused_pid_counts_for_nobody(void **state) {
     static struct live_command live[8];
@@ -761,6 +768,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(a_limit_counts_both_modes_together_and_users_apart, begin),
     cmocka_unit_test_setup(simultaneous_requests_cannot_exceed_the_limit, begin),
     cmocka_unit_test_setup(limits_survive_the_end_of_the_ledger, begin),
+    cmocka_unit_test_setup(the_next_may_begin_as_soon_as_one_has_ended, begin),
     cmocka_unit_test_setup(a_reused_pid_counts_for_nobody, begin),
     cmocka_unit_test_setup(the_first_launch_after_a_restart_is_granted, begin),
     cmocka_unit_test_setup(without_an_answer_nothing_is_granted, begin),

@@ -8,25 +8,7 @@
 #include <sys/stat.h>
 
 #include "tests/test.h"
-
-static char path[64];
-
-static int make_folder(void **state) {
-    (void)state;
-    snprintf(path, sizeof(path), "/tmp/test-live-file-XXXXXX");
-    if (mkdtemp(path) == NULL)
-        return -1;
-    strcat(path, "/live");
-    return 0;
-}
-
-static int remove_folder(void **state) {
-    char command[128];
-
-    (void)state;
-    snprintf(command, sizeof(command), "rm -r %.*s", (int)(strlen(path) - strlen("/live")), path);
-    return system(command);
-}
+#include "tests/unit/live-path.h"
 
 enum { COMMANDS_MAX = 64 };
 
