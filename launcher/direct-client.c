@@ -208,6 +208,6 @@ _Noreturn void direct_client_run(const struct options *options, uint32_t closed_
         message("granted by %s:%u, direct, pid %d", reply.rule_file, reply.rule_line,
                 (int)reply.pid);
     /* What could be said afterwards is an error that waitpid(2) does not have here. */
-    inherit_close(true);
+    inherit_close();
     command_supervise(&supervisor, reply.pid, options);
 }

@@ -30,5 +30,5 @@ enum {
 
 int inherit_collect(struct inheritance *inheritance, const struct terminal *terminal,
                     const sigset_t *mask);
-void inherit_close(bool keeps_stderr);
+void inherit_close(void);
 int inherit_describe(const struct inheritance *inheritance, struct launch_header *header);

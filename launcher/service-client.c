@@ -317,6 +317,6 @@ _Noreturn void service_client_run(const struct options *options, uint32_t closed
         terminal_receive_command(&command.terminal, &command.pid, &command.pidfd) == 0)
         reply.pid = command.pid;
     reply_handle(&command, &reply);
-    inherit_close(true);
+    inherit_close();
     service_command_supervise(&command);
 }
