@@ -29,7 +29,8 @@ enum { SLAVE = 0, CHANNEL = 1, SIGNALS = 2 }; /* the monitor's descriptors; it h
 struct monitor {
     pid_t command;
     pid_t front; /* the process group that has the pty's foreground when utsrun has its own */
-    int channel; /* CHANNEL; -1: utsrun has ended */
+    bool is_in_front; /* utsrun is in its terminal's foreground */
+    int channel;      /* CHANNEL; -1: utsrun has ended */
 };
 
 static void monitor_say(const struct monitor *monitor, enum monitor_word word, int32_t value,
@@ -79,8 +80,8 @@ static void monitor_look(struct monitor *monitor) {
     }
 }
 
-/* The kernel's SIGHUP means that the terminal is gone. Who else signals the monitor means the
- * command. */
+/* The kernel's SIGHUP means that the terminal is gone, which a command in the background survives.
+ * Who else signals the monitor means the command. */
 static void monitor_hear_signals(struct monitor *monitor) {
     struct signalfd_siginfo info;
 
@@ -89,10 +90,10 @@ static void monitor_hear_signals(struct monitor *monitor) {
 
         if (number == SIGCHLD)
             monitor_look(monitor);
-        else if (info.ssi_code == SI_KERNEL)
-            (void)kill(-monitor->command, number);
-        else
+        else if (info.ssi_code != SI_KERNEL)
             (void)kill(monitor->command, number);
+        else if (number != SIGHUP || monitor->is_in_front)
+            (void)kill(-monitor->command, number);
     }
 }
 
@@ -109,7 +110,8 @@ static void monitor_hear_utsrun(struct monitor *monitor) {
     }
     if (message.value == 0)
         monitor_note_front(monitor);
-    (void)tcsetpgrp(SLAVE, message.value != 0 ? monitor->front : getpgrp());
+    monitor->is_in_front = message.value != 0;
+    (void)tcsetpgrp(SLAVE, monitor->is_in_front ? monitor->front : getpgrp());
     if (message.word == MONITOR_CONTINUE)
         (void)kill(-monitor->command, SIGCONT);
 }
@@ -128,8 +130,9 @@ static int descriptors_keep(int slave, int channel) {
 }
 
 /* All signals are blocked. */
-static _Noreturn void monitor_run(pid_t command, int slave, int channel) {
-    struct monitor monitor = {.command = command, .front = command, .channel = CHANNEL};
+static _Noreturn void monitor_run(pid_t command, bool is_in_front, int slave, int channel) {
+    struct monitor monitor = {
+        .command = command, .front = command, .is_in_front = is_in_front, .channel = CHANNEL};
     sigset_t all;
     int pidfd;
 
@@ -193,7 +196,7 @@ int monitor_start(int slave, int channel) {
         return -errno;
     command = fork();
     if (command > 0)
-        monitor_run(command, slave, channel);
+        monitor_run(command, is_in_front, slave, channel);
     r = command < 0 ? -errno : command_begin(slave, is_in_front, self);
     if (sigaction(SIGCHLD, &before, NULL) < 0 || sigprocmask(SIG_SETMASK, &mask, NULL) < 0)
         return -errno;

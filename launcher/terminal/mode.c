@@ -40,13 +40,17 @@ int terminal_set_pty_mode(struct terminal *terminal, const struct termios *users
     return 0;
 }
 
-/* Asks the kernel whether this process group is in the terminal's foreground. */
+/*
+ * Asks the kernel whether this process group is in the terminal's foreground. If the terminal was
+ * hung up, it stays where it was: only the foreground gets a hangup.
+ */
 void terminal_update_foreground(struct terminal *terminal) {
     pid_t group = terminal->fd >= 0 ? tcgetpgrp(terminal->fd) : -1;
 
-    terminal->is_foreground = group >= 0 && group == getpgrp();
     if (terminal->fd >= 0 && group < 0 && errno == EIO)
         terminal->is_lost = true;
+    else
+        terminal->is_foreground = group >= 0 && group == getpgrp();
 }
 
 /* Ignores what belongs to the serial line: speed, bits, parity. */

@@ -397,6 +397,8 @@ habit("late-output", "$R sh -c '(sleep .4; echo la\"\"te) & echo no\"\"w'\n", W(
 habit("hang-up",
       "$R bash -c 'trap \"echo hup >f; exit\" HUP; echo hold\"\"ing; while :; do read -t 1 < <(sleep 1); done'\n",
       W("holding\r\n"), hang_up, File("f"), result=["f"], only_waits=True, leaves=True)
+habit("hang-up-in-the-background", "$R sh -c 'echo hold\"\"ing; sleep 1; echo survived >f' & disown\n",
+      W("holding\r\n"), hang_up, File("f"), result=["f"], only_waits=True)
 habit("hang-up-default", "$R hold; echo after >f\n", W("holding\r\n"), hang_up, result=["f"], only_waits=True)
 
 # Who has what is typed.
