@@ -83,7 +83,8 @@ static int caller_context_move_descriptor(const struct launch *launch, int *fdp)
 /*
  * Puts each descriptor at the number that the command expects. 0, 1 and 2 are closed if the command
  * inherits none there: they are the service's own. All others are close-on-exec. The @n_kept of
- * @kept are moved out of the way.
+ * @kept are moved out of the way. The numbers at which they came are free afterwards: what follows
+ * needs some below the caller's limit (RLIMIT_NOFILE).
  */
 static int caller_context_apply_descriptors(const struct launch *launch, const int *fds,
                                             int *const *kept, size_t n_kept) {
@@ -107,6 +108,8 @@ static int caller_context_apply_descriptors(const struct launch *launch, const i
     for (int fd = 0; fd <= 2 && r == 0; fd++)
         if ((taken & (1U << fd)) == 0)
             (void)close(fd);
+    for (size_t i = 0; i < n && r == 0; i++)
+        (void)close(moved[i]); /* never a number that the command expects */
     return r;
 }
 
@@ -171,8 +174,8 @@ static int caller_context_apply_files(const struct limits *limits) {
     if (limits->oom_score_adj == LIMITS_UNCHANGED && limits->coredump_filter == LIMITS_UNCHANGED)
         return 0;
     /*
-     * Safe: while this process is not dumpable, its files belong to root. It has no privilege left,
-     * holds what the user sent, was granted, and becomes the user's command in the next moment.
+     * Safe: while this process is not dumpable, its files belong to root. It has no privilege and
+     * no limit above its caller's, so who attaches to it now can do no more than its command.
      */
     if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
         return -errno;
@@ -256,6 +259,9 @@ int caller_context_apply(const struct launch *launch, const struct channel_fds *
     channels->monitor = has_terminal ? fds->fds[PROTOCOL_MONITOR_FD] : -1;
     if (fchdir(fds->fds[PROTOCOL_CWD_FD]) < 0)
         return -errno;
+    /* Both have been used: their numbers may be needed, as those of the other descriptors. */
+    (void)close(fds->fds[PROTOCOL_CWD_FD]);
+    (void)close(fds->fds[PROTOCOL_LAUNCH_FD]);
     r = caller_context_start_process_group(channels->terminal);
     if (r == 0)
         r = caller_context_apply_descriptors(launch, fds->fds + first, kept, has_terminal ? 3 : 1);
@@ -266,12 +272,12 @@ int caller_context_apply(const struct launch *launch, const struct channel_fds *
     if (r == 0)
         r = caller_context_apply_scheduling(limits);
     if (r == 0)
-        r = caller_context_apply_files(limits);
-    if (r == 0)
         r = caller_context_apply_memory(&launch->header);
     if (r == 0)
         r = caller_context_apply_processors(&launch->header);
     if (r == 0)
         r = caller_context_apply_limits(limits);
+    if (r == 0) /* the last of what binds: others can attach to this process meanwhile */
+        r = caller_context_apply_files(limits);
     return r < 0 ? r : caller_context_apply_signals(&launch->header);
 }

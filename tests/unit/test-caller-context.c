@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pty.h>
 #include <sched.h>
 #include <signal.h>
@@ -801,6 +803,74 @@ static void a_limit_is_the_lower_of_the_callers_and_the_own_hard_limit(void **st
     }
 }
 
+/* From now on prctl(PR_SET_DUMPABLE, 1) fails with ENOTSUP. */
+static void dumpable_forbid(void) {
+    const unsigned number = offsetof(struct seccomp_data, nr);
+    const unsigned first = offsetof(struct seccomp_data, args[0]);
+    const unsigned low = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0;
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, number),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 5),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, first + low),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PR_SET_DUMPABLE, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, first + (unsigned)sizeof(uint64_t) + low),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOTSUP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {BASE_ARRAY_SIZE(filter), filter};
+
+    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+          prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+/* A process of the same user that attaches to the gate can have it skip the rest. */
+static void play_window(const void *script) {
+    struct player player;
+    struct rlimit now;
+
+    (void)script;
+    player_init(&player);
+    player.limits.oom_score_adj = 1000;
+    player.limits.all[RLIMIT_NOFILE] = player.limits.all[RLIMIT_FSIZE] = (struct rlimit){100, 100};
+    dumpable_forbid();
+    CHECK(player_apply(&player) == -ENOTSUP);
+    CHECK(getrlimit(RLIMIT_FSIZE, &now) == 0 && now.rlim_max == 100);
+    CHECK(getrlimit(RLIMIT_NOFILE, &now) == 0 && now.rlim_max == 100);
+}
+
+static void the_limits_bind_before_others_can_attach(void **state) {
+    (void)state;
+    assert_true(in_child(play_window, NULL));
+}
+
+/* The command has all numbers below the limit but two, and the service has a higher limit. */
+static void play_few_numbers(const void *script) {
+    static const int32_t numbers[] = {0, 1, 2, 3, 4, 5};
+    struct player player;
+    int next;
+
+    (void)script;
+    player_init(&player);
+    player.fds.fds[PROTOCOL_CWD_FD] = move_to_number(CWD, 3);
+    player.fds.fds[PROTOCOL_LAUNCH_FD] = move_to_number(memfd_create("launch", MFD_CLOEXEC), 6);
+    for (int fd = 7; fd < 13; fd++)
+        player.fds.fds[player.fds.n_fds++] =
+            move_to_number(open("/dev/null", O_RDWR | O_CLOEXEC), fd);
+    player.launch.descriptors = numbers;
+    player.launch.header.n_descriptors = BASE_ARRAY_SIZE(numbers);
+    player.limits.all[RLIMIT_NOFILE] = (struct rlimit){8, 8};
+    player.limits.oom_score_adj = 1000;
+    CHECK(player_apply(&player) == 0);
+    next = open("/dev/null", O_RDWR | O_CLOEXEC);
+    CHECK(next == 6 && close(next) == 0 && file_number("/proc/self/oom_score_adj", 10) == 1000);
+}
+
+static void few_numbers_are_enough(void **state) {
+    (void)state;
+    assert_true(in_child(play_few_numbers, NULL));
+}
+
 static void an_unknown_limit_is_an_error(void **state) {
     const struct rlimit limit = {1, 1};
 
@@ -824,6 +894,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(with_a_terminal_the_gate_leads_a_session),
     cmocka_unit_test(an_invalid_or_foreign_terminal_is_refused),
     cmocka_unit_test(a_limit_is_the_lower_of_the_callers_and_the_own_hard_limit),
+    cmocka_unit_test(the_limits_bind_before_others_can_attach),
+    cmocka_unit_test(few_numbers_are_enough),
     cmocka_unit_test(an_unknown_limit_is_an_error),
 };
 
