@@ -76,6 +76,9 @@ static void monitor_look(struct monitor *monitor) {
         if (!WIFSTOPPED(status))
             monitor_end(status);
         monitor_note_front(monitor);
+        /* It needs the foreground: without it it would stop again, and again. */
+        if (WSTOPSIG(status) == SIGTTIN || WSTOPSIG(status) == SIGTTOU)
+            monitor->front = getpgid(monitor->command);
         monitor_say(monitor, MONITOR_STOPPED, WSTOPSIG(status), -1);
     }
 }
@@ -116,11 +119,12 @@ static void monitor_hear_utsrun(struct monitor *monitor) {
         (void)kill(-monitor->command, SIGCONT);
 }
 
-/* Leaves only what the monitor needs: others wait until a pipe or a lock of theirs is closed. */
+/*
+ * Leaves only what the monitor needs: others wait until a pipe or a lock of theirs is closed. Takes
+ * no new number: the caller's limit (RLIMIT_NOFILE) may leave none.
+ */
 static int descriptors_keep(int slave, int channel) {
-    int high = fcntl(channel, F_DUPFD_CLOEXEC, 3);
-
-    if (high < 0 || dup2(slave, SLAVE) < 0 || dup2(high, CHANNEL) < 0)
+    if (dup2(slave, SLAVE) < 0 || dup2(channel, CHANNEL) < 0)
         return -errno;
     if (syscall(SYS_close_range, SIGNALS, UINT_MAX, 0) == 0)
         return 0;
@@ -177,9 +181,9 @@ static int command_begin(int slave, bool is_in_front, pid_t monitor) {
 
 /*
  * Forks. @slave is the controlling terminal of this session, which this process leads; @channel is
- * the monitor's end (utsbroker/monitor.h). Returns in the child, which is to become the command,
- * with the signal mask and the actions of before: 0, or a negative errno, as where no process can
- * be made. Does not return in the monitor.
+ * the monitor's end (utsbroker/monitor.h). Both are above 2. Returns in the child, which is to
+ * become the command, with the signal mask and the actions of before: 0, or a negative errno, as
+ * where no process can be made. Does not return in the monitor.
  */
 int monitor_start(int slave, int channel) {
     const struct sigaction default_action = {.sa_handler = SIG_DFL};
