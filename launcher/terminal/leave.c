@@ -19,6 +19,7 @@
 void terminal_give_back(const struct terminal *terminal) {
     struct pollfd slave = {.fd = terminal->slave, .events = POLLIN};
     struct termios mode, silent;
+    CLEANUP_FD int reader = -1; /* not the slave itself: the command has that, and it blocks */
     char bytes[4096];
     ssize_t n = 0;
 
@@ -26,11 +27,12 @@ void terminal_give_back(const struct terminal *terminal) {
         poll(&slave, 1, 0) != 1 || (slave.revents & POLLIN) == 0 ||
         tcgetattr(terminal->fd, &mode) < 0)
         return;
+    reader = ioctl(terminal->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     silent = mode;
     silent.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
-    if (tcsetattr(terminal->fd, TCSANOW, &silent) < 0)
+    if (reader < 0 || tcsetattr(terminal->fd, TCSANOW, &silent) < 0)
         return;
-    n = read(terminal->slave, bytes, sizeof(bytes));
+    n = read(reader, bytes, sizeof(bytes));
     for (ssize_t at = 0; at < n; at++)
         if (ioctl(terminal->fd, TIOCSTI, &bytes[at]) < 0)
             break;
@@ -79,22 +81,26 @@ static int descriptors_keep(const struct terminal *terminal) {
  * is to end; all signals are blocked, so the other one ends with the terminal or with the pty.
  */
 void terminal_leave(struct terminal *terminal) {
+    bool is_closed = false; /* the pty: then poll(2) would not wait for the terminal (Ctrl-S) */
+
     if (!is_anybody_left(terminal) || fork() != 0)
         return;
     if (descriptors_keep(terminal) < 0)
         _exit(1);
     for (;;) {
         struct pollfd fds[] = {
-            {.fd = terminal->n_output < sizeof(terminal->output) ? terminal->master : -1,
+            {.fd = !is_closed && terminal->n_output < sizeof(terminal->output) ? terminal->master
+                                                                               : -1,
              .events = POLLIN},
             {.fd = terminal->fd, .events = terminal->n_output > 0 ? POLLOUT : 0}};
 
         if (poll(fds, 2, -1) < 0 && errno != EINTR)
             _exit(1);
-        (void)terminal_read_output(terminal);
+        if (!terminal_read_output(terminal))
+            is_closed = is_closed || (fds[0].revents & POLLHUP) != 0;
         terminal_write_output(terminal);
         if (terminal->is_lost || (fds[1].revents & (POLLHUP | POLLERR)) != 0 ||
-            ((fds[0].revents & POLLHUP) != 0 && terminal->n_output == 0))
+            (is_closed && terminal->n_output == 0))
             _exit(0);
     }
 }
