@@ -94,7 +94,8 @@ static int caller_context_apply_descriptors(const struct launch *launch, const i
     int r = 0;
 
     for (size_t i = 0; i < n_kept && r == 0; i++)
-        r = caller_context_move_descriptor(launch, kept[i]);
+        if (*kept[i] >= 0)
+            r = caller_context_move_descriptor(launch, kept[i]);
     for (size_t i = 0; i < n && r == 0; i++) {
         moved[i] = fds[i];
         r = caller_context_move_descriptor(launch, &moved[i]);
@@ -159,32 +160,60 @@ static int caller_context_apply_scheduling(const struct limits *limits) {
     return 0;
 }
 
-static int own_file_write(const char *path, int value) {
-    CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
-    char text[16];
-    int n = snprintf(text, sizeof(text), "%d", value);
-
-    return (fd < 0 || write(fd, text, (size_t)n) < 0) && !is_setting_refused(errno) ? -errno : 0;
+/* The file stays -1 if the setting is not to be set, or cannot be. */
+static int own_file_open(const char *path, int value, int *fdp) {
+    if (value == LIMITS_UNCHANGED)
+        return 0;
+    *fdp = open(path, O_WRONLY | O_CLOEXEC);
+    return *fdp < 0 && !is_setting_refused(errno) ? -errno : 0;
 }
 
-/* Writes the settings that have no system call. */
-static int caller_context_apply_files(const struct limits *limits) {
-    int r = 0, forbidden;
+/*
+ * Opens the files in @channels for those of the caller's @limits that have no system call;
+ * caller_context_apply() writes them. This process must still hold its capability. Returns 0 or a
+ * negative errno.
+ */
+int caller_context_open_files(const struct limits *limits, struct caller_channels *channels) {
+    sigset_t all, mask;
+    int r, forbidden;
 
     if (limits->oom_score_adj == LIMITS_UNCHANGED && limits->coredump_filter == LIMITS_UNCHANGED)
         return 0;
+    (void)sigfillset(&all);
+    if (sigprocmask(SIG_SETMASK, &all, &mask) < 0)
+        return -errno;
     /*
-     * Safe: while this process is not dumpable, its files belong to root. It has no privilege and
-     * no limit above its caller's, so who attaches to it now can do no more than its command.
+     * Safe: while this process is not dumpable, its files belong to root. The user's processes lack
+     * its capability, so they cannot attach to it; no signal makes it dump core.
      */
     if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
         return -errno;
-    if (limits->oom_score_adj != LIMITS_UNCHANGED)
-        r = own_file_write("/proc/self/oom_score_adj", limits->oom_score_adj);
-    if (r == 0 && limits->coredump_filter != LIMITS_UNCHANGED)
-        r = own_file_write("/proc/self/coredump_filter", limits->coredump_filter);
+    r = own_file_open("/proc/self/oom_score_adj", limits->oom_score_adj, &channels->oom_score_adj);
+    if (r == 0)
+        r = own_file_open("/proc/self/coredump_filter", limits->coredump_filter,
+                          &channels->coredump_filter);
     forbidden = privilege_forbid_attach();
-    return r < 0 ? r : forbidden;
+    if (r == 0)
+        r = forbidden;
+    return sigprocmask(SIG_SETMASK, &mask, NULL) < 0 ? -errno : r;
+}
+
+static int own_file_write(int fd, int value) {
+    char text[16];
+    int n = snprintf(text, sizeof(text), "%d", value);
+    int r = fd >= 0 && write(fd, text, (size_t)n) < 0 && !is_setting_refused(errno) ? -errno : 0;
+
+    if (fd >= 0)
+        (void)close(fd);
+    return r;
+}
+
+static int caller_context_apply_files(const struct limits *limits,
+                                      const struct caller_channels *channels) {
+    int r = own_file_write(channels->oom_score_adj, limits->oom_score_adj);
+    int filter_r = own_file_write(channels->coredump_filter, limits->coredump_filter);
+
+    return r < 0 ? r : filter_r;
 }
 
 /* A memory policy whose nodes the cpuset does not permit (EINVAL) is not taken. */
@@ -241,8 +270,9 @@ static int caller_context_apply_signals(const struct launch_header *header) {
  * Gives this process, which must hold no capability, the caller's context: working directory,
  * session and terminal, descriptors, umask, scheduling, processors, memory policy, limits, signals.
  * @fds are the request's descriptors, @flags its flags, and @limits what the kernel reports about
- * the caller. channels->session stays usable, but may become another number. The other @channels
- * are filled; they are -1 if the request has no terminal, else monitor_start() must follow.
+ * the caller. channels->session stays usable, but may become another number. The terminal and
+ * the monitor's channel are filled in; they are -1 if the request has no terminal, else
+ * monitor_start() must follow. The files are closed.
  *
  * Returns 0; -EBADMSG if @launch does not fit @fds; another negative errno.
  */
@@ -250,7 +280,8 @@ int caller_context_apply(const struct launch *launch, const struct channel_fds *
                          const struct limits *limits, struct caller_channels *channels) {
     bool has_terminal = (flags & PROTOCOL_HAS_TERMINAL) != 0;
     size_t first = has_terminal ? PROTOCOL_MONITOR_FD + 1 : PROTOCOL_CWD_FD + 1;
-    int *const kept[] = {&channels->session, &channels->terminal, &channels->monitor};
+    int *const kept[] = {&channels->session, &channels->terminal, &channels->monitor,
+                         &channels->oom_score_adj, &channels->coredump_filter};
     int r = 0;
 
     if (fds->n_fds != first + launch->header.n_descriptors)
@@ -264,7 +295,7 @@ int caller_context_apply(const struct launch *launch, const struct channel_fds *
     (void)close(fds->fds[PROTOCOL_LAUNCH_FD]);
     r = caller_context_start_process_group(channels->terminal);
     if (r == 0)
-        r = caller_context_apply_descriptors(launch, fds->fds + first, kept, has_terminal ? 3 : 1);
+        r = caller_context_apply_descriptors(launch, fds->fds + first, kept, BASE_ARRAY_SIZE(kept));
     if (r < 0)
         return r;
     (void)umask(launch->header.umask);
@@ -272,12 +303,12 @@ int caller_context_apply(const struct launch *launch, const struct channel_fds *
     if (r == 0)
         r = caller_context_apply_scheduling(limits);
     if (r == 0)
+        r = caller_context_apply_files(limits, channels);
+    if (r == 0)
         r = caller_context_apply_memory(&launch->header);
     if (r == 0)
         r = caller_context_apply_processors(&launch->header);
     if (r == 0)
         r = caller_context_apply_limits(limits);
-    if (r == 0) /* the last of what binds: others can attach to this process meanwhile */
-        r = caller_context_apply_files(limits);
     return r < 0 ? r : caller_context_apply_signals(&launch->header);
 }

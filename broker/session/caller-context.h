@@ -31,7 +31,12 @@ struct caller_channels {
     int session;  /* the gate's to its session */
     int terminal; /* the pty's slave, this session's controlling terminal; or -1 */
     int monitor;  /* to utsrun (utsbroker/monitor.h); or -1 */
+    /* Files of this process in /proc, for the caller's settings; or -1 */
+    int oom_score_adj, coredump_filter;
 };
+
+#define CALLER_CHANNELS_NULL                                                                       \
+    { .session = -1, .terminal = -1, .monitor = -1, .oom_score_adj = -1, .coredump_filter = -1 }
 
 enum { LIMITS_UNCHANGED = INT32_MIN };
 
@@ -43,5 +48,6 @@ struct caller_difference {
 };
 
 int caller_context_set_limit(int resource, const struct rlimit *wanted);
+int caller_context_open_files(const struct limits *limits, struct caller_channels *channels);
 int caller_context_apply(const struct launch *launch, const struct channel_fds *fds, uint32_t flags,
                          const struct limits *limits, struct caller_channels *channels);

@@ -148,13 +148,12 @@ static int gate_apply_flags(const struct gate_setup *setup, uint32_t flags, int 
 
 /* Takes the caller's context. With a terminal, what follows happens in a child of this process. */
 static int gate_take_context(const struct launch *launch, const struct channel_fds *fds,
-                             uint32_t flags, const struct limits *limits, int *channelp) {
-    struct caller_channels channels = {.session = *channelp, .terminal = -1, .monitor = -1};
-    int r = caller_context_apply(launch, fds, flags, limits, &channels);
+                             uint32_t flags, const struct limits *limits,
+                             struct caller_channels *channels) {
+    int r = caller_context_apply(launch, fds, flags, limits, channels);
 
-    *channelp = channels.session;
-    return r == 0 && channels.terminal >= 0 ? monitor_start(channels.terminal, channels.monitor)
-                                            : r;
+    return r == 0 && channels->terminal >= 0 ? monitor_start(channels->terminal, channels->monitor)
+                                             : r;
 }
 
 /*
@@ -167,8 +166,11 @@ static void gate_become_command(const struct gate_setup *setup, int *channelp,
     struct channel_fds fds;
     struct launch launch = LAUNCH_NULL;
     struct limits limits;
+    struct caller_channels channels = CALLER_CHANNELS_NULL;
     int r = setup->is_service ? gate_receive_limits(*channelp, &limits) : 0;
 
+    if (r == 0 && setup->is_service)
+        r = caller_context_open_files(&limits, &channels);
     reportp->status = PROTOCOL_KERNEL_REFUSED;
     if (r == 0)
         r = gate_receive_verdict(*channelp, setup->is_service, &verdict, &fds);
@@ -181,8 +183,11 @@ static void gate_become_command(const struct gate_setup *setup, int *channelp,
         r = launch_read(&launch, fds.fds[PROTOCOL_LAUNCH_FD]);
         if (r == 0)
             r = gate_await_release(*channelp);
-        if (r == 0 && setup->is_service)
-            r = gate_take_context(&launch, &fds, verdict.flags, &limits, channelp);
+        if (r == 0 && setup->is_service) {
+            channels.session = *channelp;
+            r = gate_take_context(&launch, &fds, verdict.flags, &limits, &channels);
+            *channelp = channels.session;
+        }
         if (r == -EBADMSG)
             reportp->status = PROTOCOL_BAD_REQUEST;
     }

@@ -57,6 +57,7 @@ struct player {
     struct channel_fds fds;
     uint32_t flags;
     struct limits limits;
+    struct caller_channels channels; /* but for the session's, which is @channel */
     int channel;
 };
 
@@ -76,6 +77,7 @@ static void player_init(struct player *player) {
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
     (void)move_to_number(ends[0], FAR_END);
     memset(player, 0, sizeof(*player));
+    player->channels = (struct caller_channels)CALLER_CHANNELS_NULL;
     player->launch.header.umask = 022;
     player->launch.header.memory_policy = LAUNCH_MEMORY_POLICY_UNKNOWN;
     player->limits.nice = getpriority(PRIO_PROCESS, 0);
@@ -89,12 +91,18 @@ static void player_init(struct player *player) {
         move_to_number(open(root, O_PATH | O_DIRECTORY | O_CLOEXEC), CWD);
 }
 
-static int player_apply(struct player *player) {
-    struct caller_channels channels = {.session = player->channel};
-    int r = caller_context_apply(&player->launch, &player->fds, player->flags, &player->limits,
-                                 &channels);
+/* While the gate has its capability. */
+static void player_open_files(struct player *player) {
+    CHECK(caller_context_open_files(&player->limits, &player->channels) == 0);
+}
 
-    player->channel = channels.session;
+static int player_apply(struct player *player) {
+    int r;
+
+    player->channels.session = player->channel;
+    r = caller_context_apply(&player->launch, &player->fds, player->flags, &player->limits,
+                             &player->channels);
+    player->channel = player->channels.session;
     return r;
 }
 
@@ -412,6 +420,7 @@ static void play_setting(const void *script) {
     if (told->memory_policy != SAME)
         player.launch.header.memory_policy = told->memory_policy;
     player.launch.header.memory_nodes[0] = told->nodes;
+    player_open_files(&player);
     CHECK(player_apply(&player) == 0);
     settings_read(&now);
     CHECK(now.policy == settings_choose(after->policy, before.policy));
@@ -435,6 +444,7 @@ static void play_attach(const void *script) {
     CHECK(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0);
     player.limits.oom_score_adj = told->oom_score_adj;
     player.limits.coredump_filter = told->coredump_filter;
+    player_open_files(&player);
     CHECK(player_apply(&player) == 0);
     CHECK(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0);
 }
@@ -824,24 +834,26 @@ static void dumpable_forbid(void) {
           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
 }
 
-/* A process of the same user that attaches to the gate can have it skip the rest. */
-static void play_window(const void *script) {
+/* Without its capability a gate that is dumpable could be attached to, and told what to do. */
+static void play_no_attach(const void *script) {
     struct player player;
-    struct rlimit now;
 
     (void)script;
     player_init(&player);
+    CHECK(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0);
     player.limits.oom_score_adj = 1000;
-    player.limits.all[RLIMIT_NOFILE] = player.limits.all[RLIMIT_FSIZE] = (struct rlimit){100, 100};
+    player.limits.coredump_filter = 0x3f;
+    player_open_files(&player);
+    CHECK(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0);
     dumpable_forbid();
-    CHECK(player_apply(&player) == -ENOTSUP);
-    CHECK(getrlimit(RLIMIT_FSIZE, &now) == 0 && now.rlim_max == 100);
-    CHECK(getrlimit(RLIMIT_NOFILE, &now) == 0 && now.rlim_max == 100);
+    CHECK(player_apply(&player) == 0);
+    CHECK(file_number("/proc/self/oom_score_adj", 10) == 1000);
+    CHECK(file_number("/proc/self/coredump_filter", 16) == 0x3f);
 }
 
-static void the_limits_bind_before_others_can_attach(void **state) {
+static void nobody_can_attach_once_the_capability_is_dropped(void **state) {
     (void)state;
-    assert_true(in_child(play_window, NULL));
+    assert_true(in_child(play_no_attach, NULL));
 }
 
 /* The command has all numbers below the limit but two, and the service has a higher limit. */
@@ -861,6 +873,7 @@ static void play_few_numbers(const void *script) {
     player.launch.header.n_descriptors = BASE_ARRAY_SIZE(numbers);
     player.limits.all[RLIMIT_NOFILE] = (struct rlimit){8, 8};
     player.limits.oom_score_adj = 1000;
+    player_open_files(&player);
     CHECK(player_apply(&player) == 0);
     next = open("/dev/null", O_RDWR | O_CLOEXEC);
     CHECK(next == 6 && close(next) == 0 && file_number("/proc/self/oom_score_adj", 10) == 1000);
@@ -894,7 +907,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(with_a_terminal_the_gate_leads_a_session),
     cmocka_unit_test(an_invalid_or_foreign_terminal_is_refused),
     cmocka_unit_test(a_limit_is_the_lower_of_the_callers_and_the_own_hard_limit),
-    cmocka_unit_test(the_limits_bind_before_others_can_attach),
+    cmocka_unit_test(nobody_can_attach_once_the_capability_is_dropped),
     cmocka_unit_test(few_numbers_are_enough),
     cmocka_unit_test(an_unknown_limit_is_an_error),
 };
