@@ -158,36 +158,32 @@ static int gate_take_context(const struct launch *launch, const struct channel_f
 
 /*
  * Does everything between the clone and the command. Returns only on failure, with the reason in
- * *@reportp. *@channelp may become another number.
+ * *@reportp. channels->session may become another number.
  */
-static void gate_become_command(const struct gate_setup *setup, int *channelp,
+static void gate_become_command(const struct gate_setup *setup, struct caller_channels *channels,
                                 struct gate_report *reportp) {
     struct gate_verdict verdict;
     struct channel_fds fds;
     struct launch launch = LAUNCH_NULL;
     struct limits limits;
-    struct caller_channels channels = CALLER_CHANNELS_NULL;
-    int r = setup->is_service ? gate_receive_limits(*channelp, &limits) : 0;
+    int r = setup->is_service ? gate_receive_limits(channels->session, &limits) : 0;
 
     if (r == 0 && setup->is_service)
-        r = caller_context_open_files(&limits, &channels);
+        r = caller_context_open_files(&limits, channels);
     reportp->status = PROTOCOL_KERNEL_REFUSED;
     if (r == 0)
-        r = gate_receive_verdict(*channelp, setup->is_service, &verdict, &fds);
+        r = gate_receive_verdict(channels->session, setup->is_service, &verdict, &fds);
     if (r == 0)
         r = gate_set_names_and_drop(setup, &verdict);
     if (r == 0)
-        r = gate_apply_flags(setup, verdict.flags, *channelp);
+        r = gate_apply_flags(setup, verdict.flags, channels->session);
     /* Now this process has no privilege: it may read what the user sent. */
     if (r == 0) {
         r = launch_read(&launch, fds.fds[PROTOCOL_LAUNCH_FD]);
         if (r == 0)
-            r = gate_await_release(*channelp);
-        if (r == 0 && setup->is_service) {
-            channels.session = *channelp;
-            r = gate_take_context(&launch, &fds, verdict.flags, &limits, &channels);
-            *channelp = channels.session;
-        }
+            r = gate_await_release(channels->session);
+        if (r == 0 && setup->is_service)
+            r = gate_take_context(&launch, &fds, verdict.flags, &limits, channels);
         if (r == -EBADMSG)
             reportp->status = PROTOCOL_BAD_REQUEST;
     }
@@ -201,11 +197,13 @@ static void gate_become_command(const struct gate_setup *setup, int *channelp,
 }
 
 static _Noreturn void gate_run(const struct gate_setup *setup, int channel) {
+    struct caller_channels channels = CALLER_CHANNELS_NULL;
     struct gate_report report = {.status = 0};
 
-    gate_become_command(setup, &channel, &report);
+    channels.session = channel;
+    gate_become_command(setup, &channels, &report);
     /* If the session has ended, nobody needs the report. */
-    (void)channel_send(channel, &report, sizeof(report), NULL, 0);
+    (void)channel_send(channels.session, &report, sizeof(report), NULL, 0);
     _exit(1);
 }
 
