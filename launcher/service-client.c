@@ -296,6 +296,7 @@ _Noreturn void service_client_run(const struct options *options, uint32_t closed
                                   int channel) {
     struct service_command command = {.options = options,
                                       .pidfd = -1,
+                                      .monitor_pidfd = -1,
                                       .channel = channel,
                                       .terminal = TERMINAL_NULL,
                                       .supervisor = SUPERVISOR_NULL};
@@ -314,7 +315,8 @@ _Noreturn void service_client_run(const struct options *options, uint32_t closed
     request_answer(&command, closed_stdio, &reply);
     /* The service knows only the monitor of a command with a terminal. */
     if (reply.status == PROTOCOL_GRANTED && command.terminal.fd >= 0 &&
-        terminal_receive_command(&command.terminal, &command.pid, &command.pidfd) == 0)
+        terminal_receive_command(&command.terminal, &command.pid, &command.pidfd,
+                                 &command.monitor_pidfd) == 0)
         reply.pid = command.pid;
     reply_handle(&command, &reply);
     inherit_close();

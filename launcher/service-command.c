@@ -144,10 +144,12 @@ static void notice_receive(struct service_command *command) {
     /* A newer notice is waiting: one stop of this process is enough for several. */
     if (WIFSTOPPED(notice.wait_status) && poll(&more, 1, 0) == 1)
         return;
-    if (WIFSTOPPED(notice.wait_status))
-        supervisor_stop_self(WSTOPSIG(notice.wait_status), false);
-    else
+    if (!WIFSTOPPED(notice.wait_status))
         command_end(command, notice.wait_status);
+    supervisor_stop_self(WSTOPSIG(notice.wait_status), false);
+    /* It was the monitor that somebody stopped: SIGCONT goes to the command only. */
+    if (command->monitor_pidfd >= 0)
+        (void)pidfd_signal(command->monitor_pidfd, SIGCONT);
 }
 
 /* The monitor has said that the command has stopped, or has ended. */

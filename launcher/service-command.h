@@ -16,6 +16,7 @@ struct service_command {
     const struct options *options;
     pid_t pid;
     int pidfd;
+    int monitor_pidfd;    /* of its monitor, if it has a terminal; or -1 */
     int channel;          /* to the service; -1: the service has ended */
     int64_t suspended_ms; /* CLOCK_MONOTONIC: the terminal has last sent SIGTSTP to this group */
     struct terminal terminal;

@@ -49,9 +49,11 @@ static int message_receive(struct terminal *terminal, struct monitor_message *me
 
 /*
  * Receives the pid and the pidfd of the command, which has begun: the service knows only its
- * monitor. *@pidfdp is closed and replaced. Returns 0; -EPIPE if the monitor was killed before.
+ * monitor, whose pidfd, in *@pidfdp, goes to *@monitor_pidfdp. Returns 0; -EPIPE if the monitor was
+ * killed before.
  */
-int terminal_receive_command(struct terminal *terminal, pid_t *pidp, int *pidfdp) {
+int terminal_receive_command(struct terminal *terminal, pid_t *pidp, int *pidfdp,
+                             int *monitor_pidfdp) {
     const int patience_ms = 5000;
     struct pollfd said = {.fd = terminal->monitor, .events = POLLIN};
     struct monitor_message message = {.word = MONITOR_STOPPED};
@@ -61,7 +63,7 @@ int terminal_receive_command(struct terminal *terminal, pid_t *pidp, int *pidfdp
     if (r < 0 || message.word != MONITOR_RUNS || pidfd < 0)
         return -EPIPE;
     *pidp = message.value;
-    base_close_fd(pidfdp);
+    *monitor_pidfdp = *pidfdp;
     *pidfdp = base_steal_fd(&pidfd);
     return 0;
 }

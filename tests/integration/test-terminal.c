@@ -110,6 +110,24 @@ static void bash_inside_shows_the_name_and_has_job_control(void **state) {
     terminal_close(&terminal);
 }
 
+/* In service mode it is the monitor. */
+static void fg_continues_a_stopped_parent_of_the_command(void **state) {
+    static struct terminal terminal;
+
+    (void)state;
+    terminal_open(&terminal);
+    terminal_expect(&terminal, " outer]");
+    terminal_type(&terminal,
+                  UTSRUN_PATH " -n node1.test -- sh -c 'kill -STOP $PPID; sleep 0.2; exit 5'\n");
+    terminal_expect(&terminal, "Stopped");
+    terminal_expect(&terminal, " outer]");
+    terminal_type(&terminal, "fg\n");
+    terminal_expect(&terminal, " outer]");
+    terminal_type(&terminal, "echo code $?\n");
+    terminal_expect(&terminal, "code 5");
+    terminal_close(&terminal);
+}
+
 static void ctrl_z_stops_and_fg_continues_a_command_of_the_outer_shell(void **state) {
     static struct terminal terminal;
 
@@ -234,6 +252,7 @@ static void a_hangup_ends_the_command_of_a_session_leader(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(bash_inside_shows_the_name_and_has_job_control),
+    cmocka_unit_test(fg_continues_a_stopped_parent_of_the_command),
     cmocka_unit_test(ctrl_z_stops_and_fg_continues_a_command_of_the_outer_shell),
     cmocka_unit_test(suspend_inside_gives_the_terminal_back),
     cmocka_unit_test(what_the_terminal_sends_is_not_sent_twice),
