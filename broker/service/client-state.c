@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "broker/service/command.h"
 #include "broker/service/reply.h"
 
 enum { DECIDING_MS = 15000 /* how long a session may take to decide; it refuses after 10 s */ };
@@ -30,7 +31,8 @@ enum { DECIDING_MS = 15000 /* how long a session may take to decide; it refuses 
  *              session has said all       LOST      the gate, or command, is killed
  *   RUNNING    command stops                        the launcher is told
  *              command ends               freed     the launcher is told; the ledger, if it asks
- *              hangup                               the command is killed, if that was asked for
+ *              hangup                               the command is killed, or gets SIGHUP, if that
+ *                                                   was asked for
  *   REFUSED    said all, gate has ended   freed
  *   LOST       command ends               freed     the ledger is told, if it asks
  *
@@ -46,7 +48,7 @@ void client_change_state(struct client *client, enum client_state state) {
     list_append(&client->clients->in_state[state], &client->link, client);
     /* No command may be left, even if an attacker who controls the session says otherwise. */
     if (state == CLIENT_REFUSED || state == CLIENT_LOST)
-        reaper_signal(&client->session->gate, SIGKILL);
+        command_kill(&client->session->gate);
     if (state == CLIENT_DECIDING)
         loop_set_timer(loop, &client->deadline, loop_now() + DECIDING_MS);
     else

@@ -49,7 +49,7 @@ struct client {
     bool has_hung_up;              /* the launcher, or the service; it may not be closed yet */
     struct loop_timer deadline;
     struct pool_session *session; /* NULL while connected; its gate becomes the command */
-    bool dies_with_launcher;      /* the command does */
+    int signal_at_hangup;         /* for the command, when the launcher ends; 0: none */
     bool wants_status;            /* the ledger must be told how the command ended */
     bool has_ended;               /* who wants to know of the end was told */
     unsigned n_again;             /* sessions that could not serve it */

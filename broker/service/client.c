@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 
 #include "broker/service/caller-description.h"
+#include "broker/service/command.h"
 #include "broker/service/reply.h"
 #include "utsbroker/base.h"
 
@@ -35,27 +36,16 @@ static void client_handle_command(void *argument, int stop_signal) {
     client_report_stop(client);
 }
 
-/* Sends @signal_number to the command and to its process group, which the gate made. */
-static void client_end_command(struct client *client, int signal_number) {
-    const struct child *command = &client->session->gate;
-
-    if (!reaper_is_alive(command))
-        return;
-    (void)kill(-command->pid, signal_number);
-    reaper_signal(command, signal_number);
-    reaper_signal(command, SIGCONT);
-}
-
 static void client_handle_grant(struct client *client, uint32_t bits) {
-    client->dies_with_launcher = (bits & SESSION_DIES_WITH_LAUNCHER) != 0;
+    client->signal_at_hangup = command_choose_signal(bits);
     client->wants_status = (bits & SESSION_WANTS_STATUS) != 0;
     pool_session_close(client->session); /* it was the session's last message */
     client_change_state(client, CLIENT_RUNNING);
-    if (client->dies_with_launcher && client->has_hung_up)
-        reaper_signal(&client->session->gate, SIGKILL);
+    if (client->has_hung_up)
+        command_hang_up(&client->session->gate, client->signal_at_hangup);
     client_report_stop(client);
     if (client->clients->is_ending)
-        client_end_command(client, SIGTERM);
+        command_end(&client->session->gate, SIGTERM);
 }
 
 /* The session has closed its channel, or has died. If it has not granted the request, nobody was
@@ -252,8 +242,7 @@ static void client_handle_connection(void *argument, uint32_t events) {
         client_dispatch(client);
     else if (is_hangup) {
         client_hang_up(client);
-        if (client->dies_with_launcher)
-            reaper_signal(&client->session->gate, SIGKILL);
+        command_hang_up(&client->session->gate, client->signal_at_hangup);
     }
 }
 
@@ -326,7 +315,7 @@ static void client_end(struct client *client, int signal_number) {
          (!reaper_is_alive(&session->gate) || reaper_is_held(&session->gate))))
         client_free(client);
     else if (client->session->control.fd < 0)
-        client_end_command(client, signal_number);
+        command_end(&client->session->gate, signal_number);
     else if (is_kill)
         reaper_signal(&client->session->process, SIGKILL);
 }

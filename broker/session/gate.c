@@ -128,11 +128,11 @@ static void gate_report_namespace(int channel) {
 }
 
 /*
- * Has the kernel kill the command when the launcher ends. Only for direct mode, where the command
- * is the launcher's child; the service ends its commands itself.
+ * Has the kernel send the command a signal when the launcher ends. Only for direct mode, where the
+ * command is the launcher's child; the service ends its commands itself.
  */
-static int gate_end_with_launcher(const struct gate_setup *setup) {
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+static int gate_end_with_launcher(const struct gate_setup *setup, int signal_number) {
+    if (prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0) < 0)
         return -errno;
     return getppid() == setup->launcher ? 0 : -ESRCH; /* it has ended already */
 }
@@ -142,7 +142,9 @@ static int gate_apply_flags(const struct gate_setup *setup, uint32_t flags, int 
     if ((flags & PROTOCOL_ASKS_FOR_NAMESPACE) != 0)
         gate_report_namespace(channel);
     if ((flags & PROTOCOL_DIES_WITH_LAUNCHER) != 0 && !setup->is_service)
-        return gate_end_with_launcher(setup);
+        return gate_end_with_launcher(setup, SIGKILL);
+    if ((flags & PROTOCOL_HANGS_UP) != 0 && !setup->is_service)
+        return gate_end_with_launcher(setup, SIGHUP);
     return 0;
 }
 

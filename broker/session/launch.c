@@ -53,7 +53,7 @@ static bool is_header_valid(const struct launch_header *header, size_t size) {
            header->n_arguments >= 1 && header->n_arguments <= size &&
            header->n_environment <= size && header->n_descriptors <= CHANNEL_FDS_MAX &&
            header->umask <= 0777 && header->n_processors <= LAUNCH_PROCESSORS_MAX &&
-           header->variables < 1U << LAUNCH_VARIABLE_COUNT && header->reserved == 0;
+           header->variables < 1U << LAUNCH_VARIABLE_COUNT && header->is_login <= 1;
 }
 
 /* True if the numbers are in range and ascend, so that none is there twice. */
@@ -186,14 +186,27 @@ static void launch_set_variables(const struct launch *launch) {
     }
 }
 
+/* argv[0] of a login shell: "-" and the name of its program (login(1)). */
+static char *login_name(const char *program) {
+    static char name[64];
+    const char *slash = strrchr(program, '/');
+
+    (void)snprintf(name, sizeof(name), "-%s", slash != NULL ? slash + 1 : program);
+    return name;
+}
+
 /*
  * Executes the command. It searches argv[0] in the PATH of the launch description's environment.
  * Returns only on failure, with a negative errno.
  */
 int launch_execute(const struct launch *launch) {
+    const char *program = launch->arguments[0];
+
     launch_set_variables(launch);
+    if (launch->header.is_login != 0)
+        launch->arguments[0] = login_name(program);
     /* execvpe(3) reads PATH from environ, not from its argument. */
     environ = launch->environment;
-    (void)execvpe(launch->arguments[0], launch->arguments, launch->environment);
+    (void)execvpe(program, launch->arguments, launch->environment);
     return -errno;
 }

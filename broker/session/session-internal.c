@@ -205,6 +205,8 @@ void session_tell_service(const struct session *session, enum session_word word)
 
     if ((session->request.flags & PROTOCOL_DIES_WITH_LAUNCHER) != 0)
         message.value |= SESSION_DIES_WITH_LAUNCHER;
+    if ((session->request.flags & PROTOCOL_HANGS_UP) != 0)
+        message.value |= SESSION_HANGS_UP;
     if (session->hello.wants_status != 0)
         message.value |= SESSION_WANTS_STATUS;
     for (int i = 0; i < n_tries && session->setup->service != NULL; i++)

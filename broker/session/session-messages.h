@@ -29,13 +29,14 @@ enum session_word {
     SESSION_DECIDED,
     SESSION_FAILED, /* the gate was released and did not become the command; it is logged */
     /* The gate is the command now, or was killed before, and the launcher has its reply. @value:
-     * SESSION_DIES_WITH_LAUNCHER, SESSION_WANTS_STATUS, both or 0. */
+     * SESSION_DIES_WITH_LAUNCHER and the others, or 0. */
     SESSION_GRANTED,
 };
 
 enum {
     SESSION_DIES_WITH_LAUNCHER = 1U << 0, /* the command must end when the launcher ends */
     SESSION_WANTS_STATUS = 1U << 1,       /* the ledger must be told how the command ends */
+    SESSION_HANGS_UP = 1U << 2,           /* the command gets SIGHUP when the launcher ends */
 };
 
 struct session_message {

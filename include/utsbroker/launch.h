@@ -84,7 +84,7 @@ struct launch_header {
     uint32_t umask;        /* for the service only */
     uint64_t stack_limit;  /* soft RLIMIT_STACK in bytes, or RLIM_INFINITY */
     uint32_t variables;    /* bit N: enum launch_variable N of the environment names the launcher */
-    uint32_t reserved;
+    uint32_t is_login;     /* 1: a login shell, whose argv[0] is "-" and the program's name */
 
     /* For the service only, else 0. The numbers of the inherited descriptors are in the order of
      * the request's. */

@@ -36,8 +36,9 @@ enum {
     PROTOCOL_HAS_TERMINAL = 1U << 1,       /* service mode only */
     PROTOCOL_DIES_WITH_LAUNCHER = 1U << 2, /* kill the command when the launcher ends */
     PROTOCOL_ASKS_FOR_NAMESPACE = 1U << 3, /* the reply tells the command's UTS namespace */
+    PROTOCOL_HANGS_UP = 1U << 4,           /* SIGHUP to the command when the launcher ends */
     PROTOCOL_FLAGS_OF_SERVICE = PROTOCOL_TO_SERVICE | PROTOCOL_HAS_TERMINAL,
-    PROTOCOL_FLAGS_ALL = (1U << 4) - 1,
+    PROTOCOL_FLAGS_ALL = (1U << 5) - 1,
 };
 
 /*
@@ -179,12 +180,16 @@ static inline int protocol_check_version(const void *bytes, size_t size) {
     return version == PROTOCOL_VERSION ? 0 : PROTOCOL_BAD_VERSION;
 }
 
-/* True if @n_fds is a valid number of descriptors for a request with these flags. */
+/*
+ * True if these flags of a request go together, and @n_fds is a valid number of descriptors for
+ * them.
+ */
 static inline bool protocol_fds_are_consistent(uint32_t flags, size_t n_fds) {
     size_t n_fixed =
         (flags & PROTOCOL_HAS_TERMINAL) != 0 ? PROTOCOL_MONITOR_FD + 1 : PROTOCOL_CWD_FD + 1;
 
-    if ((flags & ~(uint32_t)PROTOCOL_FLAGS_ALL) != 0)
+    if ((flags & ~(uint32_t)PROTOCOL_FLAGS_ALL) != 0 ||
+        ((flags & PROTOCOL_DIES_WITH_LAUNCHER) != 0 && (flags & PROTOCOL_HANGS_UP) != 0))
         return false;
     if ((flags & PROTOCOL_TO_SERVICE) == 0)
         return (flags & PROTOCOL_FLAGS_OF_SERVICE) == 0 && n_fds == 1;

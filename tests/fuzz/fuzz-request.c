@@ -17,6 +17,8 @@ static void request_decode(const void *bytes, size_t size, size_t n_fds) {
     MUST(request.names != 0 && (request.flags & ~(uint32_t)PROTOCOL_FLAGS_ALL) == 0);
     /* The service takes nothing of direct mode, and the other way round. */
     MUST((request.flags & PROTOCOL_TO_SERVICE) != 0 ? n_fds >= 2 : n_fds == 1);
+    MUST((request.flags & PROTOCOL_HANGS_UP) == 0 ||
+         (request.flags & PROTOCOL_DIES_WITH_LAUNCHER) == 0);
     MUST(protocol_decode_request(&request, sizeof(request), n_fds, &again) == 0);
 }
 

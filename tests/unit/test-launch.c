@@ -313,7 +313,7 @@ static void invalid_values_are_refused(void **state) {
     static const struct {
         uint32_t umask, n_processors;
         int result;
-        uint32_t variables, reserved;
+        uint32_t variables, is_login;
     } cases[] = {
         {0, 0, 0, 0, 0},
         {0777, 0, 0, 0, 0},
@@ -326,7 +326,9 @@ static void invalid_values_are_refused(void **state) {
         {0, 0, 0, (1U << LAUNCH_VARIABLE_COUNT) - 1, 0},
         {0, 0, -EBADMSG, 1U << LAUNCH_VARIABLE_COUNT, 0},
         {0, 0, -EBADMSG, UINT32_MAX, 0},
-        {0, 0, -EBADMSG, 0, 1},
+        {0, 0, 0, 0, 1},
+        {0, 0, -EBADMSG, 0, 2},
+        {0, 0, -EBADMSG, 0, UINT32_MAX},
     };
 
     (void)state;
@@ -334,7 +336,7 @@ static void invalid_values_are_refused(void **state) {
         const struct launch_header header = {.version = LAUNCH_VERSION,
                                              .n_arguments = 1,
                                              .variables = cases[i].variables,
-                                             .reserved = cases[i].reserved,
+                                             .is_login = cases[i].is_login,
                                              .umask = cases[i].umask,
                                              .n_processors = cases[i].n_processors};
 

@@ -66,7 +66,7 @@ static void malformed_requests_are_refused(void **state) {
          PROTOCOL_BAD_REQUEST},
         {"a terminal in direct mode", AT(flags), "\2\0\0\0", 4, PROTOCOL_BAD_REQUEST},
         {"what is wanted besides", AT(flags), "\14\0\0\0", 4, PROTOCOL_GRANTED},
-        {"a flag that is not known", AT(flags), "\20\0\0\0", 4, PROTOCOL_BAD_REQUEST},
+        {"a flag that is not known", AT(flags), "\40\0\0\0", 4, PROTOCOL_BAD_REQUEST},
         {"a high flag that is not known", AT(flags), "\1\0\0\x80", 4, PROTOCOL_BAD_REQUEST},
         {"no name", AT(names), "\0\0\0\0", 4, PROTOCOL_BAD_REQUEST},
         {"an unknown flag", AT(names), "\7\0\0\0", 4, PROTOCOL_BAD_REQUEST},
@@ -108,7 +108,11 @@ static void the_number_of_descriptors_must_fit_the_flags(void **state) {
                  {PROTOCOL_DIES_WITH_LAUNCHER | PROTOCOL_ASKS_FOR_NAMESPACE, 1, 1},
                  {PROTOCOL_DIES_WITH_LAUNCHER | PROTOCOL_TO_SERVICE, 2, 253},
                  {PROTOCOL_ASKS_FOR_NAMESPACE | PROTOCOL_HAS_TERMINAL, 1, 0},
-                 {1U << 4, 1, 0},
+                 {PROTOCOL_HANGS_UP | PROTOCOL_ASKS_FOR_NAMESPACE, 1, 1},
+                 {PROTOCOL_HANGS_UP | PROTOCOL_TO_SERVICE, 2, 253},
+                 {PROTOCOL_HANGS_UP | PROTOCOL_TO_SERVICE | PROTOCOL_HAS_TERMINAL, 4, 253},
+                 {PROTOCOL_HANGS_UP | PROTOCOL_DIES_WITH_LAUNCHER, 1, 0},
+                 {1U << 5, 1, 0},
                  {PROTOCOL_TO_SERVICE | 1U << 31, 1, 0}};
 
     (void)state;
@@ -201,8 +205,9 @@ static void random_records_are_refused_and_never_change_the_result(void **state)
          */
         if (at >= offsetof(struct protocol_request, flags) &&
             at < offsetof(struct protocol_request, hostname)) {
-            assert_int_equal(
-                out.flags & ~(PROTOCOL_DIES_WITH_LAUNCHER | PROTOCOL_ASKS_FOR_NAMESPACE), 0);
+            assert_int_equal(out.flags & ~(PROTOCOL_DIES_WITH_LAUNCHER |
+                                           PROTOCOL_ASKS_FOR_NAMESPACE | PROTOCOL_HANGS_UP),
+                             0);
             continue;
         }
         assert_true(at >= offsetof(struct protocol_request, hostname));
