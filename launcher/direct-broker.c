@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -33,9 +34,28 @@ static int fd_move_up(int *fdp) {
 /* What the child needs until it executes the broker. */
 struct child_start {
     int session_fd;
+    bool leaves_terminal;
     const sigset_t *mask;
     int error;
 };
+
+/*
+ * Leaves the caller's process group and terminal. Not by setsid(2): a new session is a new group
+ * for the scheduler, too (sched_autogroup, sched(7)), which takes longer than all else that utsrsh
+ * does.
+ */
+static int group_leave(void) {
+    int terminal;
+
+    if (setpgid(0, 0) < 0)
+        return -errno;
+    terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (terminal >= 0) {
+        (void)ioctl(terminal, TIOCNOTTY); /* of this process, which leads no session */
+        (void)close(terminal);
+    }
+    return 0;
+}
 
 /* The child of broker_spawn(). Async-signal-safe, as it shares its parent's memory. */
 static int child_execute(void *context) {
@@ -46,7 +66,8 @@ static int child_execute(void *context) {
     char *const environment[] = {NULL};
 
     (void)snprintf(number, sizeof(number), "%d", start->session_fd);
-    if (fcntl(start->session_fd, F_SETFD, 0) == 0 && signals_set_mask(start->mask, NULL) == 0)
+    if ((!start->leaves_terminal || group_leave() == 0) &&
+        fcntl(start->session_fd, F_SETFD, 0) == 0 && signals_set_mask(start->mask, NULL) == 0)
         (void)execve(BROKER_PATH, arguments, environment);
     start->error = errno;
     return 127;
@@ -60,9 +81,10 @@ static int child_execute(void *context) {
  * executes, and no signal has a handler here. Not posix_spawn(3): glibc's leaves the signals 32 and
  * 33 ignored in the new program, and the command would inherit that.
  */
-static int broker_spawn(pid_t *pidp, int session_fd, const sigset_t *mask) {
+static int broker_spawn(pid_t *pidp, int session_fd, const sigset_t *mask, bool leaves_terminal) {
     static char stack[32768] __attribute__((aligned(16)));
-    struct child_start start = {.session_fd = session_fd, .mask = mask};
+    struct child_start start = {
+        .session_fd = session_fd, .mask = mask, .leaves_terminal = leaves_terminal};
     pid_t pid =
         clone(child_execute, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
 
@@ -132,12 +154,14 @@ pid_t direct_broker_find_gate(const struct direct_broker *broker) {
 
 /*
  * Starts a broker on one end of a new channel. The command will be a child of this process, not of
- * the broker. Broker and command get the signal mask @mask, and inherit ignored signals.
+ * the broker. Broker and command get the signal mask @mask, and inherit ignored signals. With
+ * @leaves_terminal both are without the caller's terminal, in a process group with the broker's
+ * pid.
  *
  * Returns 0 and fills @broker, whose channel the caller owns. Returns a negative errno: -ENOENT if
  * the broker is not installed, -EACCES if this user may not execute it.
  */
-int direct_broker_start(struct direct_broker *broker, const sigset_t *mask) {
+int direct_broker_start(struct direct_broker *broker, const sigset_t *mask, bool leaves_terminal) {
     int ends[2];
     CLEANUP_FD int ours = -1;
     CLEANUP_FD int theirs = -1;
@@ -158,7 +182,7 @@ int direct_broker_start(struct direct_broker *broker, const sigset_t *mask) {
     if (r == 0)
         r = fd_move_up(&theirs);
     if (r == 0)
-        r = broker_spawn(&broker->pid, theirs, mask);
+        r = broker_spawn(&broker->pid, theirs, mask, leaves_terminal);
     if (r < 0)
         return r;
     broker->channel = base_steal_fd(&ours);

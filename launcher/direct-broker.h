@@ -17,5 +17,5 @@ struct direct_broker {
     bool knows_earlier; /* @earlier has all of them */
 };
 
-int direct_broker_start(struct direct_broker *broker, const sigset_t *mask);
+int direct_broker_start(struct direct_broker *broker, const sigset_t *mask, bool leaves_terminal);
 pid_t direct_broker_find_gate(const struct direct_broker *broker);

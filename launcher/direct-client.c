@@ -8,10 +8,13 @@
 #include <unistd.h>
 
 #include "launcher/direct-broker.h"
+#include "launcher/hang-up.h"
 #include "launcher/inherit.h"
 #include "launcher/message.h"
+#include "launcher/program.h"
 #include "launcher/refusal.h"
 #include "launcher/request.h"
+#include "launcher/signals.h"
 #include "launcher/status.h"
 #include "launcher/supervisor.h"
 #include "utsbroker/base.h"
@@ -26,6 +29,8 @@ static int request_send(const struct options *options, uint32_t closed_stdio, in
 
     if (r == 0) {
         request_init(&request, options);
+        if (options->leaves_terminal) /* its whole process group gets the signal, hang-up.h */
+            request.flags &= ~(uint32_t)PROTOCOL_HANGS_UP;
         r = channel_send(channel, &request, sizeof(request), &launch_fd, 1);
     }
     /* If the broker has ended, the missing reply leads to a better message. */
@@ -82,7 +87,7 @@ static _Noreturn void end_without_reply(int wait_status) {
                 " from the same version",
                 WEXITSTATUS(wait_status));
     }
-    _exit(EXIT_UTSRUN_FAILED);
+    _exit(program.status_failed);
 }
 
 /* Returns 0 with *@replyp, -EPIPE if there is no reply, -EBADMSG if it is invalid. */
@@ -124,11 +129,11 @@ static void reply_wait(struct supervisor *supervisor, const struct direct_broker
         end_without_reply(broker_status);
     if (r == -ECHILD) { /* the caller ignores SIGCHLD, so the kernel has reaped the broker */
         message("the broker ended before it replied; try again");
-        _exit(EXIT_UTSRUN_FAILED);
+        _exit(program.status_failed);
     }
     if (r < 0) {
         message_failure("the reply of the broker could not be received", -r, "try again");
-        _exit(EXIT_UTSRUN_FAILED);
+        _exit(program.status_failed);
     }
     /* Not earlier: the wait above needs the broker's status. */
     if (ended == 0)
@@ -142,6 +147,27 @@ static int command_kill(pid_t command, int *statusp) {
     if (r < 0)
         return r;
     return WIFSIGNALED(*statusp) && WTERMSIG(*statusp) == SIGKILL ? 0 : SUPERVISOR_E_ENDED;
+}
+
+/*
+ * Waits for the command, which has not the terminal, and ends as it does. Signals act on this
+ * process as on any other. If it ends before the command, the command gets SIGHUP.
+ */
+static _Noreturn void command_await(const struct supervisor *supervisor, pid_t command,
+                                    struct hang_up *hang_up) {
+    int status = 0;
+    pid_t pid;
+
+    hang_up_follow_stops(hang_up->group, -1);
+    (void)signals_set_mask(&supervisor->original_mask, NULL);
+    do
+        pid = waitpid(-1, &status, 0); /* the broker as well */
+    while (pid != command && (pid >= 0 || errno == EINTR));
+    hang_up_cancel(hang_up);
+    if (pid == command)
+        supervisor_end_self(status);
+    message_failure("waiting for the command failed", errno, "its exit status is not known");
+    _exit(program.status_failed);
 }
 
 /* Waits for the command and ends as it does. */
@@ -165,7 +191,7 @@ static _Noreturn void command_supervise(struct supervisor *supervisor, pid_t com
         status_write_unknown_end(options);
         message_failure("waiting for the command failed", -r, "its exit status is not known");
     }
-    _exit(EXIT_UTSRUN_FAILED);
+    _exit(program.status_failed);
 }
 
 static _Noreturn void end_without_broker(int error) {
@@ -173,41 +199,54 @@ static _Noreturn void end_without_broker(int error) {
                     error == ENOENT   ? "install utsbroker"
                     : error == EACCES ? "ask your administrator for the right to execute it"
                                       : "try again");
-    _exit(EXIT_UTSRUN_FAILED);
+    _exit(program.status_failed);
 }
 
 /*
  * Starts a broker for the command of @options, waits for the command and ends as it does.
- * @closed_stdio has bit N set if descriptor N (0, 1, 2) is closed.
+ * @closed_stdio has bit N set if descriptor N (0, 1, 2) is closed. Returns only if the request was
+ * refused, with @refusalp filled; all signals are blocked then.
  */
-_Noreturn void direct_client_run(const struct options *options, uint32_t closed_stdio) {
+void direct_client_run(const struct options *options, uint32_t closed_stdio,
+                       struct refusal *refusalp) {
     struct supervisor supervisor = SUPERVISOR_NULL;
+    struct hang_up hang_up = HANG_UP_NULL;
     struct direct_broker broker;
     struct protocol_reply reply = {.version = 0};
     int r = supervisor_block_signals(&supervisor);
 
     if (r == 0)
-        r = direct_broker_start(&broker, &supervisor.original_mask);
+        r = direct_broker_start(&broker, &supervisor.original_mask, options->leaves_terminal);
     if (r < 0)
         end_without_broker(-r);
+    if (options->leaves_terminal)
+        hang_up_begin(&hang_up, broker.pid);
     r = supervisor_watch_children(&supervisor);
     if (r < 0)
         message_failure("utsrun cannot watch its signals", -r, "try again");
     if (r == 0)
         r = request_send(options, closed_stdio, broker.channel);
     if (r < 0)
-        _exit(EXIT_UTSRUN_FAILED);
+        _exit(program.status_failed);
     reply_wait(&supervisor, &broker, &reply);
     /* The broker may have released the gate before it failed to learn what became of it. */
     if (reply.status == PROTOCOL_KERNEL_REFUSED)
         gate_kill(&broker);
-    if (reply.status != PROTOCOL_GRANTED)
-        _exit(refusal_print(options, &reply, &supervisor.original_mask));
+    if (reply.status != PROTOCOL_GRANTED) {
+        hang_up_cancel(&hang_up);
+        base_close_fd(&broker.channel);
+        base_close_fd(&supervisor.signal_fd);
+        *refusalp = (struct refusal){.reply = reply, .mask = supervisor.original_mask};
+        return;
+    }
     status_write_running(options, &reply, "direct");
     if (options->is_verbose)
         message("granted by %s:%u, direct, pid %d", reply.rule_file, reply.rule_line,
                 (int)reply.pid);
     /* What could be said afterwards is an error that waitpid(2) does not have here. */
-    inherit_close();
+    inherit_close(!options->is_background);
+    if (options->leaves_terminal)
+        command_await(&supervisor, reply.pid, &hang_up);
+    supervisor.hangs_up = options->hangs_up;
     command_supervise(&supervisor, reply.pid, options);
 }

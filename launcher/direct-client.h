@@ -5,5 +5,7 @@
 #include <stdint.h>
 
 #include "launcher/options.h"
+#include "launcher/refusal.h"
 
-_Noreturn void direct_client_run(const struct options *options, uint32_t closed_stdio);
+void direct_client_run(const struct options *options, uint32_t closed_stdio,
+                       struct refusal *refusalp);

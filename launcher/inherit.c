@@ -86,13 +86,13 @@ static bool is_regular(int fd) {
 
 /*
  * Closes what this process has inherited, now that the command has it: others notice when the
- * command closes a pipe, or ends a lock of flock(2). Standard error stays: utsrun says
- * there what fails later. What utsrun has opened itself is close-on-exec and stays.
+ * command closes a pipe, or ends a lock of flock(2). With @keeps_errors standard error stays:
+ * utsrun says there what fails later. What utsrun has opened itself is close-on-exec and stays.
  *
  * A lock of fcntl(2) belongs to the process that executed utsrun, and close(2) of any descriptor of
  * its file ends it. So with such a lock all files stay open: it lasts as long as the command.
  */
-void inherit_close(void) {
+void inherit_close(bool keeps_errors) {
     size_t n_open = 0;
     bool has_lock = false;
 
@@ -107,7 +107,7 @@ void inherit_close(void) {
             if (flags < 0 && errno != EBADF)
                 return;
             left -= flags >= 0;
-            if (flags < 0 || (flags & FD_CLOEXEC) != 0 || fd == STDERR_FILENO)
+            if (flags < 0 || (flags & FD_CLOEXEC) != 0 || (fd == STDERR_FILENO && keeps_errors))
                 continue;
             if (pass == 0)
                 has_lock = has_lock || (is_regular(fd) && holds_record_lock(fd));
@@ -115,6 +115,14 @@ void inherit_close(void) {
                 (void)close(fd);
         }
     }
+}
+
+/* Closes the descriptor @first and all above it: the command is to have none of them. */
+void inherit_close_from(int first) {
+    if (syscall(SYS_close_range, first, INT_MAX, 0) == 0)
+        return;
+    for (int fd = first; fd < (int)sysconf(_SC_OPEN_MAX); fd++) /* Linux before 5.9 */
+        (void)close(fd);
 }
 
 /* Only for a program without threads: another could create a file while the mask is 0. */

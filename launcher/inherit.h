@@ -30,5 +30,6 @@ enum {
 
 int inherit_collect(struct inheritance *inheritance, const struct terminal *terminal,
                     const sigset_t *mask);
-void inherit_close(void);
+void inherit_close(bool keeps_errors);
+void inherit_close_from(int first);
 int inherit_describe(const struct inheritance *inheritance, struct launch_header *header);

@@ -18,6 +18,7 @@
 
 #include "launcher/live-format.h"
 #include "launcher/message.h"
+#include "launcher/program.h"
 #include "utsbroker/base.h"
 #include "utsbroker/live.h"
 #include "utsbroker/monitor.h"

@@ -2,15 +2,20 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "launcher/error.h"
+#include "launcher/program.h"
+
+static int output = STDERR_FILENO;
 
 /*
- * Writes "utsrun: ", the text and a line end to standard error, with one write. Replaces what is
- * not printable by '?': a name from a stranger must not control the terminal.
+ * Writes the program's name, the text and a line end to standard error, with one write. Replaces
+ * what is not printable by '?': a name from a stranger must not control the terminal.
  */
 void message(const char *format, ...) {
-    char text[1024];
+    char text[1024], line[sizeof(text) + 32];
+    int n;
     va_list arguments;
 
     va_start(arguments, format);
@@ -19,7 +24,14 @@ void message(const char *format, ...) {
     for (char *c = text; *c != '\0'; c++)
         if (*c < ' ' || *c > '~')
             *c = '?';
-    (void)fprintf(stderr, "utsrun: %s\n", text);
+    n = snprintf(line, sizeof(line), "%s: %s\n", program.name, text);
+    if (write(output, line, (size_t)n) < 0)
+        return; /* nobody can be told */
+}
+
+/* Has all messages go to @fd instead of standard error. */
+void message_redirect(int fd) {
+    output = fd;
 }
 
 /*

@@ -19,11 +19,15 @@ if(MUSL_FOLDER)
   message(STATUS "utsrun: with musl of ${MUSL_FOLDER}")
 endif()
 
+function(target_compile_musl target)
+  set_property(TARGET ${target} PROPERTY POSITION_INDEPENDENT_CODE)
+  target_compile_options(${target} PRIVATE -fPIE "-specs=${MUSL_FOLDER}/musl-gcc.specs")
+endfunction()
+
 # Compiles and links @target with musl: static and position independent. The specs do not know
 # -static-pie, so its options are written out here: rcrt1.o relocates the program at its start.
 function(target_use_musl target)
-  set_property(TARGET ${target} PROPERTY POSITION_INDEPENDENT_CODE)
-  target_compile_options(${target} PRIVATE -fPIE "-specs=${MUSL_FOLDER}/musl-gcc.specs")
+  target_compile_musl(${target})
   target_link_options(
     ${target} PRIVATE "-specs=${MUSL_FOLDER}/musl-gcc.specs" -static -nostartfiles -Wl,-pie
     -Wl,--no-dynamic-linker -Wl,-z,text "${MUSL_FOLDER}/rcrt1.o" "${MUSL_FOLDER}/crti.o")

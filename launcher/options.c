@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "launcher/host-list.h"
 #include "launcher/message.h"
 #include "utsbroker/base.h"
 #include "utsbroker/protocol.h"
@@ -61,7 +62,8 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static int mode_parse(const char *word, enum mode *modep) {
+/* Returns 0 or OPTIONS_E_USAGE, without a message. */
+int options_parse_mode(const char *word, enum mode *modep) {
     static const char *const words[] = {
         [MODE_AUTO] = "auto", [MODE_DIRECT] = "direct", [MODE_SERVICE] = "service"};
 
@@ -71,18 +73,24 @@ static int mode_parse(const char *word, enum mode *modep) {
             return 0;
         }
     }
-    message("--via '%s' is no mode; use auto, direct or service", word);
     return OPTIONS_E_USAGE;
 }
 
+static int mode_take(struct options *options, const char *word) {
+    int r = options_parse_mode(word, &options->mode);
+
+    if (r != 0)
+        message("--via '%s' is no mode; use auto, direct or service", word);
+    return r;
+}
+
 /* Refuses only what the request cannot hold; the policy decides on all other names. */
-static int name_check(const char *option, const char *name) {
+int options_check_name(const char *what, const char *name) {
     size_t length = name != NULL ? strlen(name) : 1;
 
     if (length > 0 && length < PROTOCOL_NAME_SIZE)
         return 0;
-    message("%s: a name has 1 to %d bytes, this one has %zu", option, PROTOCOL_NAME_SIZE - 1,
-            length);
+    message("%s: a name has 1 to %d bytes, this one has %zu", what, PROTOCOL_NAME_SIZE - 1, length);
     return OPTIONS_E_USAGE;
 }
 
@@ -104,7 +112,8 @@ static int status_fd_parse(const char *text, int *fdp) {
     return 0;
 }
 
-static char *shell_choose(void) {
+/* The user's shell, or one that is there. */
+char *options_choose_shell(void) {
     static char bash[] = "/bin/bash", sh[] = "/bin/sh";
     char *shell = getenv("SHELL");
 
@@ -126,12 +135,12 @@ static int option_take(struct options *options, int option) {
     switch (option) {
     case 'n':
         options->hostname = optarg;
-        return name_check("--hostname", optarg);
+        return options_check_name("--hostname", optarg);
     case 'd':
         options->domainname = optarg;
-        return name_check("--domainname", optarg);
+        return options_check_name("--domainname", optarg);
     case OPTION_MODE:
-        return mode_parse(optarg, &options->mode);
+        return mode_take(options, optarg);
     case OPTION_DIE_WITH_PARENT:
         options->dies_with_parent = true;
         return 0;
@@ -160,6 +169,29 @@ static int option_take(struct options *options, int option) {
         message("try 'utsrun --help'");
         return OPTIONS_E_USAGE;
     }
+}
+
+/*
+ * Answers a list of hosts with the command line that runs the same for each of them: the words of
+ * @argv, of which the first @n_options are options, with pdsh's word for the host's name.
+ */
+static int host_list_answer(const struct options *options, char *const *argv, size_t n_options) {
+    struct host_list_line line;
+
+    host_list_begin(&line, options->hostname);
+    host_list_add(&line, "utsrun", strlen("utsrun"), "");
+    for (size_t i = 1; argv[i] != NULL; i++) {
+        size_t n = strlen(argv[i]);
+        bool has_host =
+            i < n_options && options->hostname >= argv[i] && options->hostname <= argv[i] + n;
+
+        if (i == n_options && strcmp(argv[i - 1], "--") != 0)
+            host_list_add(&line, "--", 2, "");
+        host_list_add(&line, argv[i], has_host ? (size_t)(options->hostname - argv[i]) : n,
+                      has_host ? "%h" : "");
+    }
+    host_list_print(&line, options->hostname);
+    return OPTIONS_E_USAGE;
 }
 
 static int combination_check(const struct options *options, bool has_command) {
@@ -208,9 +240,11 @@ int options_parse(struct options *options, int argc, char **argv) {
                 "uname -n");
         return OPTIONS_E_USAGE;
     }
+    if (options->hostname != NULL && host_list_is(options->hostname))
+        return host_list_answer(options, argv, (size_t)optind);
     options->command = argv + optind;
     if (optind >= argc) {
-        options->shell[0] = shell_choose();
+        options->shell[0] = options_choose_shell();
         options->command = options->shell;
     }
     return 0;

@@ -1,6 +1,6 @@
 #pragma once
 
-/* The command line of utsrun. */
+/* What is to be run and how; the command line of utsrun. */
 
 #include <stdbool.h>
 
@@ -18,9 +18,13 @@ struct options {
     bool is_verbose;
     bool is_json;
     bool dies_with_parent;
-    int status_fd;  /* -1: none */
-    char **command; /* at least one word, then NULL */
-    char *shell[2]; /* @command points here if the user gave none */
+    bool hangs_up;        /* utsrsh: SIGHUP to the command when utsrsh ends */
+    bool leaves_terminal; /* utsrsh: the command does not get the terminal */
+    bool is_background;   /* utsrsh: nobody reads what it says after the command runs */
+    bool is_login;        /* utsrsh: the command is a login shell */
+    int status_fd;        /* -1: none */
+    char **command;       /* at least one word, then NULL */
+    char *shell[2];       /* @command points here if the user gave none */
 };
 
 enum {
@@ -28,4 +32,7 @@ enum {
     OPTIONS_E_USAGE,    /* the error was printed */
 };
 
+int options_parse_mode(const char *word, enum mode *modep);
+int options_check_name(const char *what, const char *name);
+char *options_choose_shell(void);
 int options_parse(struct options *options, int argc, char **argv);

@@ -14,6 +14,7 @@
 #include "utsbroker/clock.h"
 #include "launcher/message.h"
 #include "launcher/mode.h"
+#include "launcher/program.h"
 #include "launcher/signals.h"
 #include "utsbroker/base.h"
 

@@ -12,6 +12,7 @@
 #include "launcher/exec-failure.h"
 #include "launcher/message.h"
 #include "launcher/policy-query.h"
+#include "launcher/program.h"
 
 struct described_name {
     const char *what, *name;
@@ -79,8 +80,8 @@ static void lost_group_print(const char *names, const struct protocol_reply *rep
         (void)snprintf(others, sizeof(others), " and %u more of your groups",
                        (unsigned)reply->groups_lost - 1);
     message("%s refused by the service: a rule permits it to you, but the service lacks group "
-            "%s%s; log out of all sessions and in again, or use --via direct",
-            names, group, others);
+            "%s%s; log out of all sessions and in again, or use %s",
+            names, group, others, program.via_direct);
 }
 
 /* Names what utspolicy finds, which can look up groups; without an answer, the default policy. */
@@ -109,9 +110,8 @@ static void rule_print(const char *names, const struct protocol_reply *reply) {
                 names, reply->rule_file, reply->rule_line);
         break;
     case PROTOCOL_NEEDS_DIRECT:
-        message("%s refused: %s:%u has setuid, and the service cannot grant new privileges; use "
-                "--via direct",
-                names, reply->rule_file, reply->rule_line);
+        message("%s refused: %s:%u has setuid, and the service cannot grant new privileges; use %s",
+                names, reply->rule_file, reply->rule_line, program.via_direct);
         break;
     case PROTOCOL_LIMIT_REACHED:
     default:
@@ -121,8 +121,9 @@ static void rule_print(const char *names, const struct protocol_reply *reply) {
     }
 }
 
-/* Why the service refuses this caller; follows "refused by the service: ". */
-static const char *confinement_describe(uint32_t confinement) {
+/* Why the service refuses this caller; follows "refused by the service: ", and *@fixp follows. */
+static const char *confinement_describe(uint32_t confinement, const char **fixp) {
+    *fixp = "";
     switch ((enum protocol_confinement)confinement) {
     case PROTOCOL_OTHER_USER:
         return "it serves another user; run utsrun with equal real and effective user ids";
@@ -133,8 +134,9 @@ static const char *confinement_describe(uint32_t confinement) {
         return "a seccomp filter is set here (a sandbox or a container), and the service would "
                "start the command outside of it; run utsrun outside of it";
     case PROTOCOL_OTHER_ROOT:
+        *fixp = program.via_direct;
         return "utsrun has another root directory than the service, which would start the command "
-               "outside of it; use --via direct";
+               "outside of it; use ";
     case PROTOCOL_GONE:
         return "the caller ended before the service had checked it; try again";
     case PROTOCOL_LACKS_GROUP:
@@ -143,8 +145,9 @@ static const char *confinement_describe(uint32_t confinement) {
     case PROTOCOL_UNCONFINED:
     case PROTOCOL_CONFINEMENT_COUNT:
     default:
+        *fixp = program.via_direct;
         return "it cannot read utsrun's files in /proc (another primary group than at login, by "
-               "newgrp?); use --via direct";
+               "newgrp?); use ";
     }
 }
 
@@ -154,16 +157,19 @@ static void confinement_print(const char *names, const struct protocol_reply *re
     if (reply->confinement == PROTOCOL_LACKS_GROUP) {
         group_describe(group, sizeof(group), reply->group);
         message("%s refused by the service: it has group %s, which utsrun lacks here; log out of "
-                "all sessions and in again, or use --via direct",
-                names, group);
+                "all sessions and in again, or use %s",
+                names, group, program.via_direct);
     } else if (reply->confinement == PROTOCOL_OTHER_NAMESPACE) {
         message("%s refused by the service: utsrun is in another %s namespace than the service, "
-                "which would start the command outside of it; %s",
+                "which would start the command outside of it; %s%s",
                 names, protocol_describe_namespace(reply->namespace_kind),
                 reply->namespace_kind == PROTOCOL_USER_NAMESPACE ? "run utsrun outside of it"
-                                                                 : "use --via direct");
+                                                                 : "use ",
+                reply->namespace_kind == PROTOCOL_USER_NAMESPACE ? "" : program.via_direct);
     } else {
-        message("%s refused by the service: %s", names, confinement_describe(reply->confinement));
+        const char *fix, *reason = confinement_describe(reply->confinement, &fix);
+
+        message("%s refused by the service: %s%s", names, reason, fix);
     }
 }
 
@@ -202,11 +208,11 @@ static int execution_print(const struct options *options, int error) {
 
     if (error == ENOENT && exec_failure_describe(missing, sizeof(missing), options->command[0])) {
         message("'%s' could not be executed: %s", options->command[0], missing);
-        return EXIT_NOT_FOUND;
+        return program.status_not_found;
     }
     message("'%s' could not be executed: %s%s%s", options->command[0], error_describe(error),
             fix != NULL ? "; " : "", fix != NULL ? fix : "");
-    return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE;
+    return error == ENOENT ? program.status_not_found : program.status_cannot_execute;
 }
 
 /* Prints why @names are refused, by the status of @reply. */
@@ -267,19 +273,19 @@ static void status_print(const char *names, const struct options *options,
 }
 
 /*
- * Says in one line why the request of @options was refused, by @reply, and what to do. @mask is the
- * caller's signal mask, for utspolicy. Returns the exit status.
+ * Says in one line why the request of @options was refused, and what to do. Returns the exit
+ * status.
  */
-int refusal_print(const struct options *options, const struct protocol_reply *reply,
-                  const sigset_t *mask) {
+int refusal_print(const struct options *options, const struct refusal *refusal) {
+    const struct protocol_reply *reply = &refusal->reply;
     char names[320];
 
     if (reply->status == PROTOCOL_EXEC_FAILED)
         return execution_print(options, reply->error);
     names_describe(names, sizeof(names), options, reply->names, reply->inherited);
-    if (is_by_lost_group(options, reply, mask))
+    if (is_by_lost_group(options, reply, &refusal->mask))
         lost_group_print(names, reply);
     else
-        status_print(names, options, reply, mask);
-    return EXIT_UTSRUN_FAILED;
+        status_print(names, options, reply, &refusal->mask);
+    return program.status_failed;
 }

@@ -7,5 +7,9 @@
 #include "launcher/options.h"
 #include "utsbroker/protocol.h"
 
-int refusal_print(const struct options *options, const struct protocol_reply *reply,
-                  const sigset_t *mask);
+struct refusal {
+    struct protocol_reply reply;
+    sigset_t mask; /* the caller's signal mask, for utspolicy */
+};
+
+int refusal_print(const struct options *options, const struct refusal *refusal);

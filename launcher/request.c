@@ -35,6 +35,8 @@ void request_init(struct protocol_request *request, const struct options *option
     request_copy_command(request, options->command[0]);
     if (options->dies_with_parent)
         request->flags |= PROTOCOL_DIES_WITH_LAUNCHER;
+    if (options->hangs_up)
+        request->flags |= PROTOCOL_HANGS_UP;
     if (options->status_fd >= 0)
         request->flags |= PROTOCOL_ASKS_FOR_NAMESPACE;
     if (options->hostname != NULL) {
@@ -171,6 +173,7 @@ int request_write_launch(int *launch_fdp, const struct options *options, char **
 
     if (r < 0)
         return r;
+    header.is_login = options->is_login;
     writer_add_all(&writer, &header, options, environment, place->inheritance);
     if (writer.size > LAUNCH_SIZE_MAX)
         return -E2BIG;

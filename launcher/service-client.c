@@ -13,6 +13,7 @@
 
 #include "launcher/inherit.h"
 #include "launcher/message.h"
+#include "launcher/program.h"
 #include "launcher/refusal.h"
 #include "launcher/request.h"
 #include "launcher/service-command.h"
@@ -97,8 +98,8 @@ static int request_send(const struct service_command *command, int launch_fd, in
 
 static void print_too_many(const struct inheritance *inheritance) {
     message("%zu open descriptors are more than the service can pass on (249); close some, or use "
-            "--via direct",
-            inheritance->n_fds);
+            "%s",
+            inheritance->n_fds, program.via_direct);
 }
 
 /*
@@ -118,8 +119,11 @@ static int request_make(struct service_command *command, uint32_t closed_stdio) 
         service_command_fail(command);
     }
     if (cwd < 0) {
-        message_failure("the working directory cannot be opened for the service", -cwd,
-                        "change to another directory, or use --via direct");
+        char fix[96];
+
+        (void)snprintf(fix, sizeof(fix), "change to another directory, or use %s",
+                       program.via_direct);
+        message_failure("the working directory cannot be opened for the service", -cwd, fix);
         service_command_fail(command);
     }
     if (r == 0)
@@ -264,21 +268,14 @@ static void request_answer(struct service_command *command, uint32_t closed_stdi
     }
     base_close_fd(&command->terminal.monitors_end);
     if (r == -EPIPE)
-        message("the service ended before it replied; try again, or use --via direct");
+        message("the service ended before it replied; try again, or use %s", program.via_direct);
     else if (r < 0)
         message_failure(what, -r, "try again");
     if (r < 0)
         service_command_fail(command);
 }
 
-/* Returns if the request is granted; otherwise prints why not and ends utsrun. */
-static void reply_handle(struct service_command *command, const struct protocol_reply *reply) {
-    const struct options *options = command->options;
-
-    if (reply->status != PROTOCOL_GRANTED) {
-        terminal_close(&command->terminal);
-        _exit(refusal_print(options, reply, &command->supervisor.original_mask));
-    }
+static void grant_tell(const struct options *options, const struct protocol_reply *reply) {
     status_write_running(options, reply, "service");
     if (options->is_verbose)
         message("granted by %s:%u, service, pid %d%s", reply->rule_file, reply->rule_line,
@@ -288,12 +285,23 @@ static void reply_handle(struct service_command *command, const struct protocol_
                                         : "");
 }
 
+static void terminal_fail(struct service_command *command, int error) {
+    char fix[96];
+
+    (void)snprintf(fix, sizeof(fix), "%suse %s",
+                   error == ENOSPC ? "close some terminals, raise kernel.pty.max, or " : "",
+                   program.via_direct);
+    message_failure("a terminal (pty) for the command could not be opened", error, fix);
+    service_command_fail(command);
+}
+
 /*
- * Sends the request to the service at @channel, and ends as the command of @options does.
- * @closed_stdio has bit N set if descriptor N (0, 1, 2) is closed.
+ * Sends the request to the service at @channel, which it closes, and ends as the command of
+ * @options does. @closed_stdio has bit N set if descriptor N (0, 1, 2) is closed. Returns only if
+ * the request was refused, with @refusalp filled; all signals are blocked then.
  */
-_Noreturn void service_client_run(const struct options *options, uint32_t closed_stdio,
-                                  int channel) {
+void service_client_run(const struct options *options, uint32_t closed_stdio, int channel,
+                        struct refusal *refusalp) {
     struct service_command command = {.options = options,
                                       .pidfd = -1,
                                       .monitor_pidfd = -1,
@@ -303,22 +311,23 @@ _Noreturn void service_client_run(const struct options *options, uint32_t closed
     struct protocol_reply reply = {.version = 0};
     int r = supervisor_block_signals(&command.supervisor);
 
-    if (r == 0)
+    if (r == 0 && !options->leaves_terminal)
         r = terminal_open(&command.terminal);
-    if (r < 0) {
-        message_failure("a terminal (pty) for the command could not be opened", -r,
-                        r == -ENOSPC ? "close some terminals, raise kernel.pty.max, or use --via "
-                                       "direct"
-                                     : "use --via direct");
-        service_command_fail(&command);
-    }
+    if (r < 0)
+        terminal_fail(&command, -r);
     request_answer(&command, closed_stdio, &reply);
+    if (reply.status != PROTOCOL_GRANTED) {
+        terminal_close(&command.terminal);
+        base_close_fd(&command.channel);
+        *refusalp = (struct refusal){.reply = reply, .mask = command.supervisor.original_mask};
+        return;
+    }
     /* The service knows only the monitor of a command with a terminal. */
-    if (reply.status == PROTOCOL_GRANTED && command.terminal.fd >= 0 &&
+    if (command.terminal.fd >= 0 &&
         terminal_receive_command(&command.terminal, &command.pid, &command.pidfd,
                                  &command.monitor_pidfd) == 0)
         reply.pid = command.pid;
-    reply_handle(&command, &reply);
-    inherit_close();
+    grant_tell(options, &reply);
+    inherit_close(!options->is_background);
     service_command_supervise(&command);
 }

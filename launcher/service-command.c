@@ -8,8 +8,11 @@
 #include <unistd.h>
 
 #include "utsbroker/clock.h"
+#include "launcher/hang-up.h"
 #include "launcher/message.h"
+#include "launcher/program.h"
 #include "launcher/pidfd.h"
+#include "launcher/signals.h"
 #include "launcher/status.h"
 #include "launcher/terminal/leave.h"
 #include "launcher/terminal/mode.h"
@@ -23,7 +26,7 @@
 /* Ends utsrun after a failure. The user gets the terminal back as it was. */
 _Noreturn void service_command_fail(struct service_command *command) {
     terminal_close(&command->terminal);
-    _exit(EXIT_UTSRUN_FAILED);
+    _exit(program.status_failed);
 }
 
 /* Ends utsrun as the command ended. */
@@ -106,6 +109,9 @@ static void signal_forward(struct service_command *command, const struct signalf
                                            .has_child_left_group = true};
     int number = (int)info->ssi_signo;
 
+    /* Its pty hangs up with this process, and the service sees its connection close. */
+    if (command->options->hangs_up && supervisor_is_hang_up(info))
+        service_command_fail(command);
     if (info->ssi_code == SI_KERNEL && signal_relay(command, number))
         return;
     if (number == SIGCONT) {
@@ -146,7 +152,8 @@ static void notice_receive(struct service_command *command) {
         return;
     if (!WIFSTOPPED(notice.wait_status))
         command_end(command, notice.wait_status);
-    supervisor_stop_self(WSTOPSIG(notice.wait_status), false);
+    if (!command->options->leaves_terminal)
+        supervisor_stop_self(WSTOPSIG(notice.wait_status), false);
     /* It was the monitor that somebody stopped: SIGCONT goes to the command only. */
     if (command->monitor_pidfd >= 0)
         (void)pidfd_signal(command->monitor_pidfd, SIGCONT);
@@ -184,9 +191,16 @@ static void event_handle(struct service_command *command) {
         command_end_without_service(command);
 }
 
+/* Signals act on this process as on any other: the command has not the terminal. */
+static int signals_take(struct service_command *command) {
+    hang_up_follow_stops(command->pid, command->pidfd);
+    return signals_set_mask(&command->supervisor.original_mask, NULL);
+}
+
 /* Supervises the command, which runs, and ends as it does. */
 _Noreturn void service_command_supervise(struct service_command *command) {
-    int r = supervisor_forward_signals(&command->supervisor);
+    int r = command->options->leaves_terminal ? signals_take(command)
+                                              : supervisor_forward_signals(&command->supervisor);
 
     if (r < 0) {
         status_write_unknown_end(command->options);

@@ -48,7 +48,8 @@ static void text_send(struct text *text, const struct options *options) {
     struct pollfd room = {.fd = options->status_fd, .events = POLLOUT};
 
     text_add(text, "}\n");
-    if (poll(&room, 1, 0) != 1 || write(options->status_fd, text->bytes, text->length) < 0)
+    if (poll(&room, 1, 0) != 1 || (room.revents & POLLERR) != 0 ||
+        write(options->status_fd, text->bytes, text->length) < 0)
         return;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "launcher/program.h"
 #include "launcher/signals.h"
 #include "utsbroker/base.h"
 
@@ -91,6 +92,16 @@ bool supervisor_is_for_child(const struct signalfd_siginfo *info,
 }
 
 /*
+ * True if the signal is to end this process, by somebody who means it: utsrsh ends then, and its
+ * command gets SIGHUP, as with ssh(1). What the terminal sends is for the command.
+ */
+bool supervisor_is_hang_up(const struct signalfd_siginfo *info) {
+    return info->ssi_code != SI_KERNEL &&
+           (info->ssi_signo == SIGTERM || info->ssi_signo == SIGHUP || info->ssi_signo == SIGINT ||
+            info->ssi_signo == SIGQUIT);
+}
+
+/*
  * Stops this process by the signal that stopped the command, so that the shell sees the same; or,
  * with @is_for_group, the whole process group, as a command does that stops its own. Returns when
  * this process continues; at once if the signal does not stop it (an orphaned process group,
@@ -146,6 +157,10 @@ static int signals_forward(const struct supervisor *supervisor, pid_t child) {
          * A terminal signals a whole group, so a group that the child leads gets the signal, too.
          * EPERM: the command has become another user's (a setuid program). A shell fails as well.
          */
+        if (supervisor->hangs_up && supervisor_is_hang_up(&info)) {
+            (void)kill(child, SIGHUP);
+            _exit(program.status_failed);
+        }
         if (supervisor_is_for_child(&info, &parties))
             (void)kill(info.ssi_code == SI_KERNEL && getpgid(child) == child ? -child : child,
                        (int)info.ssi_signo);
@@ -214,9 +229,10 @@ int supervisor_wait_for_child(struct supervisor *supervisor, pid_t child, int re
 }
 
 /*
- * Ends this process as the child ended: with the same exit code, or killed by the same signal. This
- * process dumps no core of its own. It uses PR_SET_DUMPABLE, as a limit of 0 does not stop a core
- * that is piped to a program (core(5)).
+ * Ends this process as the child ended: with the same exit code, or killed by the same signal
+ * (utsrsh ends with the status of a failure then, as ssh(1) does). This process dumps no core of
+ * its own. It uses PR_SET_DUMPABLE, as a limit of 0 does not stop a core that is piped to a program
+ * (core(5)).
  */
 _Noreturn void supervisor_end_self(int wait_status) {
     int signal_number = WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0;
@@ -225,6 +241,8 @@ _Noreturn void supervisor_end_self(int wait_status) {
 
     if (signal_number == 0)
         _exit(WEXITSTATUS(wait_status));
+    if (!program.ends_by_signal)
+        _exit(program.status_failed);
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     (void)sigaction(signal_number, &action, NULL);
     (void)kill(getpid(), signal_number);

@@ -18,7 +18,8 @@ struct supervisor {
     sigset_t original_mask; /* the caller's signal mask, for the broker and the command */
     int signal_fd;
     bool is_forwarding;
-    pid_t broker; /* to reap when it ends, while the command lives; 0: none */
+    bool hangs_up; /* a signal that is to end this process does, and the command gets SIGHUP */
+    pid_t broker;  /* to reap when it ends, while the command lives; 0: none */
 };
 
 #define SUPERVISOR_NULL                                                                            \
@@ -38,5 +39,6 @@ int supervisor_wait_for_child(struct supervisor *supervisor, pid_t child, int re
                               int *statusp);
 bool supervisor_is_for_child(const struct signalfd_siginfo *info,
                              const struct signal_parties *parties);
+bool supervisor_is_hang_up(const struct signalfd_siginfo *info);
 void supervisor_stop_self(int signal_number, bool is_for_group);
 _Noreturn void supervisor_end_self(int wait_status);

@@ -40,6 +40,40 @@ static void assert_refused(const struct result *result, const char *message) {
     assert_ptr_equal(strchr(result->errors, '\n'), result->errors + strlen(result->errors) - 1);
 }
 
+/* The answer is a line that can be pasted, with the user's own words. */
+static void a_list_of_hosts_is_answered_with_the_line_that_does_it(void **state) {
+    static const struct {
+        char *argv[12];
+        const char *line;
+    } cases[] = {
+        {{UTSRUN_PATH, "-n", "node[01-08]", "uname", "-n"},
+         "pdsh -R exec -w 'node[01-08]' utsrun -n %h -- uname -n"},
+        {{UTSRUN_PATH, "-vn", "n[1-2].test", "-d", "lab.example", "--", "sh", "-c", "echo 5%; ls"},
+         "pdsh -R exec -w 'n[1-2].test' utsrun -vn %h -d lab.example -- sh -c 'echo 5%%; ls'"},
+        {{UTSRUN_PATH, "--hostname=n[1,3]", "--via", "direct", "env"},
+         "pdsh -R exec -w 'n[1,3]' utsrun --hostname=%h --via direct -- env"},
+        {{UTSRUN_PATH, "-nn[1-2]"}, "pdsh -R exec -w 'n[1-2]' utsrun -n%h"},
+        {{UTSRUN_PATH, "-c", "-n", "n[1-2]"}, "pdsh -R exec -w 'n[1-2]' utsrun -c -n %h"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        static struct result result;
+        struct run run = {.user = USER_WITHOUT_NAME};
+        char expected[512];
+
+        memcpy(run.argv, cases[i].argv, sizeof(cases[i].argv));
+        harness_run(&run, &result);
+        harness_assert_exit(&result, 125);
+        (void)snprintf(expected, sizeof(expected),
+                       "and one is needed; to run the command on "
+                       "each, use: %s\n",
+                       cases[i].line);
+        if (strstr(result.errors, expected) == NULL)
+            fail_msg("case %zu: %s", i, result.errors);
+    }
+}
+
 static void the_default_policy_gives_what_is_reserved_for_tests(void **state) {
     static const struct {
         char *options[6];
@@ -581,6 +615,7 @@ static void verbose_tells_the_rule(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_list_of_hosts_is_answered_with_the_line_that_does_it),
     cmocka_unit_test(the_default_policy_gives_what_is_reserved_for_tests),
     cmocka_unit_test(without_a_name_it_is_a_usage_error),
     cmocka_unit_test(the_administrator_says_who_gets_what),

@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "launcher/message.h"
+#include "launcher/program.h"
 #include "tests/test.h"
 #include "utsbroker/live.h"
 
