@@ -20,6 +20,7 @@
 #include "broker/service/setup.h"
 #include "broker/privilege.h"
 #include "broker/service/service.h"
+#include "broker/service/witness.h"
 #include "broker/session/session.h"
 #include "utsbroker/base.h"
 
@@ -30,6 +31,7 @@ struct options {
     bool is_listening;
     const char *socket_path; /* NULL: the service manager passes the socket */
     int idle_exit_seconds;   /* -1: not given */
+    pid_t witness_for;       /* 0: not a witness */
     const char *policy_folders[POLICY_FOLDERS_MAX];
     size_t n_policy_folders;
 };
@@ -74,6 +76,8 @@ static int option_take(struct options *options, char **argv, int i) {
     if (strcmp(option, "--idle-exit") == 0)
         options->idle_exit_seconds =
             number_parse(value, 0, 1 << 20, "--idle-exit takes seconds; 0 is never");
+    else if (strcmp(option, "--witness") == 0)
+        options->witness_for = number_parse(value, 1, 1 << 22, "--witness takes a process id");
     else if (strcmp(option, "--policy-dir") == 0 && options->n_policy_folders < POLICY_FOLDERS_MAX)
         options->policy_folders[options->n_policy_folders++] = value;
     else
@@ -97,6 +101,8 @@ static void options_parse(struct options *options, int argc, char **argv, bool i
         else
             i += option_take(options, argv, i);
     }
+    if (options->witness_for != 0)
+        return;
     if ((options->session_fd >= 0) == options->is_listening)
         usage_fail("say one of --session-fd and --listen");
     if (options->n_policy_folders == 0) {
@@ -190,6 +196,8 @@ int main(int argc, char **argv) {
     if (clearenv() != 0 || stdio_fill() < 0)
         usage_fail("the environment could not be cleared, or /dev/null could not be opened");
     options_parse(&options, argc, argv, is_secure);
+    if (options.witness_for != 0)
+        witness_run(options.witness_for);
     if (options.is_listening)
         run_service(&options, &listener, taken);
     run_session(&options);

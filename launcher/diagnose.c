@@ -64,9 +64,9 @@ const char *diagnose_find_obstacle(void) {
             " has no file capability; install utsbroker-direct, or if this was built from "
             "source, run: sudo setcap cap_sys_admin=p " BROKER_PATH;
     if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
-        return "no_new_privs is set here (a sandbox, a container or a service with "
-               "NoNewPrivileges=), so the kernel ignores the file capability of " BROKER_PATH
-               "; run utsrun outside of it";
+        return "no_new_privs is set here (a command of utsrun's, a sandbox or a container), so the "
+               "kernel ignores the file capability of " BROKER_PATH "; run utsrun outside of it; "
+               "in a command that was started with --via service, the service can";
     if (broker_is_on_nosuid())
         return BROKER_PATH " is on a file system that is mounted nosuid, so the kernel ignores its "
                            "file capability; install it elsewhere";

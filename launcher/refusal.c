@@ -128,8 +128,16 @@ static const char *confinement_describe(uint32_t confinement, const char **fixp)
     case PROTOCOL_OTHER_USER:
         return "it serves another user; run utsrun with equal real and effective user ids";
     case PROTOCOL_NO_NEW_PRIVS:
-        return "no_new_privs is set here (a sandbox or a container), and the service would start "
-               "the command outside of it; run utsrun outside of it";
+        return "no_new_privs is set here (a sandbox, a container, or a command of direct mode), "
+               "and "
+               "the service would start the command outside of it; run utsrun outside of it, or in "
+               "a command that was started with --via service";
+    case PROTOCOL_UNPROVED:
+        return "no_new_privs is set here, and this process may not attach to another of yours, so "
+               "a sandbox (Landlock, AppArmor, SELinux) may confine it; run utsrun outside of it";
+    case PROTOCOL_NO_TRACING:
+        return "no_new_privs is set here, and kernel.yama.ptrace_scope is 2 or 3, so nobody can "
+               "prove that nothing else confines this process; run utsrun outside of the command";
     case PROTOCOL_FILTERED:
         return "a seccomp filter is set here (a sandbox or a container), and the service would "
                "start the command outside of it; run utsrun outside of it";

@@ -14,6 +14,7 @@
 #include "launcher/inherit.h"
 #include "launcher/message.h"
 #include "launcher/program.h"
+#include "launcher/proof.h"
 #include "launcher/refusal.h"
 #include "launcher/request.h"
 #include "launcher/service-command.h"
@@ -179,6 +180,19 @@ static int reply_receive(struct service_command *command, struct protocol_reply 
     return r == 0 ? 0 : -EBADMSG;
 }
 
+/* Receives the result, for which the service may want a proof first. Returns as reply_receive(). */
+static int result_receive(struct service_command *command, struct protocol_reply *replyp) {
+    int r = reply_receive(command, replyp);
+    pid_t witness = command->pid;
+
+    if (r < 0 || replyp->status != PROTOCOL_PROVE)
+        return r;
+    proof_give(witness);
+    r = reply_receive(command, replyp);
+    proof_end(witness);
+    return r == 0 && replyp->status == PROTOCOL_PROVE ? -EBADMSG : r;
+}
+
 /*
  * True if nothing was started, and another attempt can succeed: of this user's descriptors more are
  * on their way than RLIMIT_NOFILE permits (unix(7)), which changes as the service receives them; or
@@ -260,7 +274,7 @@ static void request_answer(struct service_command *command, uint32_t closed_stdi
             r = request_make(command, closed_stdio);
         if (r == 0) {
             what = "the reply of the service could not be received";
-            r = reply_receive(command, replyp);
+            r = result_receive(command, replyp);
         }
         if (!is_temporary(r, replyp) || patience_is_over(&patience))
             break;

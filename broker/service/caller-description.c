@@ -8,6 +8,7 @@
 
 #include "broker/session/gate.h"
 #include "broker/session/syslog.h"
+#include "utsbroker/base.h"
 #include "utsbroker/ledger.h"
 
 enum { SILENCE_SECONDS = 5 /* how long a session waits for the request */ };
@@ -45,24 +46,30 @@ static void log_open(struct session_client *description, int *log_fdp) {
 }
 
 /*
- * Examines who is at the other end of @connection, and fills in @description. Limits how long a
- * session waits for the request. Returns 0 with *@log_fdp the caller's, -1 if there is a ledger, or
- * no log daemon; a negative errno.
+ * Examines who is at the other end of @connection, and fills in @description, which
+ * caller_description_deinit() frees; @has_proved as for peer_examine(). Limits how long a session
+ * waits for the request. Returns 0 or a negative errno.
  */
-int caller_describe(int connection, const struct subject *subject,
-                    const struct peer_reference *reference, struct session_client *description,
-                    int *log_fdp) {
+int caller_describe(struct caller_description *description, int connection,
+                    const struct subject *subject, const struct peer_reference *reference,
+                    bool has_proved) {
     const struct timeval patience = {.tv_sec = SILENCE_SECONDS};
-    struct peer peer;
+    struct session_client *record = &description->record;
+    struct peer peer = {.pid = 0};
 
-    *description = (struct session_client){.peer = 0};
-    description->peer = peer_examine(&peer, connection, subject, reference);
-    if (description->peer == 0)
-        description->peer = process_limit_check(&peer.limits);
-    description->difference = peer.difference;
-    description->limits = peer.limits;
+    *description = (struct caller_description)CALLER_DESCRIPTION_NULL;
+    record->peer = peer_examine(&peer, connection, subject, reference, has_proved);
+    if (record->peer == 0)
+        record->peer = process_limit_check(&peer.limits);
+    record->difference = peer.difference;
+    record->limits = peer.limits;
+    description->pid = peer.pid;
     if (setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
         return -errno;
-    log_open(description, log_fdp);
+    log_open(record, &description->log_fd);
     return 0;
+}
+
+void caller_description_deinit(struct caller_description *description) {
+    base_close_fd(&description->log_fd);
 }

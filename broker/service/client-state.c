@@ -6,7 +6,10 @@
 #include "broker/service/command.h"
 #include "broker/service/reply.h"
 
-enum { DECIDING_MS = 15000 /* how long a session may take to decide; it refuses after 10 s */ };
+enum {
+    DECIDING_MS = 15000, /* how long a session may take to decide; it refuses after 10 s */
+    PROVING_MS = 2000,   /* how long the launcher may take for its proof */
+};
 
 /* clang-format off */
 /*
@@ -15,8 +18,11 @@ enum { DECIDING_MS = 15000 /* how long a session may take to decide; it refuses 
  *
  *   state      event                      next      what is done
  *   CONNECTED  a request can be read      DECIDING  a session gets the connection
+ *              the caller must prove      PROVING   a witness is started, the launcher is told
  *              5 s are over, or too many  freed     the service refuses as too late
  *              hangup                     freed
+ *   PROVING    witness has ended, 2 s     DECIDING  a session gets the connection
+ *              hangup                     freed     the witness is killed
  *   DECIDING   HAS_GATE                             the gate is watched
  *              AGAIN                                session and gate are killed, another session
  *                                                   gets the connection
@@ -51,6 +57,8 @@ void client_change_state(struct client *client, enum client_state state) {
         command_kill(&client->session->gate);
     if (state == CLIENT_DECIDING)
         loop_set_timer(loop, &client->deadline, loop_now() + DECIDING_MS);
+    else if (state == CLIENT_PROVING)
+        loop_set_timer(loop, &client->deadline, loop_now() + PROVING_MS);
     else
         loop_cancel_timer(&client->deadline);
 }
@@ -82,6 +90,7 @@ void client_free(struct client *client) {
     if (client->connection.fd >= 0)
         closer_close(client->clients->closer, &client->connection.fd);
     loop_cancel_timer(&client->deadline);
+    witness_end(&client->witness);
     if (client->session != NULL)
         pool_session_free(client->session);
     list_remove(&client->link);

@@ -15,10 +15,12 @@
 #include "broker/service/end-report.h"
 #include "broker/service/peer.h"
 #include "broker/service/session-pool.h"
+#include "broker/service/witness.h"
 #include "policy/subject.h"
 
 enum client_state {
     CLIENT_CONNECTED, /* no request has come */
+    CLIENT_PROVING,   /* the launcher is to prove that nothing confines it (proof.h) */
     CLIENT_DECIDING,  /* a session reads the request, decides, and releases the gate */
     CLIENT_STARTING,  /* the log has the grant, and the gate takes long to become the command */
     CLIENT_RUNNING,   /* the launcher has the grant, and the command runs */
@@ -30,6 +32,7 @@ enum client_state {
 /* All clients, and what they share. */
 struct clients {
     struct loop *loop;
+    struct reaper *reaper;
     struct session_pool *pool;
     struct current_policy *policy;
     struct closer *closer;
@@ -48,11 +51,14 @@ struct client {
     struct loop_source connection; /* to the launcher; fd -1: closed */
     bool has_hung_up;              /* the launcher, or the service; it may not be closed yet */
     struct loop_timer deadline;
-    struct pool_session *session; /* NULL while connected; its gate becomes the command */
-    int signal_at_hangup;         /* for the command, when the launcher ends; 0: none */
-    bool wants_status;            /* the ledger must be told how the command ended */
-    bool has_ended;               /* who wants to know of the end was told */
-    unsigned n_again;             /* sessions that could not serve it */
+    struct witness witness; /* while proving */
+    bool was_to_prove, has_proved;
+    void (*go_on)(struct client *client); /* called when it has proved that, or has not */
+    struct pool_session *session;         /* NULL before it decides; its gate becomes the command */
+    int signal_at_hangup;                 /* for the command, when the launcher ends; 0: none */
+    bool wants_status;                    /* the ledger must be told how the command ended */
+    bool has_ended;                       /* who wants to know of the end was told */
+    unsigned n_again;                     /* sessions that could not serve it */
     int stop_signal; /* the command was stopped by it, and the launcher is yet to be told; or 0 */
 };
 

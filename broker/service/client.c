@@ -8,6 +8,7 @@
 
 #include "broker/service/caller-description.h"
 #include "broker/service/command.h"
+#include "broker/service/proof.h"
 #include "broker/service/reply.h"
 #include "utsbroker/base.h"
 
@@ -90,20 +91,23 @@ static int client_watch_session(struct client *client, struct pool_session *sess
     return loop_add_source(client->clients->loop, &session->control, EPOLLIN);
 }
 
-/* Gives @client to a session; to another if the one made ahead has been killed. Returns 0; a
- * negative errno, and @client has the session that it had before. */
+/* Gives @client to a session; to another if the one made ahead has been killed. Returns 0, also if
+ * it is to prove something first; a negative errno, and @client has the session that it had. */
 static int client_start_session(struct client *client) {
     const struct clients *clients = client->clients;
-    struct session_client description;
+    CLEANUP_CALLER_DESCRIPTION struct caller_description caller = CALLER_DESCRIPTION_NULL;
     struct pool_session *session;
-    CLEANUP_FD int log_fd = -1;
     int r = loop_change_source(clients->loop, &client->connection, 0); /* hangups only */
 
     if (r == 0)
-        r = caller_describe(client->connection.fd, clients->subject, clients->reference,
-                            &description, &log_fd);
+        r = caller_describe(&caller, client->connection.fd, clients->subject, clients->reference,
+                            client->has_proved);
     if (r < 0)
         return r;
+    if (proof_ask(client, &caller, client_dispatch) == PROOF_E_ASKED) {
+        client_change_state(client, CLIENT_PROVING);
+        return 0;
+    }
     r = -EPIPE;
     for (int i = 0; i < 2 && (r == -EPIPE || r == -ECONNRESET); i++) {
         r = session_pool_find(clients->pool, &session);
@@ -111,9 +115,9 @@ static int client_start_session(struct client *client) {
             return r;
         r = client_watch_session(client, session);
         if (r == 0)
-            r = session_pool_give(session, &description,
-                                  (const int[]){client->connection.fd, log_fd},
-                                  log_fd >= 0 ? 2 : 1);
+            r = session_pool_give(session, &caller.record,
+                                  (const int[]){client->connection.fd, caller.log_fd},
+                                  caller.log_fd >= 0 ? 2 : 1);
         if (r < 0)
             session_pool_discard(session);
     }
@@ -196,8 +200,8 @@ static void client_handle_session(void *argument, uint32_t events) {
 }
 
 /*
- * Lets a session serve @client, which is connected, by the policy as it is now. @client may be gone
- * afterwards.
+ * Lets a session serve @client, which is connected or was to prove something, by the policy as it
+ * is now. @client may be gone afterwards.
  */
 void client_dispatch(struct client *client) {
     int r;
@@ -236,7 +240,7 @@ static void client_handle_connection(void *argument, uint32_t events) {
     struct client *client = argument;
     bool is_hangup = (events & (EPOLLHUP | EPOLLERR)) != 0;
 
-    if (client->state == CLIENT_CONNECTED && is_hangup)
+    if (client->session == NULL && is_hangup)
         client_free(client);
     else if (client->state == CLIENT_CONNECTED)
         client_dispatch(client);
@@ -260,6 +264,11 @@ static void client_handle_deadline(void *argument) {
 
     if (client->state == CLIENT_CONNECTED) {
         client_refuse_late(client);
+        return;
+    }
+    if (client->state == CLIENT_PROVING) {
+        witness_end(&client->witness);
+        client_dispatch(client);
         return;
     }
     /* Messages first: somebody may have stopped the service, but not the session. */
@@ -310,9 +319,8 @@ static void client_end(struct client *client, int signal_number) {
     bool is_kill = signal_number == SIGKILL;
     const struct pool_session *session = client->session;
 
-    if (client->state == CLIENT_CONNECTED ||
-        (is_kill && session->control.fd < 0 &&
-         (!reaper_is_alive(&session->gate) || reaper_is_held(&session->gate))))
+    if (session == NULL || (is_kill && session->control.fd < 0 &&
+                            (!reaper_is_alive(&session->gate) || reaper_is_held(&session->gate))))
         client_free(client);
     else if (client->session->control.fd < 0)
         command_end(&client->session->gate, signal_number);

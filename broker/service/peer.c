@@ -104,8 +104,36 @@ static int peer_check_groups(struct peer *peer, int connection, gid_t gid,
     return 0;
 }
 
+/* Reads the cgroups of a process (cgroups(7)). A kernel without cgroups has no file: NULL. */
+static int cgroup_read(int folder, char **textp) {
+    int r = proc_file_read(folder, "cgroup", textp);
+
+    if (r != -ENOENT)
+        return r;
+    *textp = NULL;
+    return 0;
+}
+
+/*
+ * no_new_privs by itself confines nothing that a command of the service would not have as well. But
+ * who has it may be in a sandbox that /proc does not show, of a unit's or of their own. So the
+ * caller must be in the cgroup of this service, which a user cannot enter: it comes from one of the
+ * service's commands. And it must have proved that no security module confines it.
+ */
+static int peer_check_no_new_privs(int folder, const struct peer_reference *ours, bool has_proved) {
+    CLEANUP_FREE char *theirs = NULL;
+    int r = cgroup_read(folder, &theirs);
+
+    if (r < 0)
+        return peer_failure(-r);
+    if ((theirs == NULL) != (ours->cgroup == NULL) ||
+        (theirs != NULL && strcmp(theirs, ours->cgroup) != 0))
+        return PROTOCOL_NO_NEW_PRIVS;
+    return has_proved ? 0 : PROTOCOL_UNPROVED;
+}
+
 /* A kernel that does not show all of these lines is not relied on. */
-static int peer_check_status(int folder, uid_t uid) {
+static int peer_check_status(int folder, uid_t uid, bool *has_no_new_privsp) {
     static const char *const keys[] = {"\nUid:", "\nNoNewPrivs:", "\nSeccomp:"};
     CLEANUP_FREE char *status = NULL;
     int r = proc_file_read(folder, "status", &status);
@@ -117,11 +145,8 @@ static int peer_check_status(int folder, uid_t uid) {
             return PROTOCOL_UNREADABLE;
     if (!proc_file_line_is(status, "\nUid:", 4, uid))
         return PROTOCOL_OTHER_USER;
-    if (!proc_file_line_is(status, "\nNoNewPrivs:", 1, 0))
-        return PROTOCOL_NO_NEW_PRIVS;
-    if (!proc_file_line_is(status, "\nSeccomp:", 1, 0))
-        return PROTOCOL_FILTERED;
-    return 0;
+    *has_no_new_privsp = !proc_file_line_is(status, "\nNoNewPrivs:", 1, 0);
+    return proc_file_line_is(status, "\nSeccomp:", 1, 0) ? 0 : PROTOCOL_FILTERED;
 }
 
 /* The command gets the caller's limits, which may be lower than the service's. */
@@ -164,6 +189,8 @@ int peer_reference_init(struct peer_reference *ours) {
     if (folder < 0)
         return -errno;
     r = caller_limits_read(&ours->limits, getpid(), folder);
+    if (r == 0)
+        r = cgroup_read(folder, &ours->cgroup);
     if (r < 0)
         return r;
     for (size_t i = 0; i < PEER_NAMESPACES_MAX; i++) {
@@ -176,6 +203,12 @@ int peer_reference_init(struct peer_reference *ours) {
             return -errno;
     }
     return statx(AT_FDCWD, "/", AT_STATX_DONT_SYNC, root_mask, &ours->root) < 0 ? -errno : 0;
+}
+
+/* Frees what @ours holds. */
+void peer_reference_deinit(struct peer_reference *ours) {
+    free(ours->cgroup);
+    ours->cgroup = NULL;
 }
 
 /*
@@ -230,14 +263,16 @@ static int peer_check_root(int folder, const struct statx *ours) {
 
 /*
  * Checks that the process that connected (SO_PEERCRED, unix(7)) is @subject, whose service this is,
- * and has no confinement that a command of the service, which lives in @ours, would not have. Reads
- * no byte of what it sent.
+ * and has no confinement that a command of the service, which lives in @ours, would not have. A
+ * caller with no_new_privs must have proved that (@has_proved). Reads no byte of what it sent.
  *
  * Returns 0 with @peer filled; a positive enum protocol_confinement, with @peer saying more about a
- * group or a namespace; a negative errno. The caller must refuse in both.
+ * group or a namespace; PROTOCOL_UNPROVED if only the proof is missing; a negative errno. The
+ * caller must refuse in both.
  */
 int peer_examine(struct peer *peer, int connection, const struct subject *subject,
-                 const struct peer_reference *ours) {
+                 const struct peer_reference *ours, bool has_proved) {
+    bool has_no_new_privs = false;
     struct ucred credentials;
     socklen_t size = sizeof(credentials);
     CLEANUP_FD int pidfd = -1;
@@ -250,6 +285,7 @@ int peer_examine(struct peer *peer, int connection, const struct subject *subjec
         return -errno;
     if (credentials.uid != subject->uid)
         return PROTOCOL_OTHER_USER;
+    peer->pid = credentials.pid;
     if (credentials.pid <= 0) { /* a pid namespace that this one does not see */
         peer->difference.other_namespace = PROTOCOL_PID_NAMESPACE;
         return PROTOCOL_OTHER_NAMESPACE;
@@ -263,13 +299,15 @@ int peer_examine(struct peer *peer, int connection, const struct subject *subjec
     if (r == 0)
         r = peer_check_groups(peer, connection, credentials.gid, subject);
     if (r == 0)
-        r = peer_check_status(folder, subject->uid);
+        r = peer_check_status(folder, subject->uid, &has_no_new_privs);
     if (r == 0)
         r = peer_check_namespaces(peer, pidfd, folder, ours);
     if (r == 0)
         r = peer_check_root(folder, &ours->root);
     if (r == 0)
         r = peer_read_limits(credentials.pid, folder, &ours->limits, &peer->limits);
+    if (r == 0 && has_no_new_privs)
+        r = peer_check_no_new_privs(folder, ours, has_proved);
     /* Last: only if the process still lives was all of this read of it. */
     if (!peer_is_gone(pidfd))
         return r;

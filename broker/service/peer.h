@@ -11,6 +11,7 @@
 #include "policy/subject.h"
 
 struct peer {
+    pid_t pid;
     struct caller_difference difference;
     struct limits limits;
 };
@@ -26,8 +27,10 @@ struct peer_reference {
     bool has_namespace[PEER_NAMESPACES_MAX];
     struct statx root;
     struct limits limits;
+    char *cgroup; /* /proc/self/cgroup; NULL: the kernel has none */
 };
 
 int peer_reference_init(struct peer_reference *ours);
+void peer_reference_deinit(struct peer_reference *ours);
 int peer_examine(struct peer *peer, int connection, const struct subject *subject,
-                 const struct peer_reference *ours);
+                 const struct peer_reference *ours, bool has_proved);

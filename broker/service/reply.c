@@ -20,6 +20,14 @@ void reply_refuse(int connection, enum protocol_status status, int error) {
         (void)send(connection, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* Asks the launcher to attach to the process @witness (PROTOCOL_PROVE). */
+void reply_ask_for_proof(int connection, pid_t witness) {
+    const struct protocol_reply reply = {
+        .version = PROTOCOL_VERSION, .status = PROTOCOL_PROVE, .pid = witness};
+
+    (void)send(connection, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /*
  * Tells the launcher that its command has stopped or ended (wait(2)), if @connection is not -1. A
  * launcher that does not read has the pidfd, too.

@@ -55,8 +55,10 @@ static _Noreturn void service_die(const char *step, int error) {
 }
 
 static void service_watch_listener(struct service *service) {
-    bool is_accepting = !service->clients.is_ending && service->accept_again.due == 0 &&
-                        service->clients.in_state[CLIENT_DECIDING].n < DECIDING_MAX;
+    bool is_accepting =
+        !service->clients.is_ending && service->accept_again.due == 0 &&
+        service->clients.in_state[CLIENT_DECIDING].n + service->clients.in_state[CLIENT_PROVING].n <
+            DECIDING_MAX;
     int r;
 
     if (service->is_accepting == is_accepting)
@@ -161,6 +163,7 @@ static void service_connect_parts(struct service *service) {
     end_reports_init(&service->end_reports);
     session_pool_init(&service->pool, &service->loop, &service->reaper, &service->policy);
     service->clients = (struct clients){.loop = &service->loop,
+                                        .reaper = &service->reaper,
                                         .pool = &service->pool,
                                         .policy = &service->policy,
                                         .closer = &service->closer,
@@ -255,6 +258,7 @@ _Noreturn void service_run(const struct service_setup *setup) {
     end_reports_deinit(&service.end_reports);
     listener_deinit(&listener);
     subject_deinit(&service.subject);
+    peer_reference_deinit(&service.reference);
     current_policy_deinit(&service.policy);
     loop_deinit(&service.loop);
     exit(0);

@@ -24,7 +24,11 @@ static void session_check_caller(struct session *session, const struct session_c
     static const char *const reasons[PROTOCOL_CONFINEMENT_COUNT] = {
         [PROTOCOL_OTHER_USER] = "the caller is another user",
         [PROTOCOL_LACKS_GROUP] = "the caller lacks a group that the service has",
-        [PROTOCOL_NO_NEW_PRIVS] = "the caller has no_new_privs set",
+        [PROTOCOL_NO_NEW_PRIVS] =
+            "the caller has no_new_privs set, and is in no command of the service",
+        [PROTOCOL_NO_TRACING] =
+            "the caller has no_new_privs set, and kernel.yama.ptrace_scope permits no proof",
+        [PROTOCOL_UNPROVED] = "the caller has no_new_privs set, and could not attach to a witness",
         [PROTOCOL_FILTERED] = "the caller has a seccomp filter",
         [PROTOCOL_OTHER_NAMESPACE] = "the caller is in another namespace: ",
         [PROTOCOL_OTHER_ROOT] = "the caller has another root directory",

@@ -2,9 +2,10 @@
 
 /*
  * The protocol between launcher and broker, over a SOCK_SEQPACKET socket of AF_UNIX: one request,
- * one reply. The service then sends a notice each time the command stops and when it ends. Each is
- * one record of fixed size, which starts with the version; reserved bytes are zero. Both ends run
- * on one machine, so integers are in its byte order.
+ * one reply; before it, the service may have the launcher prove something (PROTOCOL_PROVE). The
+ * service then sends a notice each time the command stops and when it ends. Each is one record of
+ * fixed size, which starts with the version; reserved bytes are zero. Both ends run on one machine,
+ * so integers are in its byte order.
  *
  * No record carries an identity: the broker knows its user from the kernel.
  */
@@ -16,7 +17,7 @@
 #include <sys/wait.h>
 
 enum {
-    PROTOCOL_VERSION = 4,
+    PROTOCOL_VERSION = 5,
     /* A name has at most 64 bytes (__NEW_UTS_LEN, uname(2)), and a NUL after them. */
     PROTOCOL_NAME_SIZE = 65,
     PROTOCOL_RULE_FILE_SIZE = 256,
@@ -66,8 +67,16 @@ enum protocol_status {
     PROTOCOL_NOT_LOGGED, /* the ledger, or without one the log daemon, does not take the line */
     PROTOCOL_TOO_LATE,   /* no request in time, or the policy is too old by then */
     PROTOCOL_TOO_MANY,   /* as many commands run as the ledger permits a user in all */
+    PROTOCOL_PROVE,      /* service mode: not the result yet, see below */
     PROTOCOL_STATUS_COUNT
 };
+
+/*
+ * A launcher with no_new_privs, in a command of the service, must prove that it may attach to a
+ * process of its user (broker/service/witness.h). The service sends a reply with PROTOCOL_PROVE and
+ * the @pid of that process. The launcher attaches to it by PTRACE_SEIZE (ptrace(2)), kills it, also
+ * if it could not attach, and waits for it only after the next reply, which is the result.
+ */
 
 /*
  * Why the service refuses a caller: its command descends from the service, and would leave the
@@ -77,12 +86,14 @@ enum protocol_confinement {
     PROTOCOL_UNCONFINED,
     PROTOCOL_OTHER_USER,      /* the caller is not the service's user */
     PROTOCOL_LACKS_GROUP,     /* the caller lacks a group that the service has */
-    PROTOCOL_NO_NEW_PRIVS,    /* the caller has no_new_privs set */
+    PROTOCOL_NO_NEW_PRIVS,    /* the caller has no_new_privs set, and is in another cgroup */
     PROTOCOL_FILTERED,        /* the caller has a seccomp filter */
     PROTOCOL_OTHER_NAMESPACE, /* the caller is in another namespace, of any kind but UTS */
     PROTOCOL_OTHER_ROOT,      /* the caller has another root directory, chroot(2) */
     PROTOCOL_GONE,            /* the caller ended before the service had checked all this */
     PROTOCOL_UNREADABLE,      /* /proc does not show the service what it must check */
+    PROTOCOL_NO_TRACING,      /* as UNPROVED: kernel.yama.ptrace_scope lets nobody prove it */
+    PROTOCOL_UNPROVED,        /* the caller has no_new_privs, and has not proved that this is all */
     PROTOCOL_CONFINEMENT_COUNT
 };
 
@@ -127,7 +138,7 @@ struct protocol_reply {
     uint32_t version;
     uint32_t status;         /* enum protocol_status */
     int32_t error;           /* an errno, or 0 */
-    int32_t pid;             /* the command's; 0: refused */
+    int32_t pid;             /* the command's; prove: the witness's; 0: refused */
     uint32_t names;          /* denied, bad name: the names in question */
     uint32_t rule_line;      /* line of the rule that decided, or 0 */
     uint32_t confinement;    /* enum protocol_confinement */
@@ -238,7 +249,7 @@ static inline int protocol_decode_request(const void *bytes, size_t size, size_t
 static inline int protocol_decode_reply(const void *bytes, size_t size, size_t n_fds,
                                         struct protocol_reply *replyp) {
     struct protocol_reply reply;
-    bool granted;
+    bool granted, has_pid;
     int r = protocol_check_version(bytes, size);
 
     if (r != 0)
@@ -248,8 +259,9 @@ static inline int protocol_decode_reply(const void *bytes, size_t size, size_t n
     memcpy(&reply, bytes, sizeof(reply));
 
     granted = reply.status == PROTOCOL_GRANTED;
+    has_pid = granted || reply.status == PROTOCOL_PROVE;
     if (reply.status >= PROTOCOL_STATUS_COUNT || n_fds != (granted ? 1U : 0U) ||
-        (reply.pid > 0) != granted || reply.pid < 0 || reply.error < 0 ||
+        (reply.pid > 0) != has_pid || reply.pid < 0 || reply.error < 0 ||
         (reply.uts_namespace != 0 && !granted) ||
         (reply.names & ~(uint32_t)PROTOCOL_NAMES_ALL) != 0 ||
         (reply.group != 0 && reply.groups_lost == 0 && reply.confinement != PROTOCOL_LACKS_GROUP) ||

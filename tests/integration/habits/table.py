@@ -531,8 +531,6 @@ KNOWN_TO_DIFFER = {
     },
     "service": {
         "typed-ahead-two-lines": "item 9",
-        "make-jobs": NESTED,
-        "inside-another": NESTED,
     },
 }
 

@@ -1,0 +1,53 @@
+#include "broker/service/proof.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "broker/service/reply.h"
+#include "utsbroker/base.h"
+
+/*
+ * False if Yama lets nobody without CAP_SYS_PTRACE attach (ptrace_scope 2), or nobody at all (3):
+ * ptrace(2). Without Yama there is no such file.
+ */
+static bool proof_is_possible(void) {
+    CLEANUP_FD int fd = open("/proc/sys/kernel/yama/ptrace_scope", O_RDONLY | O_CLOEXEC);
+    char scope = '0';
+
+    return fd < 0 || (read(fd, &scope, 1) == 1 && scope < '2');
+}
+
+/* If the witness is gone before it was ready, the launcher learns that it cannot attach. */
+static void proof_handle_witness(void *argument, enum witness_event event) {
+    struct client *client = argument;
+
+    if (event == WITNESS_IS_READY) {
+        reply_ask_for_proof(client->connection.fd, client->witness.child.pid);
+        return;
+    }
+    client->has_proved = witness_was_attached(&client->witness);
+    witness_end(&client->witness);
+    client->go_on(client);
+}
+
+/*
+ * Asks @client for the proof if it lacks only that, by @description, and was not asked before.
+ * Returns PROOF_E_ASKED, and @go_on is called when client->has_proved says whether it has; the
+ * client's deadline is the caller's. Returns 0 otherwise, and @description says what is wrong.
+ */
+int proof_ask(struct client *client, struct caller_description *description,
+              void (*go_on)(struct client *client)) {
+    if (description->record.peer != PROTOCOL_UNPROVED || client->was_to_prove)
+        return 0;
+    if (!proof_is_possible()) {
+        description->record.peer = PROTOCOL_NO_TRACING;
+        return 0;
+    }
+    client->was_to_prove = true;
+    client->go_on = go_on;
+    if (witness_start(&client->witness, client->clients->loop, client->clients->reaper,
+                      description->pid, proof_handle_witness, client) == 0)
+        return PROOF_E_ASKED;
+    witness_end(&client->witness);
+    return 0;
+}
