@@ -199,10 +199,7 @@ static void client_handle_session(void *argument, uint32_t events) {
         client_settle(client);
 }
 
-/*
- * Lets a session serve @client, which is connected or was to prove something, by the policy as it
- * is now. @client may be gone afterwards.
- */
+/* Lets a session serve @client, by the policy as it is now. @client may be gone afterwards. */
 void client_dispatch(struct client *client) {
     int r;
 

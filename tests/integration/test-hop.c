@@ -51,11 +51,6 @@ static void set_filter(void *context) {
     exit_on_error(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
 }
 
-static void enter_user_namespace(void *context) {
-    set_no_new_privs(context);
-    exit_on_error(unshare(CLONE_NEWUSER));
-}
-
 static void ignore_children(void *context) {
     set_no_new_privs(context);
     exit_on_error(signal(SIGCHLD, SIG_IGN) == SIG_ERR ? -1 : 0);
@@ -99,7 +94,7 @@ static void a_command_starts_commands_under_other_names(void **state) {
          "h1.test\nh2.test\nh3.test\nh4.test\nh5.test\nh6.test\nh7.test\nh8.test\n", 0},
         {"echo x | utsrun -n b.test -- cat", "x\n", 0},
         {"trap '' CHLD; exec utsrun -n b.test -- sh -c 'exit 3'", "", 3},
-        {"utsrun -n b.test -- sh -c 'kill -TERM $$'; echo $?", "143\n", 0},
+        {"(exec 2>/dev/null; utsrun -n b.test -- sh -c 'kill -TERM $$'; echo $?)", "143\n", 0},
         {"utsrun --via direct -n b.test -- true 2>&1 | grep -c 'the service can'", "1\n", 0},
         {"utsrun -n denied -- true 2>&1 | grep -c 'no rule permits it'", "1\n", 0},
     };
@@ -131,7 +126,6 @@ static void no_new_privs_alone_is_served_and_a_sandbox_is_not(void **state) {
         {"SIGCHLD ignored", ignore_children, NULL},
         {"Landlock", enter_landlock, "may not attach to another of yours"},
         {"a filter", set_filter, "a seccomp filter is set here"},
-        {"a user namespace", enter_user_namespace, "in another user namespace"},
     };
 
     (void)state;
@@ -152,12 +146,12 @@ static void no_new_privs_alone_is_served_and_a_sandbox_is_not(void **state) {
 
 static void bubblewrap_is_refused(void **state) {
     static struct result result;
-    const struct run run = {
-        .user = USER_WITHOUT_NAME,
-        .argv = {"bwrap", "--dev-bind", "/", "/", "--", UTSRUN_PATH, "-n", "x.test", "true"}};
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {"/usr/bin/bwrap", "--dev-bind", "/", "/", "--", UTSRUN_PATH,
+                                     "-n", "x.test", "true"}};
 
     (void)state;
-    if (system("command -v bwrap >/dev/null") != 0) {
+    if (access("/usr/bin/bwrap", X_OK) != 0) {
         print_message("skipped: there is no bwrap\n");
         skip();
     }
