@@ -10,15 +10,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "broker/service/setup.h"
 #include "broker/privilege.h"
+#include "broker/service/reload.h"
 #include "broker/service/service.h"
 #include "broker/service/witness.h"
 #include "broker/session/session.h"
@@ -32,6 +35,7 @@ struct options {
     const char *socket_path; /* NULL: the service manager passes the socket */
     int idle_exit_seconds;   /* -1: not given */
     pid_t witness_for;       /* 0: not a witness */
+    int resume_fd, check_fd; /* of a service that goes on; 0: not given */
     const char *policy_folders[POLICY_FOLDERS_MAX];
     size_t n_policy_folders;
 };
@@ -78,6 +82,10 @@ static int option_take(struct options *options, char **argv, int i) {
             number_parse(value, 0, 1 << 20, "--idle-exit takes seconds; 0 is never");
     else if (strcmp(option, "--witness") == 0)
         options->witness_for = number_parse(value, 1, 1 << 22, "--witness takes a process id");
+    else if (strcmp(option, "--resume") == 0)
+        options->resume_fd = number_parse(value, 3, INT_MAX, "--resume takes a descriptor");
+    else if (strcmp(option, "--check-resume") == 0)
+        options->check_fd = number_parse(value, 3, INT_MAX, "--check-resume takes a descriptor");
     else if (strcmp(option, "--policy-dir") == 0 && options->n_policy_folders < POLICY_FOLDERS_MAX)
         options->policy_folders[options->n_policy_folders++] = value;
     else
@@ -101,7 +109,7 @@ static void options_parse(struct options *options, int argc, char **argv, bool i
         else
             i += option_take(options, argv, i);
     }
-    if (options->witness_for != 0)
+    if (options->witness_for != 0 || options->resume_fd != 0 || options->check_fd != 0)
         return;
     if ((options->session_fd >= 0) == options->is_listening)
         usage_fail("say one of --session-fd and --listen");
@@ -186,6 +194,31 @@ static _Noreturn void run_service(const struct options *options, struct listener
     service_run(&setup);
 }
 
+/* The service goes on after a reload: this program was executed in the place of another. */
+static _Noreturn void resume_service(int memfd) {
+    static struct handover handover = HANDOVER_NULL;
+    struct service_setup setup = {.handover = &handover};
+    int r = reload_resume(&handover, memfd);
+
+    (void)prctl(PR_SET_NAME, "utsbroker", 0, 0, 0);
+    if (r < 0) {
+        (void)fprintf(stderr,
+                      "utsbroker: reload: what was handed over cannot be read: %s; no request "
+                      "is served until the commands have ended\n",
+                      strerror(-r));
+        reload_wait_for_children();
+    }
+    setup_privilege();
+    setup.listener = (struct listener){.fd = handover.listener,
+                                       .path = handover.path,
+                                       .inode = handover.inode,
+                                       .is_managed = handover.is_managed};
+    setup.policy_folders = handover.folders;
+    setup.n_policy_folders = handover.n_folders;
+    setup.idle_exit_seconds = handover.idle_exit_seconds;
+    service_run(&setup);
+}
+
 int main(int argc, char **argv) {
     struct options options = {.session_fd = -1, .idle_exit_seconds = -1};
     struct listener listener = LISTENER_NULL;
@@ -198,6 +231,10 @@ int main(int argc, char **argv) {
     options_parse(&options, argc, argv, is_secure);
     if (options.witness_for != 0)
         witness_run(options.witness_for);
+    if (options.check_fd != 0)
+        reload_check(options.check_fd);
+    if (options.resume_fd != 0)
+        resume_service(options.resume_fd);
     if (options.is_listening)
         run_service(&options, &listener, taken);
     run_session(&options);

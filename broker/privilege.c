@@ -2,8 +2,8 @@
  * The capabilities of this process, no_new_privs, and who may attach to it.
  *
  * Runs in the session, the gate and the service, as the user. Each function changes the process
- * that calls it, only takes rights away (except privilege_raise_sys_admin(), which makes a
- * permitted capability effective), and reads back what the kernel has.
+ * that calls it, only takes rights away (except privilege_raise_sys_admin() and
+ * privilege_pass_on(), which use a permitted capability), and reads back what the kernel has.
  */
 
 #include "broker/privilege.h"
@@ -45,9 +45,10 @@ static int privilege_read_sets(struct capability_sets *sets) {
 /*
  * Applies the sets that libcap-ng was given, then reads them back: its older releases skipped work
  * silently. The ambient set needs no call: the kernel keeps it within permitted and inheritable
- * (capabilities(7)), and inheritable is always empty here.
+ * (capabilities(7)).
  */
-static int privilege_apply_and_verify_sets(uint64_t effective, uint64_t permitted) {
+static int privilege_apply_and_verify_sets(uint64_t effective, uint64_t permitted,
+                                           uint64_t inheritable) {
     struct capability_sets sets;
     int r;
 
@@ -56,7 +57,8 @@ static int privilege_apply_and_verify_sets(uint64_t effective, uint64_t permitte
     r = privilege_read_sets(&sets);
     if (r < 0)
         return r;
-    if (sets.effective != effective || sets.permitted != permitted || sets.inheritable != 0)
+    if (sets.effective != effective || sets.permitted != permitted ||
+        sets.inheritable != inheritable)
         return -EPERM;
     return 0;
 }
@@ -100,7 +102,7 @@ int privilege_keep_sys_admin(void) {
     privilege_start_sets();
     if (capng_update(CAPNG_ADD, CAPNG_PERMITTED, CAP_SYS_ADMIN) != 0)
         return -EPERM;
-    return privilege_apply_and_verify_sets(0, sys_admin);
+    return privilege_apply_and_verify_sets(0, sys_admin, 0);
 }
 
 /*
@@ -114,7 +116,29 @@ int privilege_raise_sys_admin(void) {
     if (capng_update(CAPNG_ADD, (capng_type_t)(CAPNG_EFFECTIVE | CAPNG_PERMITTED), CAP_SYS_ADMIN) !=
         0)
         return -EPERM;
-    return privilege_apply_and_verify_sets(sys_admin, sys_admin);
+    return privilege_apply_and_verify_sets(sys_admin, sys_admin, 0);
+}
+
+/*
+ * Has this process keep CAP_SYS_ADMIN, which is permitted, when it executes a program: makes it
+ * inheritable and ambient, and reads the result back. privilege_keep_sys_admin() takes that back.
+ * Returns 0 or a negative errno.
+ */
+int privilege_pass_on(void) {
+    int r;
+
+    /* Safe: it gives this process nothing. Its caller executes the installed broker next, which
+     * root owns and which does the same again, and makes no child before. */
+    privilege_start_sets();
+    if (capng_update(CAPNG_ADD, (capng_type_t)(CAPNG_PERMITTED | CAPNG_INHERITABLE),
+                     CAP_SYS_ADMIN) != 0)
+        return -EPERM;
+    r = privilege_apply_and_verify_sets(0, sys_admin, sys_admin);
+    if (r < 0)
+        return r;
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SYS_ADMIN, 0, 0) < 0)
+        return -errno;
+    return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_SYS_ADMIN, 0, 0) == 1 ? 0 : -EPERM;
 }
 
 /*
@@ -124,7 +148,7 @@ int privilege_raise_sys_admin(void) {
 int privilege_drop_all(void) {
     /* Safe: it only takes rights away, for ever: what is not permitted cannot be raised again. */
     privilege_start_sets();
-    return privilege_apply_and_verify_sets(0, 0);
+    return privilege_apply_and_verify_sets(0, 0, 0);
 }
 
 /*

@@ -11,6 +11,7 @@ enum {
 bool privilege_is_secure_execution(void);
 int privilege_keep_sys_admin(void);
 int privilege_raise_sys_admin(void);
+int privilege_pass_on(void);
 int privilege_drop_all(void);
 int privilege_forbid_attach(void);
 int privilege_forbid_new(void);

@@ -6,198 +6,15 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
-#include "broker/service/caller-description.h"
+#include "broker/service/client-session.h"
 #include "broker/service/command.h"
-#include "broker/service/proof.h"
 #include "broker/service/reply.h"
 #include "utsbroker/base.h"
 
 enum {
     SILENCE_MS = 5000,     /* how long a client may send no request */
     SESSION_WORDS_MAX = 3, /* HAS_GATE, DECIDED, then GRANTED or FAILED */
-    AGAIN_MAX = 2,         /* how often another session is tried */
 };
-
-static void client_report_stop(struct client *client) {
-    if (client->state != CLIENT_RUNNING || client->stop_signal == 0)
-        return;
-    /* W_STOPCODE() of glibc: wait(2)'s status of a process that was stopped. */
-    reply_notify(client->connection.fd, client->stop_signal << 8 | 0x7f);
-    client->stop_signal = 0;
-}
-
-static void client_handle_command(void *argument, int stop_signal) {
-    struct client *client = argument;
-
-    if (stop_signal == 0) {
-        client_settle(client);
-        return;
-    }
-    client->stop_signal = stop_signal;
-    client_report_stop(client);
-}
-
-static void client_handle_grant(struct client *client, uint32_t bits) {
-    client->signal_at_hangup = command_choose_signal(bits);
-    client->wants_status = (bits & SESSION_WANTS_STATUS) != 0;
-    pool_session_close(client->session); /* it was the session's last message */
-    client_change_state(client, CLIENT_RUNNING);
-    if (client->has_hung_up)
-        command_hang_up(&client->session->gate, client->signal_at_hangup);
-    client_report_stop(client);
-    if (client->clients->is_ending)
-        command_end(&client->session->gate, SIGTERM);
-}
-
-/* The session has closed its channel, or has died. If it has not granted the request, nobody was
- * told of a command. */
-static void client_handle_session_end(struct client *client) {
-    pool_session_close(client->session);
-    if (client->state != CLIENT_REFUSED)
-        client_change_state(client,
-                            client->state == CLIENT_STARTING ? CLIENT_LOST : CLIENT_REFUSED);
-    client_hang_up(client);
-}
-
-/* Notes the gate, before a stranger's byte is read. */
-static int client_note_gate(struct client *client, uint32_t pid) {
-    int r = pool_session_note_gate(client->session, pid);
-
-    if (r == 0 && pid != 0)
-        reaper_watch(&client->session->gate, client_handle_command, client);
-    return r;
-}
-
-static void client_handle_session(void *argument, uint32_t events);
-
-/* A session that served @client has ended: its copy of the connection is closed. */
-static void client_handle_process(void *argument, int stop_signal) {
-    struct client *client = argument;
-
-    if (stop_signal != 0)
-        return;
-    client_close_connection(client);
-    client_settle(client);
-}
-
-/* Has @client hear of @session, which has nothing of it yet. */
-static int client_watch_session(struct client *client, struct pool_session *session) {
-    loop_remove_source(client->clients->loop, &session->control);
-    session->control.function = client_handle_session;
-    session->control.argument = client;
-    reaper_watch(&session->process, client_handle_process, client);
-    if (reaper_is_alive(&session->gate))
-        reaper_watch(&session->gate, client_handle_command, client);
-    return loop_add_source(client->clients->loop, &session->control, EPOLLIN);
-}
-
-/* Gives @client to a session; to another if the one made ahead has been killed. Returns 0, also if
- * it is to prove something first; a negative errno, and @client has the session that it had. */
-static int client_start_session(struct client *client) {
-    const struct clients *clients = client->clients;
-    CLEANUP_CALLER_DESCRIPTION struct caller_description caller = CALLER_DESCRIPTION_NULL;
-    struct pool_session *session;
-    int r = loop_change_source(clients->loop, &client->connection, 0); /* hangups only */
-
-    if (r == 0)
-        r = caller_describe(&caller, client->connection.fd, clients->subject, clients->reference,
-                            client->has_proved);
-    if (r < 0)
-        return r;
-    if (proof_ask(client, &caller, client_dispatch) == PROOF_E_ASKED) {
-        client_change_state(client, CLIENT_PROVING);
-        return 0;
-    }
-    r = -EPIPE;
-    for (int i = 0; i < 2 && (r == -EPIPE || r == -ECONNRESET); i++) {
-        r = session_pool_find(clients->pool, &session);
-        if (r < 0)
-            return r;
-        r = client_watch_session(client, session);
-        if (r == 0)
-            r = session_pool_give(session, &caller.record,
-                                  (const int[]){client->connection.fd, caller.log_fd},
-                                  caller.log_fd >= 0 ? 2 : 1);
-        if (r < 0)
-            session_pool_discard(session);
-    }
-    if (r == 0)
-        client->session = session;
-    return r;
-}
-
-/*
- * The session has read nothing of the request, and cannot serve it: it has lost the ledger. So may
- * have the one that was made ahead. Another session gets the connection.
- */
-static int client_serve_again(struct client *client) {
-    struct pool_session *old = client->session;
-    int r = -EPIPE;
-
-    if (!old->has_noted_gate)
-        return -EBADMSG;
-    reaper_signal(&old->process, SIGKILL);
-    reaper_signal(&old->gate, SIGKILL);
-    session_pool_drop_ahead(client->clients->pool);
-    current_policy_refresh(client->clients->policy);
-    if (client->n_again++ < AGAIN_MAX && !client->has_hung_up)
-        r = client_start_session(client);
-    if (r < 0) {
-        if (!client->has_hung_up)
-            reply_refuse(client->connection.fd, PROTOCOL_NOT_LOGGED, r);
-        client_handle_session_end(client);
-        return 0;
-    }
-    pool_session_free(old);
-    client_change_state(client, CLIENT_DECIDING); /* from now on it has its time */
-    return 0;
-}
-
-/* The table says which messages a session may send in which state. */
-static int client_handle_message(struct client *client, const struct session_message *message) {
-    bool is_deciding = client->state == CLIENT_DECIDING;
-    bool is_open = is_deciding || client->state == CLIENT_STARTING;
-
-    if (message->word == SESSION_HAS_GATE)
-        return client_note_gate(client, message->value);
-    if (message->word == SESSION_AGAIN && is_deciding)
-        return client_serve_again(client);
-    if (message->word == SESSION_DECIDED && is_deciding) {
-        client->wants_status = (message->value & SESSION_WANTS_STATUS) != 0;
-        client_change_state(client, CLIENT_STARTING);
-    } else if (message->word == SESSION_FAILED && is_open)
-        client_change_state(client, CLIENT_REFUSED);
-    else if (message->word == SESSION_GRANTED && is_open)
-        client_handle_grant(client, message->value);
-    else
-        return -EBADMSG;
-    return 0;
-}
-
-/*
- * Receives and handles one message of the session. Returns false if there is none. A session that
- * sends a wrong message, or whose channel fails, is killed.
- */
-static bool client_hear_session(struct client *client) {
-    struct session_message message;
-    ssize_t n = pool_session_receive(client->session, &message);
-
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return false;
-    if (n < 0 || (n > 0 && (n != sizeof(message) || client_handle_message(client, &message) < 0)))
-        reaper_signal(&client->session->process, SIGKILL);
-    if (n <= 0)
-        client_handle_session_end(client);
-    return true;
-}
-
-static void client_handle_session(void *argument, uint32_t events) {
-    struct client *client = argument;
-
-    (void)events;
-    if (client_hear_session(client))
-        client_settle(client);
-}
 
 /* Lets a session serve @client, by the policy as it is now. @client may be gone afterwards. */
 void client_dispatch(struct client *client) {
@@ -279,31 +96,112 @@ static void client_handle_deadline(void *argument) {
     client_settle(client);
 }
 
+static struct client *client_make(struct clients *clients, int connection) {
+    struct client *client = calloc(1, sizeof(*client));
+
+    if (client == NULL)
+        return NULL;
+    *client = (struct client){
+        .clients = clients,
+        .state = CLIENT_CONNECTED,
+        .go_on = client_dispatch,
+        .connection = {.fd = connection, .function = client_handle_connection, .argument = client},
+        .deadline = {.function = client_handle_deadline, .argument = client}};
+    list_append(&clients->in_state[CLIENT_CONNECTED], &client->link, client);
+    clients->n++;
+    return client;
+}
+
 /*
  * A new client with @connection, which it takes over, waits for a request. Returns 0 with
  * *@clientp; a negative errno, with @connection closed.
  */
 int client_new(struct clients *clients, int connection, struct client **clientp) {
-    struct client *client = calloc(1, sizeof(*client));
+    struct client *client = client_make(clients, connection);
     int r;
 
     if (client == NULL) {
         closer_close(clients->closer, &connection);
         return -ENOMEM;
     }
-    *client = (struct client){
-        .clients = clients,
-        .state = CLIENT_CONNECTED,
-        .connection = {.fd = connection, .function = client_handle_connection, .argument = client},
-        .deadline = {.function = client_handle_deadline, .argument = client}};
-    list_append(&clients->in_state[CLIENT_CONNECTED], &client->link, client);
-    clients->n++;
     loop_set_timer(clients->loop, &client->deadline, loop_now() + SILENCE_MS);
     r = loop_add_source(clients->loop, &client->connection, EPOLLIN);
     if (r < 0)
         client_free(client);
     else
         *clientp = client;
+    return r;
+}
+
+static int client_hand_over(const struct client *client, struct handover *handover) {
+    struct handover_client record = {.state = client->state,
+                                     .connection = client->connection.fd,
+                                     .control = -1,
+                                     .has_hung_up = client->has_hung_up,
+                                     .signal_at_hangup = (uint32_t)client->signal_at_hangup,
+                                     .wants_status = client->wants_status,
+                                     .stop_signal = (uint32_t)client->stop_signal};
+    const struct pool_session *session = client->session;
+
+    if (session != NULL) {
+        record.control = session->control.fd;
+        record.session = reaper_is_alive(&session->process) ? (uint32_t)session->process.pid : 0;
+        record.gate = (uint32_t)session->gate.pid;
+        record.has_ended = session->gate.has_ended;
+        record.wait_status = session->gate.wait_status;
+    }
+    return handover_add_client(handover, &record);
+}
+
+/*
+ * Goes on with a client of the program before, whose descriptors it takes over. Returns 0 or a
+ * negative errno; then this program does not know the client's command, which goes on.
+ */
+int client_restore(struct clients *clients, const struct handover_client *record) {
+    struct client *client;
+    int r;
+
+    if (record->state == CLIENT_CONNECTED)
+        return client_new(clients, record->connection, &client);
+    if (record->state == CLIENT_DECIDING || record->state == CLIENT_PROVING ||
+        record->state >= CLIENT_STATE_COUNT)
+        return -EBADMSG;
+    client = client_make(clients, record->connection);
+    if (client == NULL)
+        return -ENOMEM;
+    client->signal_at_hangup = (int)record->signal_at_hangup;
+    client->wants_status = record->wants_status;
+    client->stop_signal = (int)record->stop_signal;
+    client->has_hung_up = record->has_hung_up;
+    r = pool_session_resume(clients->pool, record, &client->session);
+    if (r == 0 && !client->has_hung_up)
+        r = loop_add_source(clients->loop, &client->connection, 0);
+    if (r == 0)
+        r = client_watch_session(client, client->session);
+    if (r < 0) {
+        client_free(client);
+        return r;
+    }
+    client_change_state(client, (enum client_state)record->state);
+    client_settle(client);
+    return 0;
+}
+
+/* Notes all clients in @handover. No client may be undecided. Returns 0 or -ENOMEM. */
+int clients_hand_over(struct clients *clients, struct handover *handover) {
+    int r = 0;
+
+    for (size_t i = 0; i < CLIENT_STATE_COUNT; i++)
+        for (struct list_link *link = clients->in_state[i].first, *next; link != NULL && r == 0;
+             link = next) {
+            struct client *client = link->owner;
+
+            next = link->next;
+            if (client->has_ended) /* all was said, and only its connection is to be closed */
+                client_free(client);
+            else
+                r = client_hand_over(client, handover);
+        }
     return r;
 }
 

@@ -152,8 +152,12 @@ void closer_init(struct closer *closer, struct reaper *reaper) {
 }
 
 /* Closes what still waits. */
-void closer_deinit(struct closer *closer) {
+void closer_flush(struct closer *closer) {
     if (closer->n > 0)
         closer_make_holder(closer);
+}
+
+void closer_deinit(struct closer *closer) {
+    closer_flush(closer);
     free(closer->fds);
 }

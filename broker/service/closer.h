@@ -24,6 +24,7 @@ struct closer {
 };
 
 void closer_init(struct closer *closer, struct reaper *reaper);
+void closer_flush(struct closer *closer);
 void closer_deinit(struct closer *closer);
 bool closer_has_unread(int connection);
 void closer_close(struct closer *closer, int *connectionp);

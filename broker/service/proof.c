@@ -32,11 +32,10 @@ static void proof_handle_witness(void *argument, enum witness_event event) {
 
 /*
  * Asks @client for the proof if it lacks only that, by @description, and was not asked before.
- * Returns PROOF_E_ASKED, and @go_on is called when client->has_proved says whether it has; the
- * client's deadline is the caller's. Returns 0 otherwise, and @description says what is wrong.
+ * Returns PROOF_E_ASKED, and client->go_on() is called when client->has_proved says whether it has;
+ * the client's deadline is the caller's. Returns 0 otherwise, and @description says what is wrong.
  */
-int proof_ask(struct client *client, struct caller_description *description,
-              void (*go_on)(struct client *client)) {
+int proof_ask(struct client *client, struct caller_description *description) {
     if (description->record.peer != PROTOCOL_UNPROVED || client->was_to_prove)
         return 0;
     if (!proof_is_possible()) {
@@ -44,7 +43,6 @@ int proof_ask(struct client *client, struct caller_description *description,
         return 0;
     }
     client->was_to_prove = true;
-    client->go_on = go_on;
     if (witness_start(&client->witness, client->clients->loop, client->clients->reaper,
                       description->pid, proof_handle_witness, client) == 0)
         return PROOF_E_ASKED;

@@ -9,5 +9,4 @@ enum {
     PROOF_E_ASKED = 1, /* the launcher is asked for the proof */
 };
 
-int proof_ask(struct client *client, struct caller_description *description,
-              void (*go_on)(struct client *client));
+int proof_ask(struct client *client, struct caller_description *description);

@@ -25,36 +25,6 @@ static void pool_pause(struct session_pool *pool) {
     pool->not_before = loop_now() + pool->pause;
 }
 
-/* The gate of @session is known now, or will never be. */
-static void pool_settle_gate(struct pool_session *session) {
-    if (!session->has_noted_gate)
-        session->pool->reaper->n_gates_unknown--;
-    session->has_noted_gate = true;
-}
-
-/*
- * Closes the channel to @session. If its gate is not known yet, the reaper treats it as unknown
- * from now on.
- */
-void pool_session_close(struct pool_session *session) {
-    if (session->control.fd < 0)
-        return;
-    if (session->state == POOL_TAKEN)
-        session->pool->n_working--;
-    pool_settle_gate(session);
-    loop_remove_source(session->pool->loop, &session->control);
-    base_close_fd(&session->control.fd);
-}
-
-/* Frees @session, which a client had taken. What lives of it is unknown to the reaper from then on.
- */
-void pool_session_free(struct pool_session *session) {
-    pool_session_close(session);
-    reaper_forget(&session->process);
-    reaper_forget(&session->gate);
-    free(session);
-}
-
 /*
  * Ends @session, which has no client, and its gate. One that has not begun finds its channel closed
  * and ends by itself.
@@ -87,19 +57,6 @@ static void ahead_handle_end(void *argument, int stop_signal) {
 }
 
 /*
- * Receives one message of @session, as recv(2). Tries again without memory: if the session seemed
- * to have ended, its command would be killed although the launcher may know of it.
- */
-ssize_t pool_session_receive(struct pool_session *session, struct session_message *message) {
-    const int tries = 3;
-    ssize_t n = -1;
-
-    for (int i = 0; i < tries && n < 0 && (i == 0 || errno != EAGAIN); i++)
-        n = recv(session->control.fd, message, sizeof(*message), MSG_DONTWAIT);
-    return n;
-}
-
-/*
  * Notes that the gate of @session is the process @pid, or that it has none (0). The session sends
  * this once, before it reads a stranger's byte. Returns 0 or -EBADMSG.
  */
@@ -109,7 +66,7 @@ int pool_session_note_gate(struct pool_session *session, uint32_t pid) {
     if (pid != 0 && reaper_add(session->pool->reaper, &session->gate, (pid_t)pid, ahead_handle_end,
                                session) < 0)
         return -EBADMSG;
-    pool_settle_gate(session);
+    pool_session_settle_gate(session);
     return 0;
 }
 

@@ -22,6 +22,7 @@
 
 #include "broker/loop.h"
 #include "broker/service/current-policy.h"
+#include "broker/service/handover.h"
 #include "broker/service/reaper.h"
 #include "broker/service/zygote.h"
 #include "broker/session/session.h"
@@ -63,7 +64,10 @@ int session_pool_give(struct pool_session *session, const struct session_client 
 void session_pool_drop_ahead(struct session_pool *pool);
 void session_pool_drop(struct session_pool *pool);
 
+int pool_session_resume(struct session_pool *pool, const struct handover_client *record,
+                        struct pool_session **sessionp);
 ssize_t pool_session_receive(struct pool_session *session, struct session_message *message);
 int pool_session_note_gate(struct pool_session *session, uint32_t pid);
+void pool_session_settle_gate(struct pool_session *session);
 void pool_session_close(struct pool_session *session);
 void pool_session_free(struct pool_session *session);

@@ -1,0 +1,291 @@
+/*
+ * A reload: the service executes the installed program in its own place (broker/service/reload.h),
+ * and its clients notice nothing.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "tests/integration/by-hand.h"
+#include "tests/integration/harness.h"
+
+static struct test_service *service(void) {
+    return harness_service_of(USER_WITHOUT_NAME);
+}
+
+/* The new program has another command line, and shows that it was executed. */
+static bool is_resumed(void *context) {
+    char path[64], text[128] = "";
+    int fd;
+
+    (void)context;
+    snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)service()->pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
+        text[0] = '\0';
+    if (fd >= 0)
+        close(fd);
+    return strcmp(text + strlen(text) + 1, "--resume") == 0;
+}
+
+static void assert_served(void) {
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "served.test", "uname", "-n"}};
+
+    harness_run(&run, &result);
+    harness_assert_exit(&result, 0);
+    assert_string_equal(result.output, "served.test\n");
+}
+
+/* A request that comes meanwhile waits for the new program. */
+static void reload(void) {
+    assert_int_equal(kill(service()->pid, SIGHUP), 0);
+    assert_served();
+    assert_true(harness_wait_for(is_resumed, NULL));
+}
+
+static bool exists(void *path) {
+    return access(path, F_OK) == 0;
+}
+
+static void wait_for_file(const char *path) {
+    if (!harness_wait_for(exists, (void *)path))
+        fail_msg("%s does not appear", path);
+}
+
+static void file_make(const char *path) {
+    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+
+    assert_true(fd >= 0);
+    assert_int_equal(close(fd), 0);
+}
+
+static char folder[] = "/tmp/test-reload-XXXXXX";
+
+static int set_up(void **state) {
+    if (harness_set_up(state) != 0 || mkdtemp(folder) == NULL)
+        return -1;
+    return chmod(folder, 0777) != 0 || chdir(folder) != 0 ? -1 : 0;
+}
+
+static int tear_down(void **state) {
+    char command[64];
+
+    snprintf(command, sizeof(command), "cd / && rm -rf %s", folder);
+    if (chdir("/") != 0)
+        return -1;
+    return system(command) != 0 ? -1 : harness_tear_down(state);
+}
+
+#define WAIT ": >begun; until [ -e go ]; do sleep 0.02; done; "
+
+/* Commands that live over reloads end as they would have: with their status, or their signal. */
+static void a_command_goes_on_and_its_status_arrives(void **state) {
+    static const struct {
+        char *script;
+        int status; /* wait(2)'s */
+    } cases[] = {
+        {WAIT "exit 7", 7 << 8},
+        {WAIT "kill -TERM $$", SIGTERM},
+        {WAIT "uname -n | grep -qx x.test", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        const struct run run = {.user = USER_WITHOUT_NAME,
+                                .argv = {UTSRUN_PATH, "-n", "x.test", "sh", "-c", cases[i].script}};
+        int output, errors, status;
+        pid_t pid = harness_start(&run, &output, &errors);
+
+        wait_for_file("begun");
+        for (size_t n = 0; n <= i; n++)
+            reload();
+        file_make("go");
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        if (status != cases[i].status)
+            fail_msg("%s: wait status 0x%x", cases[i].script, (unsigned)status);
+        close(output);
+        close(errors);
+        assert_int_equal(system("rm -f begun go"), 0);
+    }
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+/* Each command runs once, each status arrives, and nothing is left. */
+static void a_thousand_launches_notice_none_of_a_hundred_reloads(void **state) {
+    static struct result result;
+    const struct run run = {
+        .user = USER_WITHOUT_NAME,
+        .argv = {
+            "bash", "-c",
+            "one() { for i in {1..250}; do " UTSRUN_PATH " -n x.test -- sh -c \"echo $1.$i "
+            ">>ran; exit $((i % 7))\"; [ $? = $((i % 7)) ] || echo \"$1.$i: $?\"; done; }; "
+            "for n in 1 2 3 4; do one $n & done; wait; sort -u ran | wc -l; wc -l <ran; : >done"}};
+    size_t before;
+    pid_t reloader;
+
+    (void)state;
+    reload();
+    before = harness_count_descriptors(service()->pid);
+    reloader = fork();
+    if (reloader == 0) {
+        for (int n = 0; !exists("done") || n < 100; n++) {
+            kill(service()->pid, SIGHUP);
+            usleep(20000);
+        }
+        _exit(0);
+    }
+    harness_run(&run, &result);
+    assert_int_equal(waitpid(reloader, NULL, 0), reloader);
+    assert_string_equal(result.errors, "");
+    assert_string_equal(result.output, "1000\n1000\n");
+    assert_served();
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+    assert_int_equal(harness_count_descriptors(service()->pid), before);
+    assert_int_equal(system("rm -f ran done"), 0);
+}
+
+/* Another program in its place is not executed, and the service goes on. */
+static void a_broken_program_changes_nothing(void **state) {
+    static const struct {
+        const char *what, *command;
+    } cases[] = {
+        {"none", "rm $B"},
+        {"no program", "echo nonsense >$B; chmod 755 $B"},
+        {"one that fails", "cp /bin/false $B"},
+        {"one that cannot be executed", "cp $B.saved $B; chmod 644 $B"},
+        {"a user's", "cp $B.saved $B; chown 54321 $B"},
+        {"one that others can write", "cp $B.saved $B; chmod 777 $B"},
+        {"a folder", "rm $B; mkdir $B"},
+        {"one that does not answer", "printf '#!/bin/sleep 30\n' >$B; chmod 755 $B"},
+    };
+    static const char prepare[] = "B=" BROKER_PATH "; rm -rf $B; ",
+                      restore[] = "B=" BROKER_PATH "; rm -rf $B; cp -a $B.saved $B";
+    char command[1024];
+
+    (void)state;
+    assert_int_equal(system("cp -a " BROKER_PATH " " BROKER_PATH ".saved"), 0);
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        pid_t pid = service()->pid;
+
+        snprintf(command, sizeof(command), "%s %s", prepare, cases[i].command);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(kill(pid, SIGHUP), 0);
+        assert_served();
+        assert_int_equal(service()->pid, pid);
+        assert_int_equal(system(restore), 0);
+    }
+    assert_int_equal(system("rm " BROKER_PATH ".saved"), 0);
+    reload();
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+/* A client that has said nothing is handed over, too. */
+static void a_silent_client_is_served_by_the_new_program(void **state) {
+    int channel = -1;
+    pid_t pid = fork();
+    int status;
+
+    (void)state;
+    if (pid == 0) {
+        harness_become(USER_WITHOUT_NAME);
+        channel = hand_connect(service()->path);
+        file_make("begun");
+        wait_for_file("go");
+        _exit(hand_ask(channel).status == PROTOCOL_GRANTED ? 0 : 1);
+    }
+    wait_for_file("begun");
+    reload();
+    file_make("go");
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(system("rm -f begun go"), 0);
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+/* What was agreed for a command holds after a reload. */
+static void the_end_of_utsrun_means_what_it_did(void **state) {
+    static const struct {
+        char *option;
+        bool ends; /* the command ends with utsrun */
+    } cases[] = {{"-v", false}, {"--die-with-parent", true}};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        const struct run run = {
+            .user = USER_WITHOUT_NAME,
+            .argv = {UTSRUN_PATH, cases[i].option, "-n", "x.test", "sh", "-c", WAIT ": >ended"}};
+        int output, errors;
+        pid_t pid = harness_start(&run, &output, &errors);
+
+        wait_for_file("begun");
+        reload();
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        if (cases[i].ends)
+            harness_assert_nothing_left(USER_WITHOUT_NAME);
+        reload();
+        file_make("go");
+        if (!cases[i].ends)
+            wait_for_file("ended");
+        harness_assert_nothing_left(USER_WITHOUT_NAME);
+        assert_int_equal(exists("ended"), !cases[i].ends);
+        close(output);
+        close(errors);
+        assert_int_equal(system("rm -f begun go ended"), 0);
+    }
+}
+
+/* A command that stops stops utsrun, as its shell would see it. */
+static void a_stop_is_told_after_a_reload(void **state) {
+    const struct run run = {
+        .user = USER_WITHOUT_NAME,
+        .argv = {UTSRUN_PATH, "-n", "x.test", "sh", "-c", WAIT "kill -STOP $$; exit 5"}};
+    int output, errors, status;
+    pid_t pid = harness_start(&run, &output, &errors);
+
+    (void)state;
+    wait_for_file("begun");
+    reload();
+    file_make("go");
+    assert_true(harness_wait_for_state(pid, "T"));
+    reload();
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 5 << 8);
+    close(output);
+    close(errors);
+    assert_int_equal(system("rm -f begun go"), 0);
+}
+
+/* A service that is told to end does not reload, and one that was reloaded ends. */
+static void a_service_that_ends_does_not_reload(void **state) {
+    static struct test_service own;
+    int status;
+
+    (void)state;
+    service_start(&own, USER_NOBODY, "/run/test-reload/own", NULL);
+    assert_int_equal(kill(own.pid, SIGSTOP), 0);
+    assert_int_equal(kill(own.pid, SIGTERM), 0);
+    assert_int_equal(kill(own.pid, SIGHUP), 0);
+    assert_int_equal(kill(own.pid, SIGCONT), 0);
+    assert_int_equal(waitpid(own.pid, &status, 0), own.pid);
+    assert_int_equal(status, 0);
+    close(own.listen_fd);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_command_goes_on_and_its_status_arrives),
+    cmocka_unit_test(a_thousand_launches_notice_none_of_a_hundred_reloads),
+    cmocka_unit_test(a_broken_program_changes_nothing),
+    cmocka_unit_test(a_silent_client_is_served_by_the_new_program),
+    cmocka_unit_test(the_end_of_utsrun_means_what_it_did),
+    cmocka_unit_test(a_stop_is_told_after_a_reload),
+    cmocka_unit_test(a_service_that_ends_does_not_reload),
+};
+
+TEST_MAIN_AS_ROOT(tests, set_up, tear_down)
