@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "policy/name-pattern.h"
 #include "utsbroker/base.h"
@@ -82,17 +83,21 @@ void selection_deinit(struct selection *selection) {
 /*
  * True if a pattern of @rule for names of @kind matches @name. A wildcard in a permit rule matches
  * only valid host names (RFC 1123): any other name must be spelled out to be permitted. A wildcard
- * in a deny rule matches every name, as a name in doubt is refused.
+ * in a deny rule matches every name, as a name in doubt is refused. A host name pattern without a
+ * dot in a deny rule denies the host in every domain, so it also matches the name's first label.
  */
 bool rule_matches_name(const struct policy *policy, const struct policy_rule *rule,
                        enum policy_name_kind kind, const char *name) {
     bool wildcards_count = rule->action == POLICY_DENY || name_is_rfc1123(name);
+    bool has_dot = rule->action == POLICY_DENY && strchr(name, '.') != NULL;
 
     for (size_t i = 0; i < rule->n_patterns; i++) {
         const struct policy_pattern *pattern = &policy->patterns[rule->first_pattern + i];
 
         if (pattern->kind == kind && (wildcards_count || !pattern->is_wildcard) &&
-            pattern_matches(pattern->text, name))
+            (pattern_matches(pattern->text, name) ||
+             (has_dot && pattern->matches_label &&
+              pattern_matches_first_label(pattern->text, name))))
             return true;
     }
     return false;

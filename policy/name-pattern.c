@@ -3,8 +3,12 @@
 #include <string.h>
 
 /* Without <ctype.h>, as the locale must not decide what a valid name is. */
+bool name_char_is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
 bool name_char_is_alphanumeric(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || name_char_is_digit(c);
 }
 
 /* Returns @c with an ASCII capital letter as a small one, whatever the locale. */
@@ -62,58 +66,70 @@ bool pattern_is_wildcard(const char *pattern) {
     return strpbrk(pattern, "*?[") != NULL;
 }
 
-static bool char_is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
-
 /* Case is ignored, so a range from a letter to another kind of character would surprise people. */
 static bool is_plain_range(char low, char high) {
     return name_char_is_alphanumeric(low) && name_char_is_alphanumeric(high) &&
-           char_is_digit(low) == char_is_digit(high) &&
+           name_char_is_digit(low) == name_char_is_digit(high) &&
            name_char_to_lower(low) <= name_char_to_lower(high);
 }
 
 /*
- * Looks for an error in @pattern. Returns NULL if there is none, else a constant string that
- * describes the error, with *@offsetp the byte at which it begins.
+ * Looks for an error in the set that begins with the [ at @set. Returns NULL if there is none, with
+ * *@endp the byte after its ]; else a constant string that describes the error.
+ */
+const char *pattern_find_set_error(const char *set, const char **endp) {
+    unsigned char seen[256] = {0};
+    const char *at = set + 1;
+
+    if (*at == '^')
+        return "[^ is not supported: write [! to match what is not in the set";
+    if (*at == '!')
+        at++;
+    if (*at == ']')
+        return "an empty set: write characters between [ and ]";
+    for (; *at != ']'; at++) {
+        if (*at == '\0')
+            return "[ without ]";
+        if (*at == '[')
+            return at[1] == ':' ? "[:classes:] are not supported: a digit is [0-9]"
+                                : "[ inside a set";
+        if (seen[(unsigned char)*at]++ != 0)
+            return "a set matches one character, and this one lists a character twice; for the "
+                   "numbers 01 to 40 write [01-40]";
+        if (at[1] != '-' || at[2] == ']' || at[2] == '\0')
+            continue;
+        if (!is_plain_range(at[0], at[2]))
+            return "a range goes from letter to letter or from digit to digit, upwards";
+        at += 2;
+    }
+    *endp = at + 1;
+    return NULL;
+}
+
+/*
+ * Looks for an error in @pattern, which has no host range (host-range.h). Returns NULL if there is
+ * none, else a constant string that describes the error, with *@offsetp the byte at which it
+ * begins.
  */
 const char *pattern_find_error(const char *pattern, size_t *offsetp) {
-    unsigned char seen[256];
-    size_t i = 0;
+    const char *at = pattern;
 
     *offsetp = 0;
-    if (pattern[0] == '\0')
+    if (*at == '\0')
         return "an empty pattern matches no name";
-    while (pattern[i] != '\0') {
-        if (pattern[i++] != '[')
+    while (*at != '\0') {
+        const char *wrong = NULL;
+
+        if (*at == '[')
+            wrong = pattern_find_set_error(at, &at);
+        else
+            at++;
+        if (wrong == NULL)
             continue;
-        *offsetp = i - 1;
-        if (pattern[i] == '^')
-            return "[^ is not supported: write [! to match what is not in the set";
-        if (pattern[i] == '!')
-            i++;
-        if (pattern[i] == ']')
-            return "an empty set: write characters between [ and ]";
-        memset(seen, 0, sizeof(seen));
-        for (; pattern[i] != ']'; i++) {
-            if (pattern[i] == '\0')
-                return "[ without ]";
-            if (pattern[i] == '[')
-                return pattern[i + 1] == ':' ? "[:classes:] are not supported: a digit is [0-9]"
-                                             : "[ inside a set";
-            if (seen[(unsigned char)pattern[i]]++ != 0)
-                return "a set matches one character, and this one lists a character twice; write "
-                       "01 to 40 as 0[1-9] [1-3][0-9] 40";
-            if (pattern[i + 1] != '-' || pattern[i + 2] == ']' || pattern[i + 2] == '\0')
-                continue;
-            if (!is_plain_range(pattern[i], pattern[i + 2]))
-                return "a range goes from letter to letter or from digit to digit, upwards";
-            i += 2;
-        }
-        i++;
+        *offsetp = (size_t)(at - pattern);
+        return wrong;
     }
-    *offsetp = 0;
-    if (!pattern_is_wildcard(pattern) && i > NAME_LENGTH_MAX)
+    if (!pattern_is_wildcard(pattern) && at - pattern > NAME_LENGTH_MAX)
         return "longer than 64 bytes, the most that a name can have";
     return NULL;
 }
@@ -163,19 +179,12 @@ const char *pattern_skip_element(const char *pattern) {
     return pattern;
 }
 
-/*
- * True if @pattern matches the whole of @name; case is ignored. `*` matches any number of
- * characters, dots included; `?` matches one; `[a-z]` matches one that is in the set, `[!a-z]` one
- * that is not. pattern_find_error() found no error in @pattern.
- *
- * Cost: at most strlen(pattern) * strlen(name) steps. When a match fails, only the last star takes
- * one more character: an earlier star would only repeat what the last one tried.
- */
-bool pattern_matches(const char *pattern, const char *name) {
+/* Does what the next two functions say; the name ends at its NUL or before its first @end. */
+static bool matches_until(const char *pattern, const char *name, char end) {
     const char *after_star = NULL;
     const char *star_name = NULL;
 
-    while (*name != '\0' || *pattern == '*') {
+    while ((*name != '\0' && *name != end) || *pattern == '*') {
         if (*pattern == '*') {
             after_star = ++pattern;
             star_name = name;
@@ -191,4 +200,21 @@ bool pattern_matches(const char *pattern, const char *name) {
         name = ++star_name;
     }
     return *pattern == '\0';
+}
+
+/*
+ * True if @pattern matches the whole of @name; case is ignored. `*` matches any number of
+ * characters, dots included; `?` matches one; `[a-z]` matches one that is in the set, `[!a-z]` one
+ * that is not. pattern_find_error() found no error in @pattern.
+ *
+ * Cost: at most strlen(pattern) * strlen(name) steps. When a match fails, only the last star takes
+ * one more character: an earlier star would only repeat what the last one tried.
+ */
+bool pattern_matches(const char *pattern, const char *name) {
+    return matches_until(pattern, name, '\0');
+}
+
+/* Does the same with the first label of @name, that is, with what comes before its first dot. */
+bool pattern_matches_first_label(const char *pattern, const char *name) {
+    return matches_until(pattern, name, '.');
 }

@@ -11,12 +11,15 @@ enum {
 };
 
 char name_char_to_lower(char c);
+bool name_char_is_digit(char c);
 bool name_char_is_alphanumeric(char c);
 bool name_is_printable(const char *name);
 bool name_is_rfc1123(const char *name);
 
 bool pattern_is_wildcard(const char *pattern);
+const char *pattern_find_set_error(const char *set, const char **endp);
 const char *pattern_find_error(const char *pattern, size_t *offsetp);
 bool pattern_match_element(const char **patternp, char c);
 const char *pattern_skip_element(const char *pattern);
 bool pattern_matches(const char *pattern, const char *name);
+bool pattern_matches_first_label(const char *pattern, const char *name);

@@ -5,9 +5,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "policy/host-range.h"
 #include "policy/lexer.h"
-#include "policy/syntax-hints.h"
 #include "policy/name-pattern.h"
+#include "policy/range-patterns.h"
+#include "policy/syntax-hints.h"
 
 /*
  * The grammar, one rule in a logical line (utsbroker-policy(5)):
@@ -27,8 +29,9 @@ struct parser {
 /* The rule that is being parsed, as far as it has been read. */
 struct draft {
     struct policy_rule rule;
-    struct word keyword; /* the last one; kind WORD_LINE_END before the first */
-    size_t n_operands;   /* of that keyword */
+    struct word keyword;     /* the last one; kind WORD_LINE_END before the first */
+    size_t n_operands;       /* of that keyword */
+    size_t n_range_patterns; /* made by host ranges */
     bool has_user, has_group, has_hostname, has_domainname;
 };
 
@@ -151,23 +154,46 @@ static int add_subject(struct parser *parser, struct draft *draft, const struct 
     return policy_add_subject(parser->policy, &subject);
 }
 
-static int add_pattern(struct parser *parser, struct draft *draft, const struct word *word) {
-    struct policy_pattern pattern = {
-        .kind = word_is(&draft->keyword, "hostname") ? POLICY_HOSTNAME : POLICY_DOMAINNAME,
-        .is_wildcard = pattern_is_wildcard(word->text),
-        .text = word->text,
-        .line = word->line,
-        .column = word->column};
-    size_t offset;
-    const char *wrong = pattern_find_error(word->text, &offset);
+/* Returns what is wrong with the pattern @word, with *@offsetp the byte that is meant; or NULL. */
+static const char *find_pattern_error(const struct word *word, bool has_range, size_t *offsetp) {
+    const char *wrong = has_range ? host_range_find_error(word->text, offsetp)
+                                  : pattern_find_error(word->text, offsetp);
 
     if (wrong == NULL && !word->is_quoted)
-        wrong = syntax_hint_for_word(word->text, true, &offset);
+        wrong = syntax_hint_for_word(word->text, true, offsetp);
+    return wrong;
+}
+
+static int add_pattern(struct parser *parser, struct draft *draft, const struct word *word) {
+    bool is_deny = draft->rule.action == POLICY_DENY;
+    bool is_host = word_is(&draft->keyword, "hostname");
+    struct policy_pattern pattern = {.kind = is_host ? POLICY_HOSTNAME : POLICY_DOMAINNAME,
+                                     .is_wildcard = pattern_is_wildcard(word->text),
+                                     .matches_label =
+                                         is_deny && is_host && strchr(word->text, '.') == NULL,
+                                     .text = word->text,
+                                     .written = word->text,
+                                     .line = word->line,
+                                     .column = word->column};
+    const char *range = host_range_find(word->text);
+    size_t offset;
+    const char *wrong = find_pattern_error(word, range != NULL, &offset);
+    int r = 0;
+
+    if (wrong == NULL && range == NULL)
+        r = policy_add_pattern(parser->policy, &pattern);
+    if (wrong == NULL && range != NULL)
+        r = range_patterns_add(parser->policy, &pattern, is_deny, &draft->n_range_patterns);
+    if (r == -E2BIG) {
+        wrong = "the ranges of this rule make more than 4096 patterns: write several rules";
+        offset = (size_t)(range - word->text);
+        r = 0;
+    }
     if (wrong != NULL)
         lexer_fail(&parser->lexer, word->line, word->column + word->is_quoted + (unsigned)offset,
                    "%s", wrong);
-    draft->rule.n_patterns++;
-    return policy_add_pattern(parser->policy, &pattern);
+    draft->rule.n_patterns = parser->policy->n_patterns - draft->rule.first_pattern;
+    return r;
 }
 
 static void set_limit(struct parser *parser, struct draft *draft, const struct word *word) {

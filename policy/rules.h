@@ -24,10 +24,18 @@ struct policy_subject {
 
 enum policy_name_kind { POLICY_HOSTNAME, POLICY_DOMAINNAME };
 
+/*
+ * One glob pattern. A word with host ranges (host-range.h) makes several, which follow each other
+ * in the rule: they have the same @written, which is shown to people, and each its own @text, which
+ * is matched.
+ */
 struct policy_pattern {
     enum policy_name_kind kind;
-    bool is_wildcard;
+    bool is_wildcard;   /* the word has a wildcard or a range, so it spells out no name */
+    bool is_set;        /* deny: a range of the word read as a set, which is denied, too */
+    bool matches_label; /* deny hostname, no dot: @text may also match the name's first label */
     const char *text;
+    const char *written; /* the word in the file; the same pointer for all patterns of the word */
     unsigned line, column;
 };
 

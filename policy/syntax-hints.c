@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "policy/host-range.h"
 #include "policy/name-pattern.h"
 #include "utsbroker/base.h"
 
@@ -53,6 +54,10 @@ const char *syntax_hint_for_word(const char *word, bool is_pattern, size_t *offs
         *offsetp = i;
         if (wrong != NULL)
             return wrong;
+        if (is_pattern && host_range_get_length(word + i) > 0) {
+            i += host_range_get_length(word + i) - 1; /* its commas are right */
+            continue;
+        }
         if (word[i] == '[')
             is_in_set = is_pattern;
         if (word[i] == ']')

@@ -69,6 +69,13 @@ void print_subjects(FILE *out, const struct policy *policy, const struct policy_
     (void)print_subjects_of(out, policy, rule, POLICY_GROUP, n > 0 ? " group" : "group");
 }
 
+/* True if the pattern @i of @rule is of the same word as the one before, so it is shown already. */
+bool print_is_same_word(const struct policy *policy, const struct policy_rule *rule, size_t i) {
+    const struct policy_pattern *pattern = &policy->patterns[rule->first_pattern + i];
+
+    return i > 0 && pattern[0].written == pattern[-1].written;
+}
+
 /* Returns the separator before the next clause. */
 static const char *print_patterns_of(FILE *out, const struct policy *policy,
                                      const struct policy_rule *rule, enum policy_name_kind kind,
@@ -78,12 +85,12 @@ static const char *print_patterns_of(FILE *out, const struct policy *policy,
     for (size_t i = 0; i < rule->n_patterns; i++) {
         const struct policy_pattern *pattern = &policy->patterns[rule->first_pattern + i];
 
-        if (pattern->kind != kind)
+        if (pattern->kind != kind || print_is_same_word(policy, rule, i))
             continue;
         if (n++ == 0)
             (void)fprintf(out, "%s%s", before, keyword);
         (void)fputc(' ', out);
-        print_operand(out, pattern->text, true);
+        print_operand(out, pattern->written, true);
     }
     return n > 0 ? "  " : before;
 }

@@ -48,8 +48,8 @@ static json_t *json_of_patterns(const struct policy *policy, const struct policy
     for (size_t i = 0; i < rule->n_patterns; i++) {
         const struct policy_pattern *pattern = &policy->patterns[rule->first_pattern + i];
 
-        if (pattern->kind == kind)
-            (void)json_array_append_new(list, json_of_text(pattern->text));
+        if (pattern->kind == kind && !print_is_same_word(policy, rule, i))
+            (void)json_array_append_new(list, json_of_text(pattern->written));
     }
     return list;
 }
