@@ -18,14 +18,26 @@ static bool is_same_element(const char *a, const char *b) {
     return true;
 }
 
+/* Names have no other characters than printable ASCII. */
+static bool set_covers(const char *wide, const char *narrow) {
+    for (char c = ' '; c <= '~'; c++) {
+        const char *element = wide, *other = narrow;
+
+        if (pattern_match_element(&other, c) && !pattern_match_element(&element, c))
+            return false;
+    }
+    return true;
+}
+
 /* True if each character that @narrow matches is one that @wide, which is not a star, matches. */
 static bool element_covers(const char *wide, const char *narrow) {
     if (*narrow == '*')
         return false;
     if (*wide == '?' || is_same_element(wide, narrow))
         return true;
-    return *wide == '[' && *narrow != '[' && *narrow != '?' &&
-           pattern_match_element(&wide, *narrow);
+    if (*wide != '[' || *narrow == '?')
+        return false;
+    return *narrow == '[' ? set_covers(wide, narrow) : pattern_match_element(&wide, *narrow);
 }
 
 /*
@@ -54,6 +66,42 @@ bool subsumption_of_pattern(const char *wide, const char *narrow) {
     return *wide == '\0';
 }
 
+/* Returns the dot that ends the first label of all names that @pattern matches; NULL: none does. */
+static const char *find_label_end(const char *pattern) {
+    for (; *pattern != '\0' && *pattern != '.'; pattern = pattern_skip_element(pattern)) {
+        const char *element = pattern;
+
+        if (*pattern == '*' || pattern_match_element(&element, '.'))
+            return NULL;
+    }
+    return *pattern == '.' ? pattern : NULL;
+}
+
+/*
+ * Writes to @label the pattern of the first label of all names that @pattern matches. Returns false
+ * if they have no dot, or different ones, or it is too long for a label.
+ */
+bool subsumption_find_label(const char *pattern, char label[SUBSUMPTION_LABEL_MAX + 1]) {
+    const char *end = find_label_end(pattern);
+
+    if (end == NULL || end == pattern || end - pattern > SUBSUMPTION_LABEL_MAX)
+        return false;
+    memcpy(label, pattern, (size_t)(end - pattern));
+    label[end - pattern] = '\0';
+    return true;
+}
+
+/* True if @wide matches every name that @narrow matches, also by their first label. */
+static bool pattern_covers(const struct policy_pattern *wide, const struct policy_pattern *narrow) {
+    char label[SUBSUMPTION_LABEL_MAX + 1];
+
+    if (narrow->matches_label && !wide->matches_label)
+        return false;
+    return subsumption_of_pattern(wide->text, narrow->text) ||
+           (wide->matches_label && subsumption_find_label(narrow->text, label) &&
+            subsumption_of_pattern(wide->text, label));
+}
+
 /*
  * A wildcard in a permit rule matches only valid host names (RFC 1123), in a deny rule all names.
  */
@@ -67,7 +115,7 @@ static bool is_pattern_covered(const struct policy *policy, const struct policy_
             pattern->is_wildcard ? later->action == POLICY_DENY : !name_is_rfc1123(pattern->text);
 
         if (wide->kind == pattern->kind && (matches_all || !needs_all) &&
-            subsumption_of_pattern(wide->text, pattern->text))
+            pattern_covers(wide, pattern))
             return true;
     }
     return false;
@@ -165,17 +213,49 @@ static bool do_patterns_meet(const char *a, const char *b, unsigned *patience) {
            do_patterns_meet(pattern_skip_element(a), pattern_skip_element(b), patience);
 }
 
+/* True if there is a name that both patterns match; false if that is hard to say. */
+static bool do_both_match(const char *a, const char *b) {
+    unsigned patience = 2000;
+
+    return !have_different_edges(a, b) && do_patterns_meet(a, b, &patience);
+}
+
+static bool is_wildcard_or_end(char c) {
+    return c == '\0' || c == '*' || c == '?' || c == '[';
+}
+
+/*
+ * True if @pattern matches a name whose first label @label matches. A wildcard of @label may take
+ * more than that label here.
+ */
+bool subsumption_can_meet_label(const char *pattern, const char *label) {
+    char names[SUBSUMPTION_LABEL_MAX + sizeof(".*")];
+    size_t n = 0;
+
+    /* Mostly they begin differently, and nothing needs to be copied. */
+    while (!is_wildcard_or_end(label[n]) && !is_wildcard_or_end(pattern[n])) {
+        if (name_char_to_lower(label[n]) != name_char_to_lower(pattern[n]))
+            return false;
+        n++;
+    }
+    n = strlen(label);
+    if (n > SUBSUMPTION_LABEL_MAX)
+        return false;
+    memcpy(names, label, n);
+    memcpy(names + n, ".*", sizeof(".*"));
+    return do_both_match(pattern, names);
+}
+
 /*
  * True if @permitted, in an earlier rule, matches a name that @denied should deny, and is not a
  * deliberate exception, that is a pattern that matches less than @denied.
  */
-static bool pattern_comes_late(const char *denied, const char *permitted) {
-    unsigned patience = 2000;
-
-    return !have_different_edges(denied, permitted) &&
-           do_patterns_meet(permitted, denied, &patience) &&
-           (!subsumption_of_pattern(denied, permitted) ||
-            subsumption_of_pattern(permitted, denied));
+static bool pattern_comes_late(const struct policy_pattern *denied,
+                               const struct policy_pattern *permitted) {
+    return (do_both_match(permitted->text, denied->text) ||
+            (denied->matches_label && subsumption_can_meet_label(permitted->text, denied->text))) &&
+           (!pattern_covers(denied, permitted) ||
+            subsumption_of_pattern(permitted->text, denied->text));
 }
 
 /*
@@ -194,8 +274,8 @@ bool subsumption_find_late(const struct policy *policy, const struct policy_rule
         for (size_t j = 0; j < permit->n_patterns; j++) {
             const struct policy_pattern *permitted = &policy->patterns[permit->first_pattern + j];
 
-            if (denied->kind != permitted->kind ||
-                !pattern_comes_late(denied->text, permitted->text))
+            if (denied->kind != permitted->kind || denied->is_set ||
+                !pattern_comes_late(denied, permitted))
                 continue;
             *deniedp = denied;
             *permittedp = permitted;

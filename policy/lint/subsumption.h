@@ -9,7 +9,12 @@
 
 #include "policy/rules.h"
 
+/* Bytes of a label's pattern; a longer one is not looked at. */
+enum { SUBSUMPTION_LABEL_MAX = 512 };
+
 bool subsumption_of_pattern(const char *wide, const char *narrow);
+bool subsumption_find_label(const char *pattern, char label[SUBSUMPTION_LABEL_MAX + 1]);
+bool subsumption_can_meet_label(const char *pattern, const char *label);
 bool subsumption_of_rule(const struct policy *policy, const struct policy_rule *earlier,
                          const struct policy_rule *later);
 bool subsumption_find_late(const struct policy *policy, const struct policy_rule *permit,

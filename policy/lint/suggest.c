@@ -83,27 +83,54 @@ static void nearest_add(struct nearest *nearest, const char *pattern, unsigned f
     nearest->distances[at] = far;
 }
 
+/* Returns the number of patterns that the word of pattern @first of @rule makes. */
+static size_t count_patterns_of_word(const struct policy *policy, const struct policy_rule *rule,
+                                     size_t first) {
+    const struct policy_pattern *patterns = &policy->patterns[rule->first_pattern];
+    size_t n = 1;
+
+    while (first + n < rule->n_patterns && patterns[first + n].written == patterns[first].written)
+        n++;
+    return n;
+}
+
+/* Adds the word of the @n patterns at @word, unless it matches @name, or is not permitted. */
+static void nearest_add_word(struct nearest *nearest, const struct selection *selection,
+                             const struct policy_pattern *word, size_t n, const char *name) {
+    unsigned far = NAME_LENGTH_MAX + 1, distance;
+    bool is_permitted = false;
+
+    for (size_t i = 0; i < n; i++) {
+        /* A word that matches @name, which is refused nevertheless, does not help. */
+        if (pattern_matches(word[i].text, name))
+            return;
+        distance = get_distance(word[i].text, name);
+        far = distance < far ? distance : far;
+        is_permitted |= suggest_is_permitted(selection, &word[i]);
+    }
+    if (is_permitted)
+        nearest_add(nearest, word->written, far);
+}
+
 /*
- * Fills @patterns with up to @max (at most 16) patterns of @kind that permit the subject some name,
- * the nearest to @name first. Returns their number. The texts belong to the policy.
+ * Fills @patterns with up to @max (at most 16) patterns of @kind, as they are written, that permit
+ * the subject some name, the nearest to @name first. Returns their number. The texts belong to the
+ * policy.
  */
 size_t suggest_patterns(const struct selection *selection, enum policy_name_kind kind,
                         const char *name, const char **patterns, size_t max) {
+    const struct policy *policy = selection->policy;
     struct nearest nearest = {.patterns = patterns, .max = max < 16 ? max : 16};
 
     for (size_t i = 0; i < selection->n_rules && nearest.max > 0; i++) {
         const struct policy_rule *rule = selection->rules[i].rule;
 
-        if (rule->action == POLICY_DENY)
-            continue;
-        for (size_t j = 0; j < rule->n_patterns; j++) {
-            const struct policy_pattern *pattern =
-                &selection->policy->patterns[rule->first_pattern + j];
+        for (size_t j = 0, n; rule->action == POLICY_PERMIT && j < rule->n_patterns; j += n) {
+            const struct policy_pattern *word = &policy->patterns[rule->first_pattern + j];
 
-            /* A pattern that matches @name, which is refused nevertheless, does not help. */
-            if (pattern->kind == kind && !pattern_matches(pattern->text, name) &&
-                suggest_is_permitted(selection, pattern))
-                nearest_add(&nearest, pattern->text, get_distance(pattern->text, name));
+            n = count_patterns_of_word(policy, rule, j);
+            if (word->kind == kind)
+                nearest_add_word(&nearest, selection, word, n, name);
         }
     }
     return nearest.n;

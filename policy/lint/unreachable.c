@@ -111,8 +111,8 @@ static void index_add_rule(struct index *index, const struct policy *policy, siz
         index_add(index, make_pattern_key(&policy->patterns[rule->first_pattern + i]), number);
 }
 
-/* An earlier rule that covers a rule has one of its keys; these are at most 2 * 64 + 2. */
-enum { KEYS_MAX = 2 * NAME_LENGTH_MAX + 4 };
+/* An earlier rule that covers a rule has one of its keys; these are at most 3 * 64 + 2. */
+enum { KEYS_MAX = 3 * NAME_LENGTH_MAX + 4 };
 
 static size_t make_subject_keys(const struct policy *policy, const struct policy_rule *rule,
                                 uint64_t *keys) {
@@ -127,6 +127,7 @@ static size_t make_subject_keys(const struct policy *policy, const struct policy
 static size_t make_pattern_keys(const struct policy *policy, const struct policy_rule *rule,
                                 uint64_t *keys) {
     const struct policy_pattern *pattern;
+    char label[SUBSUMPTION_LABEL_MAX + 1];
     size_t beginning, end, length, n = 0;
 
     keys[n++] = make_key(EVERYTHING, "", 0);
@@ -141,6 +142,13 @@ static size_t make_pattern_keys(const struct policy *policy, const struct policy
         keys[n++] = make_key(make_kind(pattern, BEGINNING), pattern->text, i);
     for (size_t i = 1; i <= end && i <= NAME_LENGTH_MAX; i++)
         keys[n++] = make_key(make_kind(pattern, END), pattern->text + length - i, i);
+    /* A deny rule may match the first label only. */
+    if (pattern->kind == POLICY_DOMAINNAME || !subsumption_find_label(pattern->text, label))
+        return n;
+    length = strlen(label);
+    end = get_end_length(label);
+    for (size_t i = 1; i <= end && i <= NAME_LENGTH_MAX; i++)
+        keys[n++] = make_key(make_kind(pattern, END), label + length - i, i);
     return n;
 }
 
