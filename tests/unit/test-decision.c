@@ -206,6 +206,94 @@ static void the_first_rule_that_matches_decides(void **state) {
     }
 }
 
+/* One rule, and for a deny rule `permit any hostname * domainname *` after it. */
+static void ranges_and_first_labels_decide(void **state) {
+    static const struct {
+        const char *rule;
+        const char *refused, *granted; /* host names */
+    } cases[] = {
+        /* Both readings are denied, each in every domain. */
+        {"deny any hostname lab[01-16]",
+         "lab01 lab09 lab10 lab12 LAB16 lab0 lab1 lab6 lab12.test lab01.a.b lab6.test lab1.",
+         "lab lab00 lab17 lab2 lab7 lab010 lab001 xlab01 lab01x lab17.test x.lab01 lab-01"},
+        {"deny any hostname \"lab[1-40]\"", "lab1 lab40 lab0 lab3 lab4.test", "lab01 lab41 lab00"},
+        {"deny any hostname [1-4,7,10-12]", "1 4 7 10 12 12.test", "0 5 13 01 112 1-1"},
+        {"deny any hostname rack[1-4]n[01-32]", "rack1n01 rack4n32 rack2n0 rack2n3 rack1n1.x",
+         "rack5n01 rack1n33 rack1n4 rack14n01 rack1n00"},
+        {"deny any hostname n[8-12]", "n8 n9 n12", "n1 n2 n7 n13"},
+        {"deny any hostname lab[01-16].test", "lab01.test lab6.test", "lab01 lab01.x lab01.test.x"},
+        {"deny any hostname licence1",
+         "licence1 LICENCE1.test licence1.corp.example licence1. licence1..",
+         "licence12 licence12.test a.licence1 licence.1 xlicence1 licence1-a"},
+        {"deny any hostname licence1.corp.example", "licence1.corp.example",
+         "licence1 licence1.test licence1.corp.example.x"},
+        {"deny any hostname lab-??", "lab-01 lab-01.test", "lab-001 lab-001.test lab- lab-a.b"},
+        {"deny any hostname *1", "a1 1 a1.test a.b1", "a1b a.b"},
+        {"deny any hostname \"In Namespace\" x", "x.y", "a"},
+        /* Permit rules say what they say. */
+        {"permit any hostname node1", "node1.test node", "node1 NODE1"},
+        {"permit any hostname node[01-16]", "node0 node1 node6 node17 node01.test node00",
+         "node01 node16 node10"},
+        {"permit any hostname \"node[9-11]\"", "node1 node8 node12", "node9 node10 node11"},
+        {"permit any hostname [1-10]", "0 11 01", "1 5 10"},
+        {"permit any hostname [1-12]", "0 13 01 2.test", "1 2 10 12"},
+        {"permit any hostname [0-15]", "16 00 05", "0 5 9 15"},
+        {"permit any hostname [1-20]", "0 21", "2 20"},
+        {"permit any hostname [1-40]", "0 41", "4 40"},
+        {"permit any hostname [1-64]", "0 65", "6 64"},
+        {"permit any hostname [01-32]", "0 1 2 3 00 33", "01 32"},
+        {"permit any hostname n[12]", "n12 n3", "n1 n2"},
+        {"permit any hostname n[0-9]", "n10", "n0 n9"},
+        /* A range spells out no name, so it matches valid host names only. */
+        {"permit any hostname n_[1,3] n_[01-16]", "n_1 n_3 n_01", ""},
+        {"permit any hostname [01-16]-", "01-", ""},
+        {"permit any hostname [01-16]-x", "01-", "01-x"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        struct world world;
+        char text[256];
+
+        (void)snprintf(text, sizeof(text), "%s\n%s", cases[i].rule,
+                       cases[i].rule[0] == 'd' ? "permit any hostname * domainname *" : "");
+        world_init(&world, text, 7);
+        for (int is_granted = 0; is_granted < 2; is_granted++) {
+            const char *name = is_granted ? cases[i].granted : cases[i].refused;
+
+            for (; *name != '\0'; name += strspn(name, " ")) {
+                struct decision decision;
+                char one[65];
+                size_t n = strcspn(name, " ");
+
+                (void)snprintf(one, sizeof(one), "%.*s", (int)n, name);
+                name += n;
+                decision = selection_decide(&world.selection, one, NULL);
+                if ((decision.verdict == DECISION_PERMITTED) != is_granted)
+                    fail_msg("%s: %s: %d", cases[i].rule, one, decision.verdict);
+            }
+        }
+        world_deinit(&world);
+    }
+}
+
+static void an_nis_domain_name_has_no_first_label(void **state) {
+    static const struct {
+        const char *domainname;
+        enum decision_verdict verdict;
+    } cases[] = {{"lab", D}, {"lab.example", P}, {"n01", D}, {"n1", D}, {"n01.example", P}};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        struct world world;
+
+        world_init(&world, "deny any domainname lab n[01-16]\npermit any domainname *", 7);
+        assert_int_equal(selection_decide(&world.selection, NULL, cases[i].domainname).verdict,
+                         cases[i].verdict);
+        world_deinit(&world);
+    }
+}
+
 static void only_names_that_rules_need_are_looked_up_and_each_once(void **state) {
     static const struct {
         const char *policy;
@@ -332,6 +420,8 @@ static void a_deny_rule_before_never_permits_more(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_first_rule_that_matches_decides),
+    cmocka_unit_test(ranges_and_first_labels_decide),
+    cmocka_unit_test(an_nis_domain_name_has_no_first_label),
     cmocka_unit_test(only_names_that_rules_need_are_looked_up_and_each_once),
     cmocka_unit_test(a_database_that_fails_refuses),
     cmocka_unit_test(a_selection_knows_whether_setuid_is_possible),

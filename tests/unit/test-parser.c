@@ -1,7 +1,5 @@
 #include "policy/parser.h"
 
-#include <time.h>
-
 #include "tests/test.h"
 
 struct errors {
@@ -140,6 +138,18 @@ static void every_error_has_its_line_and_column(void **state) {
         {"permit any hostname a[b", 1, 22, "[ without ]"},
         {"permit any hostname \"a[b\"", 1, 23, "[ without ]"},
         {"permit any hostname [z-a]", 1, 21, "a range goes"},
+        {"permit any hostname n[01-16] n[16-01]", 1, 35, "upwards"},
+        {"permit any hostname n[01-100]", 1, 26, "[001-100] or [1-100]"},
+        {"permit any hostname \"n[001-16]\"", 1, 28, "the same width"},
+        {"permit any hostname n[1,,3]", 1, 25, "a number is missing"},
+        {"deny any hostname n[1-]", 1, 23, "a number after the hyphen"},
+        {"permit any hostname [,]", 1, 22, "a number is missing"},
+        {"permit any hostname [1-1234567890123456789]", 1, 24, "more than 18 digits"},
+        {"permit any hostname [01-16][a", 1, 28, "[ without ]"},
+        {"permit any hostname [01-16]|a", 1, 28, "not regular expressions"},
+        {"permit any hostname [01-16],a", 1, 28, "separate words"},
+        {"permit any hostname a[b,c]", 1, 24, "without separators"},
+        {"permit any hostname n[11]", 1, 22, "write [01-40]"},
         {"permit any hostname a\"b\"", 1, 22, "a quote inside a word"},
         {"permit any hostname \"a\"b", 1, 24, "a closing quote ends the word"},
         {"permit any hostname \"a\"\"b\"", 1, 24, "a closing quote ends the word"},
@@ -243,40 +253,87 @@ static void random_bytes_do_not_break_it(void **state) {
     }
 }
 
-/* The CPU time, the best of five. */
-static double seconds_to_parse(size_t n_rules) {
-    static const char rule[] = "permit group students 1000 hostname lab-?? node[0-9]* limit 16\n";
-    size_t size = n_rules * (sizeof(rule) - 1);
-    char *text = malloc(size + 1);
-    double best = 1e9;
-
-    assert_non_null(text);
-    for (size_t i = 0; i < n_rules; i++)
-        memcpy(text + i * (sizeof(rule) - 1), rule, sizeof(rule));
-    for (int i = 0; i < 5; i++) {
-        CLEANUP_POLICY struct policy policy = POLICY_NULL;
-        struct errors errors = {.n = 0};
-        struct timespec begin, end;
-        double seconds;
-
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begin);
-        assert_int_equal(policy_parse(&policy, "x", text, size, errors_collect, &errors), 0);
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
-        assert_int_equal(policy.n_rules, n_rules);
-        seconds = (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9;
-        best = seconds < best ? seconds : best;
-    }
-    free(text);
-    return best;
-}
-
-static void the_cost_is_linear(void **state) {
-    double small = seconds_to_parse(10000);
-    double large = seconds_to_parse(80000);
+/* Each pattern of a range has the word as it was written. */
+static void a_range_becomes_patterns_that_know_its_word(void **state) {
+    static const struct {
+        const char *text, *written;
+        bool is_wildcard, is_set, matches_label;
+        unsigned column;
+    } cases[] = {
+        {"n0[8-9]", "n[08-32]", true, false, true, 19},
+        {"n[1-2][0-9]", "n[08-32]", true, false, true, 19},
+        {"n3[0-2]", "n[08-32]", true, false, true, 19},
+        {"n", "n", false, false, true, 28},
+        {"m1", "m[1,3]", true, false, true, 30},
+        {"m3", "m[1,3]", true, false, true, 30},
+        {"m[1,3]", "m[1,3]", true, true, true, 30},
+        {"n.x", "n.x", false, false, false, 39},
+        {"n1[0-1].x", "n[10-11].x", true, false, false, 43},
+        {"d", "d", false, false, false, 65},
+        {"e10", "e[10,10]", true, false, false, 67},
+        {"e10", "e[10,10]", true, false, false, 67},
+    };
+    CLEANUP_POLICY struct policy policy = POLICY_NULL;
+    struct errors errors;
 
     (void)state;
-    print_message("10,000 rules: %.2f ms; 80,000: %.2f ms\n", small * 1e3, large * 1e3);
-    assert_true(large < small * 8 * 3); /* a quadratic cost would be 64 times */
+    assert_int_equal(parse(&policy,
+                           "deny any hostname n[08-32] n \"m[1,3]\" n.x n[10-11].x domainname d "
+                           "e[10,10]\npermit any hostname n[08-32] n m[1,3]",
+                           &errors),
+                     0);
+    assert_int_equal(policy.rules[0].n_patterns, BASE_ARRAY_SIZE(cases));
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        const struct policy_pattern *pattern = &policy.patterns[policy.rules[0].first_pattern + i];
+
+        if (strcmp(pattern->text, cases[i].text) != 0 ||
+            strcmp(pattern->written, cases[i].written) != 0 ||
+            pattern->is_wildcard != cases[i].is_wildcard || pattern->is_set != cases[i].is_set ||
+            pattern->matches_label != cases[i].matches_label || pattern->line != 1 ||
+            pattern->column != cases[i].column)
+            fail_msg("%zu: %s, %s, %u", i, pattern->text, pattern->written, pattern->column);
+        assert_int_equal(i > 0 && pattern[0].written == pattern[-1].written,
+                         i > 0 && cases[i].column == cases[i - 1].column);
+        assert_true(pattern->text == pattern->written || cases[i].is_wildcard);
+    }
+    assert_int_equal(policy.rules[1].first_pattern, 12);
+    assert_int_equal(policy.rules[1].n_patterns, 6); /* no second reading */
+    for (size_t i = 12; i < 18; i++)
+        assert_false(policy.patterns[i].is_set || policy.patterns[i].matches_label);
+}
+
+/* The limit is of one rule, and names that are written out do not count. */
+static void a_rule_makes_not_too_many_patterns(void **state) {
+    static const char many[] = "[1,2,3,4,5,6,7,8][1,2,3,4,5,6,7,8][1,2,3,4,5,6,7,8]";
+    CLEANUP_FREE char *text = NULL;
+    struct errors errors;
+
+    (void)state;
+    for (int n_more = 0; n_more < 3; n_more++) {
+        CLEANUP_POLICY struct policy policy = POLICY_NULL;
+        int r;
+
+        free(text);
+        assert_true(asprintf(&text,
+                             "permit any hostname [1,2,3,4,5,6,7,8]%s a b %s\n"
+                             "permit any hostname a%s",
+                             many,
+                             n_more == 0   ? ""
+                             : n_more == 1 ? "c[0-9]"
+                                           : "cc[1,2]",
+                             many) > 0);
+        r = parse(&policy, text, &errors);
+        if (n_more < 2) {
+            assert_int_equal(r, 0);
+            assert_int_equal(policy.rules[0].n_patterns, 4096 + 2 + n_more);
+            continue;
+        }
+        assert_int_equal(r, POLICY_E_INVALID);
+        assert_int_equal(errors.n, 1);
+        assert_int_equal(errors.first.line, 1);
+        assert_int_equal(errors.first.column, strstr(text, "cc[") + 2 - text + 1);
+        assert_non_null(strstr(errors.first.message, "more than 4096 patterns"));
+    }
 }
 
 static const struct CMUnitTest tests[] = {
@@ -286,7 +343,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(each_wrong_line_gives_one_error),
     cmocka_unit_test(empty_texts_are_policies_without_rules),
     cmocka_unit_test(random_bytes_do_not_break_it),
-    cmocka_unit_test(the_cost_is_linear),
+    cmocka_unit_test(a_range_becomes_patterns_that_know_its_word),
+    cmocka_unit_test(a_rule_makes_not_too_many_patterns),
 };
 
 TEST_MAIN(tests)

@@ -33,6 +33,9 @@ static void the_same_meaning_is_the_same_key(void **state) {
         {"permit group g user u hostname a domainname d",
          "permit user u group g domainname d hostname a"},
         {"permit user 7 hostname a", "permit user 7 hostname \"a\""},
+        {"permit any hostname node[01-16]", "permit any hostname node0[1-9] node1[0-6]"},
+        {"permit any hostname node[01-16]", "permit any hostname \"NODE[01-16]\""},
+        {"permit any hostname n[1,3]", "permit any hostname n3 n1"},
     };
 
     (void)state;
@@ -51,7 +54,8 @@ static void another_meaning_is_another_key(void **state) {
         "permit any hostname n1",          "permit user a hostname a",
         "permit user A hostname a",        "permit group a hostname a",
         "permit user 7 hostname a",        "permit group 7 hostname a",
-        "permit user 8 hostname a",
+        "permit user 8 hostname a",        "permit any hostname n[01-16]",
+        "permit any hostname n[1-16]",     "permit any hostname n[01-16] n[01-16]",
     };
 
     (void)state;
