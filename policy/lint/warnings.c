@@ -11,6 +11,7 @@
 #include "policy/decision.h"
 #include "policy/lint/unreachable.h"
 #include "policy/lint/contradiction.h"
+#include "policy/lint/print.h"
 #include "policy/syntax-hints.h"
 #include "policy/name-pattern.h"
 #include "policy/subject.h"
@@ -71,19 +72,21 @@ static void warn_of_useless_patterns(const struct warner *warner) {
 
     for (size_t i = 0; i < rule->n_patterns && rule->action == POLICY_PERMIT; i++) {
         const struct policy_pattern *pattern = &warner->policy->patterns[rule->first_pattern + i];
+        bool is_first = !print_is_same_word(warner->policy, rule, i);
         char invalid = '\0';
-        const char *why = pattern->is_wildcard ? contradiction_find(pattern->text, &invalid) : NULL;
+        const char *why =
+            pattern->is_wildcard && is_first ? contradiction_find(pattern->text, &invalid) : NULL;
 
         if (invalid != '\0')
             warn(warner, "no-match", pattern->line, pattern->column,
                  "%s matches nothing: a wildcard matches only valid host names (RFC 1123), which "
                  "never contain '%c'",
-                 pattern->text, invalid);
+                 pattern->written, invalid);
         else if (why != NULL)
             warn(warner, "no-match", pattern->line, pattern->column,
                  "%s matches nothing: a wildcard matches only valid host names (RFC 1123), and the "
                  "pattern %s",
-                 pattern->text, why);
+                 pattern->written, why);
     }
 }
 
@@ -93,14 +96,14 @@ static void warn_of_misread_clauses(const struct warner *warner) {
 
     for (size_t i = 0; i < rule->n_patterns; i++) {
         const struct policy_pattern *pattern = &warner->policy->patterns[rule->first_pattern + i];
-        const char *clause = syntax_hint_find_clause(pattern->text);
+        const char *clause = syntax_hint_find_clause(pattern->written);
 
-        if (clause == NULL && (strcasecmp(pattern->text, "max") == 0 ||
-                               pattern->text[strspn(pattern->text, "0123456789")] == '\0'))
+        if (clause == NULL && (strcasecmp(pattern->written, "max") == 0 ||
+                               pattern->written[strspn(pattern->written, "0123456789")] == '\0'))
             clause = "limit NUMBER";
         if (clause != NULL)
             warn(warner, "clause", pattern->line, pattern->column,
-                 "%s is read as one more name; for the clause write: %s", pattern->text, clause);
+                 "%s is read as one more name; for the clause write: %s", pattern->written, clause);
     }
 }
 
@@ -155,7 +158,7 @@ static bool warn_of_late_deny(const struct warner *warner, const struct policy_r
     warn(warner, "late", denied->line, denied->column,
          "%s comes too late: %s at %s:%u permits some of these names, and the first rule that "
          "matches decides; put the deny rule above it",
-         denied->text, permitted->text, permit->file, permit->line);
+         denied->written, permitted->written, permit->file, permit->line);
     return true;
 }
 
