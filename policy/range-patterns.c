@@ -4,18 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/host-range.h"
+#include "policy/range-expansion.h"
 
 /* Counts up to @max patterns and one more, and their bytes. */
 static size_t count_patterns(const char *word, bool with_sets, size_t max, size_t *sizep) {
-    char text[HOST_RANGE_TEXT_MAX + 1];
-    struct host_range range;
+    char text[RANGE_TEXT_MAX + 1];
+    struct range_expansion expansion;
     size_t n = 0, length;
     bool is_set;
 
     *sizep = 0;
-    host_range_begin(&range, word, with_sets);
-    while (n <= max && (length = host_range_next(&range, text, &is_set)) > 0) {
+    range_expansion_begin(&expansion, word, with_sets);
+    while (n <= max && (length = range_expansion_next(&expansion, text, &is_set)) > 0) {
         *sizep += length + 1;
         n++;
     }
@@ -30,8 +30,8 @@ static size_t count_patterns(const char *word, bool with_sets, size_t max, size_
 int range_patterns_add(struct policy *policy, const struct policy_pattern *word, bool with_sets,
                        size_t *n_patternsp) {
     struct policy_pattern pattern = *word;
-    char text[HOST_RANGE_TEXT_MAX + 1], *texts;
-    struct host_range range;
+    char text[RANGE_TEXT_MAX + 1], *texts;
+    struct range_expansion expansion;
     size_t size, length, n;
     int r;
 
@@ -46,8 +46,8 @@ int range_patterns_add(struct policy *policy, const struct policy_pattern *word,
         free(texts);
         return r;
     }
-    host_range_begin(&range, word->written, with_sets);
-    while ((length = host_range_next(&range, text, &pattern.is_set)) > 0) {
+    range_expansion_begin(&expansion, word->written, with_sets);
+    while ((length = range_expansion_next(&expansion, text, &pattern.is_set)) > 0) {
         pattern.text = memcpy(texts, text, length + 1);
         texts += length + 1;
         r = policy_add_pattern(policy, &pattern);

@@ -51,6 +51,7 @@ static void matching_prove(void) {
     Frama_C_make_unknown(the_name, NAME_LENGTH_MAX);
     the_name[NAME_LENGTH_MAX] = '\0';
     (void)pattern_matches(the_pattern, the_name);
+    (void)pattern_matches_first_label(the_pattern, the_name);
 }
 
 int main(void) {

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "policy/name-pattern.h"
+#include "policy/range-expansion.h"
 #include "policy/range-patterns.h"
 #include "tests/test.h"
 
@@ -11,14 +12,14 @@
 
 /* Writes the patterns that @word makes to @patterns and @sets, with spaces between them. */
 static void expand(const char *word, bool with_sets, char *patterns, char *sets) {
-    char text[HOST_RANGE_TEXT_MAX + 1];
-    struct host_range range;
+    char text[RANGE_TEXT_MAX + 1];
+    struct range_expansion expansion;
     bool is_set;
     size_t n;
 
     patterns[0] = sets[0] = '\0';
-    host_range_begin(&range, word, with_sets);
-    while ((n = host_range_next(&range, text, &is_set)) > 0) {
+    range_expansion_begin(&expansion, word, with_sets);
+    while ((n = range_expansion_next(&expansion, text, &is_set)) > 0) {
         char *to = is_set ? sets : patterns;
 
         assert_int_equal(n, strlen(text));
@@ -196,7 +197,7 @@ static int compare_names(const void *a, const void *b) {
 /* Adds all names that @pattern matches, one by one; it has no other sets than [3-5]. */
 static void names_add_matches(struct names *names, const char *pattern) {
     const char *set = strchr(pattern, '[');
-    char name[HOST_RANGE_TEXT_MAX + 1];
+    char name[RANGE_TEXT_MAX + 1];
 
     if (set == NULL) {
         names_add(names, pattern);
@@ -243,8 +244,8 @@ static size_t random_word_check(unsigned *seed, struct names *names, struct name
     struct names first = {.all = calloc(NAMES_MAX, NAME_SIZE)};
     struct names second = {.all = calloc(NAMES_MAX, NAME_SIZE)};
     bool has_two = random_below(seed, 3) == 0;
-    char word[256] = "n", text[HOST_RANGE_TEXT_MAX + 1];
-    struct host_range range;
+    char word[256] = "n", text[RANGE_TEXT_MAX + 1];
+    struct range_expansion expansion;
     size_t offset, n_patterns = 0;
     bool is_set;
 
@@ -262,8 +263,8 @@ static size_t random_word_check(unsigned *seed, struct names *names, struct name
             names_add(names, text);
         }
     assert_null(host_range_find_error(word, &offset));
-    host_range_begin(&range, word, false);
-    for (; host_range_next(&range, text, &is_set) > 0; n_patterns++)
+    range_expansion_begin(&expansion, word, false);
+    for (; range_expansion_next(&expansion, text, &is_set) > 0; n_patterns++)
         names_add_matches(others, text);
     free(first.all);
     free(second.all);
