@@ -85,26 +85,26 @@ int format_run(const struct tool_options *options) {
     CLEANUP_FREE char *formatted = NULL;
     size_t size = 0, formatted_size = 0;
     FILE *out;
-    int r = read_text(options->file, &text, &size);
+    int r = read_text(options->files[0], &text, &size);
 
     if (r < 0)
-        return report_failure(options->file, r);
+        return report_failure(options->files[0], r);
     out = open_memstream(&formatted, &formatted_size);
     if (out == NULL)
-        return report_failure(options->file, -errno);
-    r = format_text(out, options->file, text, size, findings_add, &findings);
+        return report_failure(options->files[0], -errno);
+    r = format_text(out, options->files[0], text, size, findings_add, &findings);
     if (fclose(out) != 0 && r == 0)
         r = -ENOMEM;
     if (r < 0)
-        return report_failure(options->file, r);
+        return report_failure(options->files[0], r);
     if (r > 0) {
         findings_print(&findings, stderr);
         return TOOL_FAILED;
     }
     if (options->is_in_place && (formatted_size != size || memcmp(formatted, text, size) != 0))
-        r = replace_text(options->file, formatted, formatted_size);
+        r = replace_text(options->files[0], formatted, formatted_size);
     if (!options->is_in_place &&
         (fwrite(formatted, 1, formatted_size, stdout) != formatted_size || fflush(stdout) != 0))
         r = -EIO;
-    return r < 0 ? report_failure(options->file, r) : TOOL_YES;
+    return r < 0 ? report_failure(options->files[0], r) : TOOL_YES;
 }

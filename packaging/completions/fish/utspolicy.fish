@@ -13,7 +13,7 @@ complete -c utspolicy -n __utspolicy_has_no_command -a check -d 'Show errors and
 complete -c utspolicy -n __utspolicy_has_no_command -a explain -d 'Say whether a user may use names, and why'
 complete -c utspolicy -n __utspolicy_has_no_command -a list -d 'Show all rules, or those for a user'
 complete -c utspolicy -n __utspolicy_has_no_command -a fmt -d 'Print a file in the standard layout'
-complete -c utspolicy -l policy-dir -xa '(__fish_complete_directories)' -d 'Read the policy in this folder'
+complete -c utspolicy -n 'not __fish_seen_subcommand_from fmt' -l policy-dir -xa '(__fish_complete_directories)' -d 'Read the policy in this folder'
 complete -c utspolicy -s h -l help -d 'Show a summary'
 complete -c utspolicy -s V -l version -d 'Show the version'
 complete -c utspolicy -n '__fish_seen_subcommand_from explain list' -l user -xa '(__fish_complete_users)' -d 'The user, as name or id'
