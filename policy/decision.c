@@ -133,18 +133,16 @@ static bool is_permitted(const struct selection *selection, const char *hostname
     return match != NULL && match->rule->action == POLICY_PERMIT;
 }
 
-/* Returns the names that are not permitted alone. If each would be, it returns all of them. */
+/* Returns the names that are not permitted alone. */
 static unsigned find_refused_names(const struct selection *selection, const char *hostname,
                                    const char *domainname) {
-    unsigned asked = (hostname != NULL ? DECISION_HOSTNAME : 0U) |
-                     (domainname != NULL ? DECISION_DOMAINNAME : 0U);
     unsigned names = 0;
 
     if (hostname != NULL && !is_permitted(selection, hostname, NULL))
         names |= DECISION_HOSTNAME;
     if (domainname != NULL && !is_permitted(selection, NULL, domainname))
         names |= DECISION_DOMAINNAME;
-    return names != 0 ? names : asked;
+    return names;
 }
 
 /* Returns those of @names for which @is_valid is false. */
@@ -191,5 +189,7 @@ struct decision selection_decide(const struct selection *selection, const char *
         if (invalid != 0)
             return (struct decision){.verdict = DECISION_BAD_NAME, .names = invalid};
     }
+    if (decision.names == 0) /* each is permitted alone, but no rule permits both */
+        decision.names = DECISION_HOSTNAME | DECISION_DOMAINNAME;
     return decision;
 }

@@ -148,6 +148,8 @@ static void the_first_rule_that_matches_decides(void **state) {
         {lab, 1000, "a.test", "b.test", P, 6, 0},
         {lab, 1000, "node1", "b.test", D, 0,
          H | N}, /* each by one rule, but no rule permits both */
+        {lab, 1000, "In Namespace", "lab.example", D, 0, H | N}, /* spelled out by its rule */
+        {lab, 1000, "In Namespace", "evil", D, 0, N},
         {lab, 1000, "node1", "evil", D, 0, N},
         {lab, 1000, "evil", "lab.example", D, 0, H},
         {lab, 1000, "evil", "evil", D, 0, H | N},
