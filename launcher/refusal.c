@@ -87,11 +87,15 @@ static void lost_group_print(const char *names, const struct protocol_reply *rep
 /* Names what utspolicy finds, which can look up groups; without an answer, the default policy. */
 static void denial_print(const char *names, const struct options *options,
                          const struct protocol_reply *reply, const sigset_t *mask) {
-    char nearest[512], rule[PROTOCOL_RULE_FILE_SIZE + 32] = "no rule permits it";
+    char nearest[512], rule[PROTOCOL_RULE_FILE_SIZE + 32];
+    bool has_both = reply->names == PROTOCOL_NAMES_ALL;
     bool is_known = policy_query_find_nearest(options, mask, nearest, sizeof(nearest)) == 0;
 
     if (reply->rule_line != 0)
         (void)snprintf(rule, sizeof(rule), "%s:%u denies it", reply->rule_file, reply->rule_line);
+    else
+        (void)snprintf(rule, sizeof(rule), "%s",
+                       has_both ? "no rule permits both names" : "no rule permits it");
     if (is_known)
         message("%s denied: %s; nearest names that rules permit: %s (all: utsrun -l)", names, rule,
                 nearest);
@@ -99,6 +103,19 @@ static void denial_print(const char *names, const struct options *options,
         message("%s denied: %s; the default policy permits names under .test, the rules for "
                 "all others are in " POLICY_FOLDER_ADMIN,
                 names, rule);
+}
+
+/* Names the valid name that was meant, and others; without an answer, who can permit the name. */
+static void bad_name_print(const char *names, const struct options *options, const sigset_t *mask) {
+    char nearest[512];
+    bool is_known = policy_query_find_nearest(options, mask, nearest, sizeof(nearest)) == 0;
+
+    message("%s refused: not a valid host name (RFC 1123: labels of letters, digits and inner "
+            "hyphens, joined by dots, 64 bytes at most); %s%s%s",
+            names,
+            is_known ? "nearest names that rules permit: "
+                     : "for any other, a rule in " POLICY_FOLDER_ADMIN " must spell it out",
+            is_known ? nearest : "", is_known ? " (all: utsrun -l)" : "");
 }
 
 /* Says why the broker refuses, although a rule permits the names: @reply names it. */
@@ -231,10 +248,7 @@ static void status_print(const char *names, const struct options *options,
         denial_print(names, options, reply, mask);
         break;
     case PROTOCOL_BAD_NAME:
-        message("%s refused: not a valid host name (RFC 1123: labels of letters, digits and inner "
-                "hyphens, joined by dots, 64 bytes at most); for any other, a rule "
-                "in " POLICY_FOLDER_ADMIN " must spell it out",
-                names);
+        bad_name_print(names, options, mask);
         break;
     case PROTOCOL_POLICY_INVALID:
         message("%s refused: %s", names, diagnose_invalid_policy());

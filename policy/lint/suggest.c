@@ -41,23 +41,29 @@ static unsigned get_distance(const char *pattern, const char *name) {
     return before[length];
 }
 
+static enum decision_verdict decide(const struct selection *selection, enum policy_name_kind kind,
+                                    const char *name) {
+    bool is_host = kind == POLICY_HOSTNAME;
+
+    return selection_decide(selection, is_host ? name : NULL, is_host ? NULL : name).verdict;
+}
+
 /*
  * True if the subject is permitted to use the names of @pattern, which is in a permit rule for
  * them. False if an earlier rule denies a name that is spelled out, or if a wildcard matches
  * nothing.
  */
 bool suggest_is_permitted(const struct selection *selection, const struct policy_pattern *pattern) {
-    bool is_host = pattern->kind == POLICY_HOSTNAME;
     char invalid;
 
     if (pattern->is_wildcard)
         return contradiction_find(pattern->text, &invalid) == NULL;
-    return selection_decide(selection, is_host ? pattern->text : NULL,
-                            is_host ? NULL : pattern->text)
-               .verdict == DECISION_PERMITTED;
+    return decide(selection, pattern->kind, pattern->text) == DECISION_PERMITTED;
 }
 
 struct nearest {
+    const char *name;
+    bool is_denied; /* by a rule, or by none, though it is a valid host name */
     const char **patterns;
     unsigned distances[16];
     size_t n, max;
@@ -94,17 +100,20 @@ static size_t count_patterns_of_word(const struct policy *policy, const struct p
     return n;
 }
 
-/* Adds the word of the @n patterns at @word, unless it matches @name, or is not permitted. */
+/*
+ * Adds the word of the @n patterns at @word, unless it is not permitted. A word that matches the
+ * name, which is denied nevertheless, does not help; but it is what was meant if the name is
+ * permitted, or only no valid host name.
+ */
 static void nearest_add_word(struct nearest *nearest, const struct selection *selection,
-                             const struct policy_pattern *word, size_t n, const char *name) {
+                             const struct policy_pattern *word, size_t n) {
     unsigned far = NAME_LENGTH_MAX + 1, distance;
     bool is_permitted = false;
 
     for (size_t i = 0; i < n; i++) {
-        /* A word that matches @name, which is refused nevertheless, does not help. */
-        if (pattern_matches(word[i].text, name))
+        if (nearest->is_denied && pattern_matches(word[i].text, nearest->name))
             return;
-        distance = get_distance(word[i].text, name);
+        distance = get_distance(word[i].text, nearest->name);
         far = distance < far ? distance : far;
         is_permitted |= suggest_is_permitted(selection, &word[i]);
     }
@@ -120,7 +129,10 @@ static void nearest_add_word(struct nearest *nearest, const struct selection *se
 size_t suggest_patterns(const struct selection *selection, enum policy_name_kind kind,
                         const char *name, const char **patterns, size_t max) {
     const struct policy *policy = selection->policy;
-    struct nearest nearest = {.patterns = patterns, .max = max < 16 ? max : 16};
+    struct nearest nearest = {.name = name,
+                              .is_denied = decide(selection, kind, name) == DECISION_DENIED,
+                              .patterns = patterns,
+                              .max = max < 16 ? max : 16};
 
     for (size_t i = 0; i < selection->n_rules && nearest.max > 0; i++) {
         const struct policy_rule *rule = selection->rules[i].rule;
@@ -130,7 +142,7 @@ size_t suggest_patterns(const struct selection *selection, enum policy_name_kind
 
             n = count_patterns_of_word(policy, rule, j);
             if (word->kind == kind)
-                nearest_add_word(&nearest, selection, word, n, name);
+                nearest_add_word(&nearest, selection, word, n);
         }
     }
     return nearest.n;

@@ -94,7 +94,9 @@ static void the_default_policy_gives_what_is_reserved_for_tests(void **state) {
         {{"-n", "evil", "-d", "evil"},
          "utsrun: host name 'evil' and NIS domain name 'evil' denied"},
         {{"-n", "a_b.test"},
-         "host name 'a_b.test' refused: not a valid host name (RFC 1123: labels of letters"},
+         "host name 'a_b.test' refused: not a valid host name (RFC 1123: labels of letters, digits "
+         "and inner hyphens, joined by dots, 64 bytes at most); nearest names that rules permit: "
+         "a-b.test, *.test, *.example, \"In Namespace\" (all: utsrun -l)"},
         {{"-n", "-a.test"}, "refused: not a valid host name"},
         {{"-n", "a\nb.test"}, "host name 'a?b.test' refused: not a valid host name"},
         {{"-n", "b\xc3\xbc"
@@ -134,6 +136,15 @@ static void the_administrator_says_who_gets_what(void **state) {
         char *options[6];
         const char *message;
     } cases[] = {
+        {"permit any hostname lab1\npermit any domainname lab.example",
+         USER_WITHOUT_NAME,
+         {"-n", "lab1", "-d", "lab.example"},
+         "utsrun: host name 'lab1' and NIS domain name 'lab.example' denied: no rule permits both "
+         "names; "},
+        {"permit any hostname \"a b\"\npermit any domainname d",
+         USER_WITHOUT_NAME,
+         {"-n", "a b", "-d", "d"},
+         "utsrun: host name 'a b' and NIS domain name 'd' denied: no rule permits both names; "},
         {"permit user nobody hostname lab1", USER_NOBODY, {"-n", "lab1"}, NULL},
         {"permit user nobody hostname lab1", USER_WITHOUT_NAME, {"-n", "lab1"}, "denied"},
         {"permit user 54321 hostname lab1", USER_WITHOUT_NAME, {"-n", "LAB1"}, NULL},
