@@ -53,7 +53,7 @@ static enum decision_verdict decide(const struct selection *selection, enum poli
  * them. False if an earlier rule denies a name that is spelled out, or if a wildcard matches
  * nothing.
  */
-bool suggest_is_permitted(const struct selection *selection, const struct policy_pattern *pattern) {
+static bool is_permitted(const struct selection *selection, const struct policy_pattern *pattern) {
     char invalid;
 
     if (pattern->is_wildcard)
@@ -108,16 +108,16 @@ static size_t count_patterns_of_word(const struct policy *policy, const struct p
 static void nearest_add_word(struct nearest *nearest, const struct selection *selection,
                              const struct policy_pattern *word, size_t n) {
     unsigned far = NAME_LENGTH_MAX + 1, distance;
-    bool is_permitted = false;
+    bool is_any_permitted = false;
 
     for (size_t i = 0; i < n; i++) {
         if (nearest->is_denied && pattern_matches(word[i].text, nearest->name))
             return;
         distance = get_distance(word[i].text, nearest->name);
         far = distance < far ? distance : far;
-        is_permitted |= suggest_is_permitted(selection, &word[i]);
+        is_any_permitted |= is_permitted(selection, &word[i]);
     }
-    if (is_permitted)
+    if (is_any_permitted)
         nearest_add(nearest, word->written, far);
 }
 

@@ -21,6 +21,17 @@ static const struct tool_command commands[] = {
      .run = list_run,
      .takes =
          TOOL_OPTION_POLICY_DIR | TOOL_OPTIONS_OF_SUBJECT | TOOL_OPTION_JSON | TOOL_OPTION_NAMES},
+    {.name = "who",
+     .run = who_run,
+     .takes =
+         TOOL_OPTION_POLICY_DIR | TOOL_OPTION_HOSTNAME | TOOL_OPTION_DOMAINNAME | TOOL_OPTION_JSON,
+     .words = {TOOL_OPTION_HOSTNAME, TOOL_OPTION_DOMAINNAME}},
+    {.name = "names",
+     .run = names_run,
+     .takes = TOOL_OPTION_POLICY_DIR | TOOL_OPTIONS_OF_SUBJECT | TOOL_OPTION_JSON},
+    {.name = "hosts",
+     .run = hosts_run,
+     .takes = TOOL_OPTION_POLICY_DIR | TOOL_OPTIONS_OF_SUBJECT | TOOL_OPTION_NETWORK},
     {.name = "fmt",
      .run = format_run,
      .takes = TOOL_OPTION_WRITE,

@@ -24,6 +24,7 @@ static const struct option long_options[] = {
     {"names", required_argument, NULL, TOOL_OPTION_NAMES},
     {"via", required_argument, NULL, TOOL_OPTION_VIA},
     {"write", no_argument, NULL, TOOL_OPTION_WRITE},
+    {"network", required_argument, NULL, TOOL_OPTION_NETWORK},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
@@ -156,6 +157,9 @@ static void option_take(struct tool_options *options, enum tool_option option, c
     case TOOL_OPTION_WRITE:
         options->is_in_place = true;
         break;
+    case TOOL_OPTION_NETWORK:
+        options->network = value;
+        break;
     case TOOL_OPTIONS_OF_SUBJECT:
     default: /* getopt_long(3) has described the error */
         usage_fail("invalid option");
@@ -220,23 +224,26 @@ static unsigned words_take(struct tool_options *options, const struct tool_comma
     return given;
 }
 
+/* True if the options name a user, or a group of one. */
+bool options_name_subject(const struct tool_options *options) {
+    return options->is_self || options->user != NULL || options->n_groups > 0;
+}
+
 static void combination_check(const struct tool_options *options,
                               const struct tool_command *command) {
     bool has_names = options->hostname != NULL || options->domainname != NULL;
-    bool has_subject = options->user != NULL || options->is_self;
+    bool is_explain = command->run == explain_run;
 
     if (options->is_self && (options->user != NULL || options->n_groups > 0))
         usage_fail("--self cannot be combined with --user or --group");
-    if (options->n_groups > 0 && options->user == NULL)
-        usage_fail("--group needs --user NAME");
-    if (command->run == explain_run && !has_subject)
+    if (is_explain && options->user == NULL && !options->is_self)
         usage_fail("explain needs a user: USER, --user NAME or --self");
-    if (command->run == explain_run && !has_names)
-        usage_fail("explain needs a name: HOSTNAME, -n HOSTNAME or -d DOMAINNAME");
+    if ((is_explain || command->run == who_run) && !has_names)
+        usage_fail("%s needs a name: HOSTNAME, -n HOSTNAME or -d DOMAINNAME", command->name);
     if (options->is_nearest && (options->is_json || options->is_brief))
         usage_fail("--nearest cannot be combined with --json or --brief");
-    if (options->names != TOOL_NAMES_NONE && (options->is_json || !has_subject))
-        usage_fail("--names needs --user NAME or --self, and cannot be combined with --json");
+    if (options->names != TOOL_NAMES_NONE && (options->is_json || !options_name_subject(options)))
+        usage_fail("--names needs --user, --group or --self, and cannot be combined with --json");
 }
 
 /*

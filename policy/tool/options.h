@@ -36,6 +36,7 @@ enum tool_option {
     TOOL_OPTION_NAMES = 1 << 18,
     TOOL_OPTION_VIA = 1 << 19,
     TOOL_OPTION_WRITE = 1 << 20,
+    TOOL_OPTION_NETWORK = 1 << 21,
     TOOL_OPTIONS_OF_SUBJECT = TOOL_OPTION_USER | TOOL_OPTION_GROUP | TOOL_OPTION_SELF,
 };
 
@@ -53,7 +54,8 @@ struct tool_options {
     const char *groups[TOOL_GROUPS_MAX];
     size_t n_groups;
     const char *hostname, *domainname;
-    char **files; /* the words that are files */
+    const char *network; /* NULL: the usual one */
+    char **files;        /* the words that are files */
     size_t n_files;
 };
 
@@ -68,10 +70,14 @@ struct tool_command {
 const struct tool_command *options_parse(struct tool_options *options,
                                          const struct tool_command *commands, size_t n_commands,
                                          int argc, char **argv);
+bool options_name_subject(const struct tool_options *options);
 void help_print(FILE *out);
 
 /* The commands of utspolicy. */
 int check_run(const struct tool_options *options);
 int explain_run(const struct tool_options *options);
 int list_run(const struct tool_options *options);
+int who_run(const struct tool_options *options);
+int names_run(const struct tool_options *options);
+int hosts_run(const struct tool_options *options);
 int format_run(const struct tool_options *options);

@@ -88,7 +88,8 @@ static int assume_names(struct subject *subject, const struct policy *policy) {
 }
 
 /*
- * Fills @subject with the user and groups that the options name. A name that no database here knows
+ * Fills @subject with the user and groups that the options name; without a user it is one whom no
+ * rule names. A name that no database here knows
  * is assumed to exist, and matches rules that have it. Returns 0, or a negative errno after a
  * message on standard error; subject_deinit() frees in both cases.
  */
@@ -101,7 +102,10 @@ int subject_init_from_options(struct subject *subject, const struct policy *poli
     if (options->is_self) {
         r = subject_init_self(subject);
     } else {
-        r = find_id(subject, POLICY_USER, options->user, first_made_up_id, &uid);
+        uid = first_made_up_id;
+        r = options->user == NULL
+                ? 0
+                : find_id(subject, POLICY_USER, options->user, first_made_up_id, &uid);
         subject->uid = uid;
         if (r == 0)
             r = options->n_groups > 0 ? set_groups_of_options(subject, options)
