@@ -189,7 +189,8 @@ static bool subject_has_id(const struct subject *subject, enum policy_subject_ki
 
     if (kind == POLICY_USER)
         return subject->uid == id;
-    return bsearch(&gid, subject->gids, subject->n_gids, sizeof(gid), gid_compare) != NULL;
+    return subject->n_gids > 0 &&
+           bsearch(&gid, subject->gids, subject->n_gids, sizeof(gid), gid_compare) != NULL;
 }
 
 /*
