@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "policy/rules.h"
+#include "policy/syntax-hints.h"
 
 enum word_kind { WORD_TEXT, WORD_LINE_END, WORD_BAD };
 
@@ -34,6 +35,10 @@ struct lexer {
 
 __attribute__((format(printf, 4, 5))) void lexer_fail(struct lexer *lexer, unsigned line,
                                                       unsigned column, const char *format, ...);
+void lexer_fail_with_hint(struct lexer *lexer, const struct word *keyword, const struct word *word,
+                          enum syntax_hint hint, size_t offset);
 struct word lexer_next_word(struct lexer *lexer);
+bool lexer_has_word_as_comment(const struct lexer *lexer);
+bool lexer_word_begins_line(const struct lexer *lexer, const struct word *word);
 bool lexer_can_stand_bare(const char *word);
 void lexer_next_line(struct lexer *lexer);

@@ -118,14 +118,14 @@ static bool word_is_clause_keyword(const struct word *word) {
            word_is(word, "setuid");
 }
 
-static void check_subject_word(struct parser *parser, const struct word *word) {
+static void check_subject_word(struct parser *parser, const struct word *keyword,
+                               const struct word *word) {
     size_t offset;
-    const char *wrong = syntax_hint_for_subject(word->text, &offset);
+    enum syntax_hint hint = syntax_hint_for_subject(word->text, &offset);
     const char *clause = syntax_hint_find_clause(word->text);
 
-    if (wrong != NULL)
-        lexer_fail(&parser->lexer, word->line, word->column + (unsigned)offset, "%s", wrong);
-    else if (clause != NULL)
+    lexer_fail_with_hint(&parser->lexer, keyword, word, hint, offset);
+    if (clause != NULL)
         lexer_fail(&parser->lexer, word->line, word->column,
                    "%.40s is read as a user or group here; for the clause write %s, for a name "
                    "quote the word",
@@ -142,7 +142,7 @@ static int add_subject(struct parser *parser, struct draft *draft, const struct 
     if (word->text[0] == '\0')
         word_fail(parser, word, "an empty name%s");
     if (!word->is_quoted)
-        check_subject_word(parser, word);
+        check_subject_word(parser, &draft->keyword, word);
     if (word->text[0] != '\0' && word->text[strspn(word->text, "0123456789")] == '\0') {
         /* Nobody has the id (uid_t)-1: chown(2) and setreuid(2) read it as "no change". */
         if (!parser_read_number(word->text, POLICY_ID_MAX, &subject.id))
@@ -152,16 +152,6 @@ static int add_subject(struct parser *parser, struct draft *draft, const struct 
     }
     draft->rule.n_subjects++;
     return policy_add_subject(parser->policy, &subject);
-}
-
-/* Returns what is wrong with the pattern @word, with *@offsetp the byte that is meant; or NULL. */
-static const char *find_pattern_error(const struct word *word, bool has_range, size_t *offsetp) {
-    const char *wrong = has_range ? host_range_find_error(word->text, offsetp)
-                                  : pattern_find_error(word->text, offsetp);
-
-    if (wrong == NULL && !word->is_quoted)
-        wrong = syntax_hint_for_word(word->text, true, offsetp);
-    return wrong;
 }
 
 static int add_pattern(struct parser *parser, struct draft *draft, const struct word *word) {
@@ -177,7 +167,9 @@ static int add_pattern(struct parser *parser, struct draft *draft, const struct 
                                      .column = word->column};
     const char *range = host_range_find(word->text);
     size_t offset;
-    const char *wrong = find_pattern_error(word, range != NULL, &offset);
+    const char *wrong = range != NULL ? host_range_find_error(word->text, &offset)
+                                      : pattern_find_error(word->text, &offset);
+    enum syntax_hint hint;
     int r = 0;
 
     if (wrong == NULL && range == NULL)
@@ -192,6 +184,10 @@ static int add_pattern(struct parser *parser, struct draft *draft, const struct 
     if (wrong != NULL)
         lexer_fail(&parser->lexer, word->line, word->column + word->is_quoted + (unsigned)offset,
                    "%s", wrong);
+    if (!word->is_quoted) {
+        hint = syntax_hint_for_pattern(word->text, &offset);
+        lexer_fail_with_hint(&parser->lexer, &draft->keyword, word, hint, offset);
+    }
     draft->rule.n_patterns = parser->policy->n_patterns - draft->rule.first_pattern;
     return r;
 }
@@ -210,11 +206,14 @@ static int add_operand(struct parser *parser, struct draft *draft, const struct 
     if (keyword->kind != WORD_TEXT && syntax_hint_find_keyword(word->text) != NULL)
         word_fail(parser, word, "%.40s: keywords are in lower case");
     else if (keyword->kind != WORD_TEXT)
-        word_fail(parser, word, "expected any, user NAME or group NAME, not '%.40s'");
+        lexer_fail_with_hint(&parser->lexer, keyword, word, SYNTAX_HINT_SUBJECT, 0);
     else if (word_is(word, "permit") || word_is(word, "deny"))
-        word_fail(parser, word, "%s begins a rule: begin a new line, or quote it if it is a name");
+        word_fail(parser, word,
+                  lexer_word_begins_line(&parser->lexer, word)
+                      ? "%s begins a rule: remove the backslash that continues the line above"
+                      : "%s begins a rule: begin a new line, or quote it if it is a name");
     else if (word_is(keyword, "any") || word_is(keyword, "setuid"))
-        word_fail(parser, word, "expected hostname, domainname, limit or setuid, not '%.40s'");
+        lexer_fail_with_hint(&parser->lexer, keyword, word, SYNTAX_HINT_CLAUSE, 0);
     else if (word_is(keyword, "limit"))
         set_limit(parser, draft, word);
     else if (word_is_subject_keyword(keyword))
@@ -231,7 +230,10 @@ static int add_word(struct parser *parser, struct draft *draft, const struct wor
     if (!is_subject && !word_is_clause_keyword(word))
         return add_operand(parser, draft, word);
     if (keyword_lacks_operands(draft) && word_is(word, "any"))
-        word_fail(parser, &draft->keyword, "%s any: write any alone, it means everybody");
+        word_fail(parser, &draft->keyword,
+                  word_is_subject_keyword(&draft->keyword)
+                      ? "%s any: write any alone, it means everybody"
+                      : "%s any: any means everybody; for every name write *");
     else if (keyword_lacks_operands(draft))
         word_fail(parser, &draft->keyword, "%s needs a value after it");
     if (is_subject)
@@ -245,7 +247,10 @@ static int add_word(struct parser *parser, struct draft *draft, const struct wor
 
 static int finish_rule(struct parser *parser, struct draft *draft, const struct word *line_end) {
     if (keyword_lacks_operands(draft))
-        word_fail(parser, &draft->keyword, "%s needs a value after it");
+        word_fail(parser, &draft->keyword,
+                  lexer_has_word_as_comment(&parser->lexer)
+                      ? "%s needs a value after it: # begins a comment, so write an id without it"
+                      : "%s needs a value after it");
     else if (!draft_has_subjects(draft))
         word_fail(parser, line_end,
                   "the rule does not say whom it is for: write any, user NAME or group NAME%s");
@@ -268,7 +273,7 @@ static void fail_at_first_word(struct parser *parser, const struct word *word) {
             "a rule begins with permit or deny, not '%.40s'; to continue the line above, end it "
             "with a space and a backslash");
     else
-        word_fail(parser, word, "a rule begins with permit or deny, not '%.40s'");
+        lexer_fail_with_hint(&parser->lexer, word, word, SYNTAX_HINT_ACTION, 0);
 }
 
 /* Parses one logical line and stops at its end. Returns 0 or -ENOMEM. */
@@ -281,6 +286,7 @@ static int parse_line(struct parser *parser) {
     int r = 0;
 
     parser->lexer.line_has_failed = false;
+    parser->lexer.comment = NULL;
     word = lexer_next_word(&parser->lexer);
     if (word.kind == WORD_LINE_END)
         return 0;

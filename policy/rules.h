@@ -82,6 +82,10 @@ struct policy_error {
     unsigned line; /* 0: the whole file */
     unsigned column;
     char message[224];
+    /* Of an error that is about a bare word: the word, the keyword before it, and what to advise.
+     */
+    int hint; /* enum syntax_hint */
+    const char *word, *keyword;
 };
 
 /* Called for each error and warning; @error is valid only during the call. */

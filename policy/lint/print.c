@@ -13,8 +13,8 @@ static bool can_stand_bare(const char *word, bool is_pattern) {
 
     if (!lexer_can_stand_bare(word) || (keyword != NULL && strcmp(keyword, word) == 0))
         return false;
-    return is_pattern ? syntax_hint_for_word(word, true, &offset) == NULL
-                      : syntax_hint_for_subject(word, &offset) == NULL &&
+    return is_pattern ? syntax_hint_for_pattern(word, &offset) == SYNTAX_HINT_NONE
+                      : syntax_hint_for_subject(word, &offset) == SYNTAX_HINT_NONE &&
                             syntax_hint_find_clause(word) == NULL;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/types.h>
 
+#include "policy/lint/advice.h"
 #include "policy/loader.h"
 #include "utsbroker/base.h"
 
@@ -24,6 +25,9 @@ void findings_add(void *context, const struct policy_error *found) {
         findings->room = room;
     }
     findings->list[findings->n] = *found;
+    advice_add(&findings->list[findings->n]);
+    findings->list[findings->n].word = NULL; /* they live as long as the policy */
+    findings->list[findings->n].keyword = NULL;
     /* The loader frees the file's name after the report. */
     findings->list[findings->n].file = strdup(found->file);
     if (findings->list[findings->n].file == NULL) {

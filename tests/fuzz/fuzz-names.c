@@ -71,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
 
     MUST(name_is_rfc1123(name) == is_rfc1123_slowly(name));
     MUST(!name_is_rfc1123(name) || name_is_printable(name));
-    (void)syntax_hint_for_word(pattern, true, &offset);
+    (void)syntax_hint_for_pattern(pattern, &offset);
     (void)syntax_hint_for_subject(pattern, &offset);
     if (pattern_find_error(pattern, &offset) != NULL) {
         MUST(offset <= strlen(pattern));

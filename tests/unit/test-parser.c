@@ -170,6 +170,35 @@ static void every_error_has_its_line_and_column(void **state) {
         {"permit any hostname a\x1b[m", 1, 22, "0x1b"},
         {"\xef\xbb\xbfpermit any hostname a", 1, 1, "a byte order mark"},
         {"permit any \\\n hostname a \\\n bad[", 3, 5, "[ without ]"},
+        {"permit any hostname a \\\n", 1, 23, "nothing follows"},
+        {"permit any hostname a \\\n \t\n\n", 1, 23, "nothing follows"},
+        {"deny any hostname a \\\n b \\", 2, 4, "nothing follows"},
+        {"deny any \\\n", 1, 10, "nothing follows"},
+        {"\\\n", 1, 1, "nothing follows"},
+        {"permit any hostname a \\\npermit any hostname b", 2, 1, "remove the backslash"},
+        {"permit any hostname a \\\n b permit any hostname b", 2, 4, "begin a new line"},
+        {"permit any\xc2\xa0hostname a", 1, 11, "a no-break space"},
+        {"permit any hostname \"a\xc2\xa0\"", 1, 23, "a no-break space"},
+        {"permit any hostname a\xc2", 1, 22, "0xc2"},
+        {"permit any hostname a\xe2\x80", 1, 22, "0xe2"},
+        {"permit any hostname a\xe2\x80\x8b", 1, 22, "invisible"},
+        {"permit any hostname \xef\xbd\x81", 1, 21, "full-width"},
+        {"permit any hostname a.test.", 1, 27, "ends with a dot"},
+        {"deny any hostname a b, c", 1, 22, "separate words with spaces"},
+        {"permit any hostname a..b", 1, 22, "two dots"},
+        {"permit any hostname a[1,b]", 1, 24, "without separators"},
+        {"permit any hostname All", 1, 21, "for every name write *"},
+        {"permit any hostname any", 1, 12, "for every name write *"},
+        {"permit user any hostname a", 1, 8, "write any alone"},
+        {"permit user ALL hostname a", 1, 13, "for everybody write any"},
+        {"permit user -1 hostname a", 1, 13, "no id is below 0"},
+        {"permit user 1-3 hostname a", 1, 13, "ids have no ranges"},
+        {"permit user a:b hostname a", 1, 14, "separate words"},
+        {"permit user #1 hostname a", 1, 8, "# begins a comment"},
+        {"permit user # 1 hostname a", 1, 8, "user needs a value after it"},
+        {"permit group %#12 hostname a", 1, 15, "write group 12"},
+        {"permit user A\\bob hostname a", 1, 14, "write \"A\\\\bob\""},
+        {"permit user \"A\\bob\" hostname a", 1, 15, "write \"A\\\\bob\""},
     };
 
     (void)state;
@@ -217,7 +246,7 @@ static void each_wrong_line_gives_one_error(void **state) {
 }
 
 static void empty_texts_are_policies_without_rules(void **state) {
-    static const char *const texts[] = {"", "\n", "#", "# x", " ", "\\\n", "\t\n\n# x\n"};
+    static const char *const texts[] = {"", "\n", "#", "# x", " ", "\\\n# x", "\t\n\n# x\n"};
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(texts); i++) {

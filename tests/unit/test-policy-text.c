@@ -418,7 +418,11 @@ static void words_that_need_quotes_keep_them(void **state) {
     static const char *const rules[] = {
         "permit  user \"a,b\" max  hostname a",
         "permit  user \"any\" group \"@x\" \"hosts\" \"t*\" x+y$  hostname a",
-        "deny  any  hostname \"a,b\" \"limit=8\" \"x|y\" \"it's\" \"!a\" \"a+\" a_b a@b",
+        "deny  any  hostname \"a,b\" \"limit=8\" \"x|y\" \"it's\" \"!a\" \"a+\" a_b \"a@b\"",
+        "deny  any  hostname \"a.\" \".a\" \"a..b\" \"all\" \"and\" \"-a\" a-b \"/a/\" \"a%\" "
+        "\"~a\" [1,2]",
+        "permit  user \"-1\" \"1-3\" 1-a \"all\" \"$x\" x$ a@b \"a@\" \"a:b\" \"on\"  hostname "
+        "\"//\"",
         "permit  any  hostname \"permit\" \"deny\" \"hostname\" hosts  domainname \"setuid\"",
         "permit  any  hostname [!a] \"a b\" \"#\" \"\\\"\" \"\\\\\"",
     };

@@ -1,0 +1,7 @@
+#pragma once
+
+/* What to write instead of a word that the parser rejects. */
+
+#include "policy/rules.h"
+
+void advice_add(struct policy_error *error);
