@@ -279,6 +279,8 @@ static int loader_load_files(struct loader *loader) {
     for (size_t i = 0; i < folders->n_files && r == 0; i++) {
         const struct folder_file *mask = folders_find_mask(folders, i);
 
+        if (mask != NULL && folders_is_null_link(folders, mask))
+            continue; /* nobody makes such a link by accident */
         if (mask != NULL)
             loader_warn_masked(loader, &folders->files[i], mask);
         else

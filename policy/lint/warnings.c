@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "policy/lint/habits.h"
 #include "policy/lint/subsumption.h"
 #include "policy/decision.h"
 #include "policy/lint/unreachable.h"
@@ -133,6 +134,43 @@ static void warn_of_risky_clauses(const struct warner *warner) {
              "which of them apply; spell out each name");
 }
 
+/* True if @pattern matches every host name, or every name that begins with a letter or has a dot.
+ */
+static bool is_every_name(const char *pattern) {
+    bool has_star = false;
+
+    for (const char *at = pattern; *at != '\0'; at = pattern_skip_element(at)) {
+        for (char c = 'a'; c <= 'z' && *at == '['; c++) {
+            const char *element = at;
+
+            if (!pattern_match_element(&element, c))
+                return false;
+        }
+        if (strchr("*?[.", *at) == NULL || (*at == '.' && !has_star))
+            return false;
+        has_star |= *at == '*';
+    }
+    return has_star;
+}
+
+static void warn_of_every_name(const struct warner *warner) {
+    const struct policy_rule *rule = warner->rule;
+
+    if (rule->action == POLICY_DENY || is_for_root_only(warner))
+        return;
+    for (size_t i = 0; i < rule->n_patterns; i++) {
+        const struct policy_pattern *pattern = &warner->policy->patterns[rule->first_pattern + i];
+
+        if (pattern->kind != POLICY_HOSTNAME || !is_every_name(pattern->text))
+            continue;
+        warn(warner, "every-name", pattern->line, pattern->column,
+             "%.40s permits every host of the site, also the names that licence servers and sudo "
+             "rules trust: name the hosts, or a domain such as *.test",
+             pattern->written);
+        return; /* once a rule is enough */
+    }
+}
+
 static int warn_of_unreachable_rules(struct warner *warner) {
     const struct policy *policy = warner->policy;
     CLEANUP_FREE const struct policy_rule **unreachable_by =
@@ -194,8 +232,8 @@ static int warn_of_late_denies(struct warner *warner) {
 /*
  * Reports, as warnings, the likely mistakes in @policy: unknown users and groups (only if
  * @knows_users: this machine knows the policy's users), rules that are never reached or that deny
- * too late, patterns that match nothing, misspelled clauses, setuid with a wildcard. Returns 0 or
- * -ENOMEM.
+ * too late, patterns that match nothing, misspelled clauses, setuid with a wildcard, every host
+ * name for others than root, words of other languages. Returns 0 or -ENOMEM.
  */
 int warnings_find(const struct policy *policy, bool knows_users, policy_report report,
                   void *context) {
@@ -209,6 +247,8 @@ int warnings_find(const struct policy *policy, bool knows_users, policy_report r
         warn_of_useless_patterns(&warner);
         warn_of_misread_clauses(&warner);
         warn_of_risky_clauses(&warner);
+        warn_of_every_name(&warner);
+        habits_find(policy, warner.rule, report, context);
     }
     if (r == 0)
         r = warn_of_unreachable_rules(&warner);

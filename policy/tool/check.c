@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "policy/loader.h"
+#include "policy/tool/allowed.h"
 #include "policy/tool/findings.h"
 #include "policy/tool/json.h"
 #include "policy/tool/options.h"
@@ -42,6 +43,8 @@ int check_run(const struct tool_options *options) {
     /* Also if there are errors, so that errors and warnings can be fixed together. */
     if (r >= 0) {
         r = warnings_find(&policy, !options->has_own_folders, findings_add, &findings);
+        if (r == 0)
+            r = allowed_remove(&findings, &policy, !options->has_own_folders);
         if (r < 0 || findings.is_out_of_memory) {
             (void)fprintf(stderr, "utspolicy: could not look for warnings: out of memory\n");
             return TOOL_FAILED;

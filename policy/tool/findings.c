@@ -112,31 +112,38 @@ static void print_line(FILE *out, struct reader *reader, const struct policy_err
     (void)fputs("^\n", out);
 }
 
-/* Prints "file:line:column: message", the format of compilers, which editors understand. */
+/* Prints "file:line:column: warning: message [kind]" as compilers do; editors understand it. */
 void findings_print(const struct findings *findings, FILE *out) {
     struct reader reader = {.path = NULL};
 
     (void)setvbuf(out, NULL, _IOFBF, 1 << 16); /* standard error has no buffer */
     for (size_t i = 0; i < findings->n; i++) {
         const struct policy_error *found = &findings->list[i];
-        const char *severity = found->severity == POLICY_WARNING ? "warning: " : "";
 
-        if (found->line == 0) {
-            (void)fprintf(out, "%s: %s%s\n", found->file, severity, found->message);
-            continue;
-        }
-        (void)fprintf(out, "%s:%u:%u: %s%s\n", found->file, found->line, found->column, severity,
-                      found->message);
-        print_line(out, &reader, found);
+        (void)fputs(found->file, out);
+        if (found->line > 0)
+            (void)fprintf(out, ":%u:%u", found->line, found->column);
+        if (found->severity == POLICY_WARNING)
+            (void)fprintf(out, ": warning: %s [%s]\n", found->message, found->kind);
+        else
+            (void)fprintf(out, ": %s\n", found->message);
+        if (found->line > 0)
+            print_line(out, &reader, found);
     }
     reader_close(&reader);
     (void)fflush(out);
 }
 
+/* Frees what @found, of a list, holds. */
+void findings_forget(struct policy_error *found) {
+    free((void *)(uintptr_t)found->file);
+    found->file = NULL;
+}
+
 /* Frees what @findings holds; afterwards it is empty. */
 void findings_deinit(struct findings *findings) {
     for (size_t i = 0; i < findings->n; i++)
-        free((void *)(uintptr_t)findings->list[i].file);
+        findings_forget(&findings->list[i]);
     free(findings->list);
     *findings = (struct findings){.n = 0};
 }

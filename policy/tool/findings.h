@@ -17,6 +17,7 @@ struct findings {
 };
 
 void findings_add(void *context, const struct policy_error *found);
+void findings_forget(struct policy_error *found);
 void findings_sort(struct findings *findings);
 void findings_print(const struct findings *findings, FILE *out);
 void findings_deinit(struct findings *findings);

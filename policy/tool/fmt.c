@@ -9,35 +9,12 @@
 #include "policy/lint/format.h"
 #include "policy/tool/findings.h"
 #include "policy/tool/options.h"
+#include "policy/tool/read-text.h"
 #include "utsbroker/base.h"
 
 static int report_failure(const char *file, int error) {
     (void)fprintf(stderr, "utspolicy: %s: %s\n", file, strerror(-error));
     return TOOL_FAILED;
-}
-
-/* Reads the whole @file. Returns 0 or a negative errno. The caller frees *@textp. */
-static int read_text(const char *file, char **textp, size_t *sizep) {
-    bool is_stdin = strcmp(file, "-") == 0;
-    FILE *in = is_stdin ? stdin : fopen(file, "re");
-    FILE *copy = in != NULL ? open_memstream(textp, sizep) : NULL;
-    char buffer[4096];
-    size_t n;
-    int r = 0;
-
-    if (copy == NULL) {
-        r = -errno;
-        if (in != NULL && !is_stdin)
-            (void)fclose(in);
-        return r;
-    }
-    while ((n = fread(buffer, 1, sizeof(buffer), in)) > 0)
-        (void)fwrite(buffer, 1, n, copy);
-    if (ferror(in) != 0)
-        r = -EIO;
-    if (!is_stdin)
-        (void)fclose(in);
-    return fclose(copy) != 0 && r == 0 ? -ENOMEM : r;
 }
 
 /*

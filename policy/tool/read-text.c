@@ -1,0 +1,33 @@
+#include "policy/tool/read-text.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+/*
+ * Reads the whole @file; - is standard input. Returns 0 or a negative errno. The caller frees
+ * *@textp.
+ */
+int read_text(const char *file, char **textp, size_t *sizep) {
+    bool is_stdin = strcmp(file, "-") == 0;
+    FILE *in = is_stdin ? stdin : fopen(file, "re");
+    FILE *copy = in != NULL ? open_memstream(textp, sizep) : NULL;
+    char buffer[4096];
+    size_t n;
+    int r = 0;
+
+    if (copy == NULL) {
+        r = -errno;
+        if (in != NULL && !is_stdin)
+            (void)fclose(in);
+        return r;
+    }
+    while ((n = fread(buffer, 1, sizeof(buffer), in)) > 0)
+        (void)fwrite(buffer, 1, n, copy);
+    if (ferror(in) != 0)
+        r = -EIO;
+    if (!is_stdin)
+        (void)fclose(in);
+    return fclose(copy) != 0 && r == 0 ? -ENOMEM : r;
+}

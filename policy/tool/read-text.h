@@ -1,0 +1,5 @@
+#pragma once
+
+#include <stddef.h>
+
+int read_text(const char *file, char **textp, size_t *sizep);
