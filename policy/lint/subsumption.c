@@ -92,7 +92,8 @@ bool subsumption_find_label(const char *pattern, char label[SUBSUMPTION_LABEL_MA
 }
 
 /* True if @wide matches every name that @narrow matches, also by their first label. */
-static bool pattern_covers(const struct policy_pattern *wide, const struct policy_pattern *narrow) {
+bool subsumption_with_label(const struct policy_pattern *wide,
+                            const struct policy_pattern *narrow) {
     char label[SUBSUMPTION_LABEL_MAX + 1];
 
     if (narrow->matches_label && !wide->matches_label)
@@ -115,7 +116,7 @@ static bool is_pattern_covered(const struct policy *policy, const struct policy_
             pattern->is_wildcard ? later->action == POLICY_DENY : !name_is_rfc1123(pattern->text);
 
         if (wide->kind == pattern->kind && (matches_all || !needs_all) &&
-            pattern_covers(wide, pattern))
+            subsumption_with_label(wide, pattern))
             return true;
     }
     return false;
@@ -194,51 +195,66 @@ static bool have_different_edges(const char *a, const char *b) {
 }
 
 /*
- * True if there is a name that both patterns match. With many stars in both this takes too long: it
- * gives up and returns false after *@patience steps.
+ * Sets *@beforep to @c, the next character of a name. Returns false if no valid host name (RFC
+ * 1123) has it after *@beforep, which is a dot at the start. '\0' is any letter or digit.
  */
-static bool do_patterns_meet(const char *a, const char *b, unsigned *patience) {
+static bool name_can_go_on(char c, char *beforep) {
+    bool is_edge = c == '-' || c == '.';
+    bool is_valid = c == '\0' || is_edge || name_char_is_alphanumeric(c);
+
+    if (!is_valid || (is_edge && (*beforep == '.' || (c == '.' && *beforep == '-'))))
+        return false;
+    *beforep = c;
+    return true;
+}
+
+/* Returns the character that @element must match; '\0' if there are several. */
+static char get_fixed_char(const char *element) {
+    return strchr("*?[", *element) != NULL ? '\0' : *element;
+}
+
+/*
+ * True if there is a valid host name that both patterns match, after a beginning that both match,
+ * and that ends with @before. With many stars in both this takes too long: it gives up and returns
+ * false after *@patience steps.
+ */
+static bool do_patterns_meet(const char *a, const char *b, char before, unsigned *patience) {
+    char fixed;
+
     if ((*patience)-- == 0) {
         *patience = 0;
         return false;
     }
     if (*a == '\0' && *b == '\0')
-        return true;
+        return before != '.' && before != '-';
+    if (*b == '*' && *a != '*')
+        return do_patterns_meet(b, a, before, patience);
     if (*a == '*')
-        return do_patterns_meet(a + 1, b, patience) ||
-               (*b != '\0' && do_patterns_meet(a, pattern_skip_element(b), patience));
-    if (*b == '*')
-        return do_patterns_meet(b, a, patience);
-    return *a != '\0' && *b != '\0' && do_elements_meet(a, b) &&
-           do_patterns_meet(pattern_skip_element(a), pattern_skip_element(b), patience);
+        return do_patterns_meet(a + 1, b, before, patience) ||
+               (*b != '\0' && name_can_go_on(get_fixed_char(b), &before) &&
+                do_patterns_meet(a, pattern_skip_element(b), before, patience));
+    if (*a == '\0' || *b == '\0' || !do_elements_meet(a, b))
+        return false;
+    fixed = get_fixed_char(a);
+    return name_can_go_on(fixed != '\0' ? fixed : get_fixed_char(b), &before) &&
+           do_patterns_meet(pattern_skip_element(a), pattern_skip_element(b), before, patience);
 }
 
-/* True if there is a name that both patterns match; false if that is hard to say. */
+/* True if there is a valid host name that both patterns match; false if that is hard to say. */
 static bool do_both_match(const char *a, const char *b) {
     unsigned patience = 2000;
 
-    return !have_different_edges(a, b) && do_patterns_meet(a, b, &patience);
-}
-
-static bool is_wildcard_or_end(char c) {
-    return c == '\0' || c == '*' || c == '?' || c == '[';
+    return !have_different_edges(a, b) && do_patterns_meet(a, b, '.', &patience);
 }
 
 /*
  * True if @pattern matches a name whose first label @label matches. A wildcard of @label may take
  * more than that label here.
  */
-bool subsumption_can_meet_label(const char *pattern, const char *label) {
+static bool do_domains_match(const char *pattern, const char *label) {
     char names[SUBSUMPTION_LABEL_MAX + sizeof(".*")];
-    size_t n = 0;
+    size_t n = strlen(label);
 
-    /* Mostly they begin differently, and nothing needs to be copied. */
-    while (!is_wildcard_or_end(label[n]) && !is_wildcard_or_end(pattern[n])) {
-        if (name_char_to_lower(label[n]) != name_char_to_lower(pattern[n]))
-            return false;
-        n++;
-    }
-    n = strlen(label);
     if (n > SUBSUMPTION_LABEL_MAX)
         return false;
     memcpy(names, label, n);
@@ -247,40 +263,17 @@ bool subsumption_can_meet_label(const char *pattern, const char *label) {
 }
 
 /*
- * True if @permitted, in an earlier rule, matches a name that @denied should deny, and is not a
- * deliberate exception, that is a pattern that matches less than @denied.
+ * True if @permitted, of a permit rule, permits a name that @denied, of a deny rule, denies. A
+ * wildcard in a permit rule matches only valid host names (RFC 1123).
  */
-static bool pattern_comes_late(const struct policy_pattern *denied,
-                               const struct policy_pattern *permitted) {
-    return (do_both_match(permitted->text, denied->text) ||
-            (denied->matches_label && subsumption_can_meet_label(permitted->text, denied->text))) &&
-           (!pattern_covers(denied, permitted) ||
-            subsumption_of_pattern(permitted->text, denied->text));
-}
-
-/*
- * True if the earlier rule @permit applies to all subjects of @deny and permits a name that @deny
- * denies, without being a deliberate exception. Sets *@permittedp and *@deniedp to the two
- * patterns.
- */
-bool subsumption_find_late(const struct policy *policy, const struct policy_rule *permit,
-                           const struct policy_rule *deny, const struct policy_pattern **deniedp,
-                           const struct policy_pattern **permittedp) {
-    if (!are_subjects_covered(policy, permit, deny))
+bool subsumption_can_meet(const struct policy_pattern *permitted,
+                          const struct policy_pattern *denied) {
+    if (permitted->kind != denied->kind)
         return false;
-    for (size_t i = 0; i < deny->n_patterns; i++) {
-        const struct policy_pattern *denied = &policy->patterns[deny->first_pattern + i];
-
-        for (size_t j = 0; j < permit->n_patterns; j++) {
-            const struct policy_pattern *permitted = &policy->patterns[permit->first_pattern + j];
-
-            if (denied->kind != permitted->kind || denied->is_set ||
-                !pattern_comes_late(denied, permitted))
-                continue;
-            *deniedp = denied;
-            *permittedp = permitted;
-            return true;
-        }
-    }
-    return false;
+    if (!permitted->is_wildcard)
+        return pattern_matches(denied->text, permitted->text) ||
+               (denied->matches_label &&
+                pattern_matches_first_label(denied->text, permitted->text));
+    return do_both_match(permitted->text, denied->text) ||
+           (denied->matches_label && do_domains_match(permitted->text, denied->text));
 }

@@ -14,9 +14,8 @@ enum { SUBSUMPTION_LABEL_MAX = 512 };
 
 bool subsumption_of_pattern(const char *wide, const char *narrow);
 bool subsumption_find_label(const char *pattern, char label[SUBSUMPTION_LABEL_MAX + 1]);
-bool subsumption_can_meet_label(const char *pattern, const char *label);
 bool subsumption_of_rule(const struct policy *policy, const struct policy_rule *earlier,
                          const struct policy_rule *later);
-bool subsumption_find_late(const struct policy *policy, const struct policy_rule *permit,
-                           const struct policy_rule *deny, const struct policy_pattern **deniedp,
-                           const struct policy_pattern **permittedp);
+bool subsumption_with_label(const struct policy_pattern *wide, const struct policy_pattern *narrow);
+bool subsumption_can_meet(const struct policy_pattern *permitted,
+                          const struct policy_pattern *denied);

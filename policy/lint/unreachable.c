@@ -12,44 +12,39 @@
 
 /*
  * Comparing each rule with each earlier rule would take quadratic time. So an index finds the
- * earlier rules that can cover a rule. Such a rule has one of its subjects, or any. And it has a
- * pattern whose fixed beginning or end is part of the beginning or end of the rule's first pattern,
- * or no pattern.
+ * earlier rules that can cover a rule. Such a rule has the rule's first subject, or any. And it has
+ * a pattern whose fixed beginning or end is part of the beginning or end of the rule's first
+ * pattern, or no pattern. A key stands for a subject and such a part. Rules with many subjects and
+ * patterns are found by their subjects only.
  */
-struct entry {
+struct unreachable_entry {
     uint64_t key;
     size_t rule;
-    struct entry *next;
+    struct unreachable_entry *next;
 };
 
-struct index {
-    struct entry *entries;
-    size_t n_entries;
-    struct entry **buckets;
-    size_t n_buckets; /* a power of two */
-};
-
-static void index_deinit(struct index *index) {
+/* Frees what @index holds. */
+void unreachable_index_deinit(struct unreachable_index *index) {
     free(index->entries);
     free(index->buckets);
+    *index = (struct unreachable_index){.entries = NULL};
 }
 
-#define CLEANUP_INDEX __attribute__((cleanup(index_deinit)))
-
-static int index_init(struct index *index, size_t n_entries) {
-    *index = (struct index){.n_buckets = 16};
+static int index_make_room(struct unreachable_index *index, size_t n_entries) {
+    *index = (struct unreachable_index){.n_buckets = 16};
     while (index->n_buckets < n_entries)
         index->n_buckets *= 2;
     index->entries = calloc(n_entries + 1, sizeof(*index->entries));
-    index->buckets = calloc(index->n_buckets, sizeof(struct entry *));
+    index->buckets = calloc(index->n_buckets, sizeof(*index->buckets));
     return index->entries == NULL || index->buckets == NULL ? -ENOMEM : 0;
 }
 
-static void index_add(struct index *index, uint64_t key, size_t rule) {
-    struct entry *entry = &index->entries[index->n_entries++];
-    struct entry **bucket = &index->buckets[key & (index->n_buckets - 1)];
+/* Rules are added from the last one to the first one, so that the first one is found first. */
+static void index_add(struct unreachable_index *index, uint64_t key, size_t rule) {
+    struct unreachable_entry *entry = &index->entries[index->n_entries++];
+    struct unreachable_entry **bucket = &index->buckets[key & (index->n_buckets - 1)];
 
-    *entry = (struct entry){.key = key, .rule = rule, .next = *bucket};
+    *entry = (struct unreachable_entry){.key = key, .rule = rule, .next = *bucket};
     *bucket = entry;
 }
 
@@ -69,7 +64,11 @@ static uint64_t make_subject_key(const struct policy_subject *subject) {
                     subject->is_id ? sizeof(subject->id) : strlen(bytes));
 }
 
-enum { ANY_SUBJECT = 'a', BEGINNING = 'b', END = 'e', MIDDLE = 'm', EVERYTHING = '*' };
+enum { ANY_SUBJECT = 'a', BEGINNING = 'b', END = 'e', MIDDLE = 'm', EVERYTHING = '*', MANY = 'n' };
+
+static uint64_t combine_keys(uint64_t subject, uint64_t pattern) {
+    return (subject ^ (pattern >> 32) ^ (pattern << 32)) * UINT64_C(0x100000001b3);
+}
 
 static char make_kind(const struct policy_pattern *pattern, char part) {
     return pattern->kind == POLICY_HOSTNAME ? part : (char)(part + 'A' - 'a');
@@ -98,20 +97,49 @@ static uint64_t make_pattern_key(const struct policy_pattern *pattern) {
                     pattern->text + strlen(pattern->text) - end, end);
 }
 
-static void index_add_rule(struct index *index, const struct policy *policy, size_t number) {
-    const struct policy_rule *rule = &policy->rules[number];
+/* True if the rule is found by its subjects only: it would need too many entries. */
+static bool has_many_parts(const struct policy_rule *rule) {
+    enum { PARTS_MAX = 256 };
 
-    if (rule->is_any)
-        index_add(index, make_key(ANY_SUBJECT, "", 0), number);
-    for (size_t i = 0; i < rule->n_subjects; i++)
-        index_add(index, make_subject_key(&policy->subjects[rule->first_subject + i]), number);
-    if (rule_denies_everything(rule))
-        index_add(index, make_key(EVERYTHING, "", 0), number);
-    for (size_t i = 0; i < rule->n_patterns; i++)
-        index_add(index, make_pattern_key(&policy->patterns[rule->first_pattern + i]), number);
+    return rule->n_subjects > 1 && rule->n_patterns > PARTS_MAX / rule->n_subjects;
 }
 
-/* An earlier rule that covers a rule has one of its keys; these are at most 3 * 64 + 2. */
+static size_t count_entries(const struct policy_rule *rule) {
+    size_t n_subjects = rule->is_any ? 1 : rule->n_subjects;
+
+    return has_many_parts(rule) || rule_denies_everything(rule) ? n_subjects
+                                                                : n_subjects * rule->n_patterns;
+}
+
+static void index_add_subject(struct unreachable_index *index, size_t number, uint64_t subject) {
+    const struct policy_rule *rule = &index->policy->rules[number];
+
+    if (rule_denies_everything(rule)) {
+        index_add(index, combine_keys(subject, make_key(EVERYTHING, "", 0)), number);
+        return;
+    }
+    if (has_many_parts(rule)) {
+        index_add(index, combine_keys(subject, make_key(MANY, "", 0)), number);
+        return;
+    }
+    for (size_t i = 0; i < rule->n_patterns; i++)
+        index_add(index,
+                  combine_keys(subject,
+                               make_pattern_key(&index->policy->patterns[rule->first_pattern + i])),
+                  number);
+}
+
+static void index_add_rule(struct unreachable_index *index, size_t number) {
+    const struct policy_rule *rule = &index->policy->rules[number];
+
+    if (rule->is_any)
+        index_add_subject(index, number, make_key(ANY_SUBJECT, "", 0));
+    for (size_t i = 0; i < rule->n_subjects; i++)
+        index_add_subject(index, number,
+                          make_subject_key(&index->policy->subjects[rule->first_subject + i]));
+}
+
+/* An earlier rule that covers a rule has one of its keys; these are at most 3 * 64 + 3. */
 enum { KEYS_MAX = 3 * NAME_LENGTH_MAX + 4 };
 
 static size_t make_subject_keys(const struct policy *policy, const struct policy_rule *rule,
@@ -131,6 +159,7 @@ static size_t make_pattern_keys(const struct policy *policy, const struct policy
     size_t beginning, end, length, n = 0;
 
     keys[n++] = make_key(EVERYTHING, "", 0);
+    keys[n++] = make_key(MANY, "", 0);
     if (rule->n_patterns == 0)
         return n;
     pattern = &policy->patterns[rule->first_pattern];
@@ -152,53 +181,60 @@ static size_t make_pattern_keys(const struct policy *policy, const struct policy
     return n;
 }
 
-/* Counts up to MANY. */
-static size_t count_candidates(const struct index *index, const uint64_t *keys, size_t n_keys) {
-    enum { MANY = 200 };
-    size_t n = 0;
+/* Returns the first rule before @first that has @key and covers @rule; else @first. */
+static size_t find_by_key(const struct unreachable_index *index, const struct policy_rule *rule,
+                          uint64_t key, size_t first) {
+    const struct policy *policy = index->policy;
+    const struct unreachable_entry *entry = index->buckets[key & (index->n_buckets - 1)];
 
-    for (size_t i = 0; i < n_keys; i++)
-        for (const struct entry *entry = index->buckets[keys[i] & (index->n_buckets - 1)];
-             entry != NULL && n < MANY; entry = entry->next)
-            n += entry->key == keys[i];
-    return n;
-}
-
-/* Returns the first rule that has one of @keys and covers the rule @number; NULL: none. */
-static const struct policy_rule *find_covering_rule(const struct policy *policy,
-                                                    const struct index *index, const uint64_t *keys,
-                                                    size_t n_keys, size_t number) {
-    size_t first = number;
-
-    for (size_t i = 0; i < n_keys; i++)
-        for (const struct entry *entry = index->buckets[keys[i] & (index->n_buckets - 1)];
-             entry != NULL; entry = entry->next)
-            if (entry->key == keys[i] && entry->rule < first &&
-                subsumption_of_rule(policy, &policy->rules[entry->rule], &policy->rules[number]))
-                first = entry->rule;
-    return first < number ? &policy->rules[first] : NULL;
+    for (; entry != NULL && entry->rule < first; entry = entry->next)
+        if (entry->key == key && subsumption_of_rule(policy, &policy->rules[entry->rule], rule))
+            return entry->rule;
+    return first;
 }
 
 /*
- * Sets @unreachable_by, which has an element for each rule of @policy, to the earlier rule that
- * makes the rule unreachable, or NULL. Returns 0 or -ENOMEM.
+ * Returns the first of the rules before number @before that makes @rule, whose subjects and
+ * patterns are the policy's, unreachable; NULL: none.
  */
-int unreachable_find_all(const struct policy *policy, const struct policy_rule **unreachable_by) {
-    CLEANUP_INDEX struct index index = {.n_entries = 0};
-    int r = index_init(&index, policy->n_rules * 2 + policy->n_subjects + policy->n_patterns);
+const struct policy_rule *unreachable_index_find(const struct unreachable_index *index,
+                                                 const struct policy_rule *rule, size_t before) {
+    uint64_t subjects[2], patterns[KEYS_MAX];
+    size_t n_subjects = make_subject_keys(index->policy, rule, subjects);
+    size_t n_patterns = make_pattern_keys(index->policy, rule, patterns);
+    size_t first = before;
 
-    for (size_t number = 0; r == 0 && number < policy->n_rules; number++) {
-        const struct policy_rule *rule = &policy->rules[number];
-        uint64_t by_subject[KEYS_MAX], by_pattern[KEYS_MAX];
-        size_t n_subjects = make_subject_keys(policy, rule, by_subject);
-        size_t n_patterns = make_pattern_keys(policy, rule, by_pattern);
-        bool has_few_by_subject = count_candidates(&index, by_subject, n_subjects) <
-                                  count_candidates(&index, by_pattern, n_patterns);
+    for (size_t i = 0; i < n_subjects; i++)
+        for (size_t j = 0; j < n_patterns; j++)
+            first = find_by_key(index, rule, combine_keys(subjects[i], patterns[j]), first);
+    return first < before ? &index->policy->rules[first] : NULL;
+}
 
-        unreachable_by[number] =
-            has_few_by_subject ? find_covering_rule(policy, &index, by_subject, n_subjects, number)
-                               : find_covering_rule(policy, &index, by_pattern, n_patterns, number);
-        index_add_rule(&index, policy, number);
-    }
+/*
+ * Indexes the rules of @policy, which must live longer. Returns 0 or -ENOMEM;
+ * unreachable_index_deinit() frees in both cases.
+ */
+int unreachable_index_init(struct unreachable_index *index, const struct policy *policy) {
+    size_t n_entries = 0;
+    int r;
+
+    for (size_t number = 0; number < policy->n_rules; number++)
+        n_entries += count_entries(&policy->rules[number]);
+    r = index_make_room(index, n_entries);
+    index->policy = policy;
+    for (size_t number = policy->n_rules; r == 0 && number-- > 0;)
+        index_add_rule(index, number);
     return r;
+}
+
+/*
+ * Sets @unreachable_by, which has an element for each rule of the policy, to the earlier rule that
+ * makes the rule unreachable, or NULL.
+ */
+void unreachable_find_all(const struct unreachable_index *index,
+                          const struct policy_rule **unreachable_by) {
+    const struct policy *policy = index->policy;
+
+    for (size_t number = 0; number < policy->n_rules; number++)
+        unreachable_by[number] = unreachable_index_find(index, &policy->rules[number], number);
 }

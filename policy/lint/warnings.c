@@ -7,12 +7,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include "policy/lint/habits.h"
-#include "policy/lint/subsumption.h"
-#include "policy/decision.h"
-#include "policy/lint/unreachable.h"
 #include "policy/lint/contradiction.h"
+#include "policy/lint/habits.h"
+#include "policy/lint/late.h"
 #include "policy/lint/print.h"
+#include "policy/lint/unreachable.h"
 #include "policy/syntax-hints.h"
 #include "policy/name-pattern.h"
 #include "policy/subject.h"
@@ -171,62 +170,32 @@ static void warn_of_every_name(const struct warner *warner) {
     }
 }
 
-static int warn_of_unreachable_rules(struct warner *warner) {
+static void warn_of_late_rule(void *context, const struct late *late) {
+    struct warner *warner = context;
+
+    warner->rule = late->rule;
+    warn(warner, "late", late->line, late->column, "%s", late->message);
+}
+
+/* Warns of rules that are never reached, or that deny too late. */
+static int warn_of_order(struct warner *warner, bool knows_users) {
     const struct policy *policy = warner->policy;
+    CLEANUP_UNREACHABLE_INDEX struct unreachable_index index = {.entries = NULL};
     CLEANUP_FREE const struct policy_rule **unreachable_by =
         calloc(policy->n_rules + 1, sizeof(*unreachable_by));
-    int r = unreachable_by == NULL ? -ENOMEM : unreachable_find_all(policy, unreachable_by);
+    int r = unreachable_by == NULL ? -ENOMEM : unreachable_index_init(&index, policy);
 
-    for (size_t i = 0; i < policy->n_rules && r == 0; i++) {
+    if (r < 0)
+        return r;
+    unreachable_find_all(&index, unreachable_by);
+    for (size_t i = 0; i < policy->n_rules; i++) {
         warner->rule = &policy->rules[i];
         if (unreachable_by[i] != NULL)
             warn(warner, "unreachable", warner->rule->line, warner->rule->column,
                  "this rule is never reached: %s:%u matches all of its requests first",
                  unreachable_by[i]->file, unreachable_by[i]->line);
     }
-    return r;
-}
-
-static bool warn_of_late_deny(const struct warner *warner, const struct policy_rule *permit) {
-    const struct policy_rule *deny = warner->rule;
-    const struct policy_pattern *denied, *permitted;
-
-    if (!subsumption_find_late(warner->policy, permit, deny, &denied, &permitted))
-        return false;
-    warn(warner, "late", denied->line, denied->column,
-         "%s comes too late: %s at %s:%u permits some of these names, and the first rule that "
-         "matches decides; put the deny rule above it",
-         denied->written, permitted->written, permit->file, permit->line);
-    return true;
-}
-
-/*
- * Compares a deny rule only with permit rules for all of its subjects: other permit rules are
- * exceptions for some users. @permits has rules for everybody at its start, the others at its end.
- */
-static int warn_of_late_denies(struct warner *warner) {
-    const struct policy *policy = warner->policy;
-    CLEANUP_FREE const struct policy_rule **permits = calloc(policy->n_rules + 1, sizeof(*permits));
-    size_t n_for_any = 0, first_other = policy->n_rules;
-    bool is_late;
-
-    if (permits == NULL)
-        return -ENOMEM;
-    for (size_t i = 0; i < policy->n_rules; i++) {
-        const struct policy_rule *rule = &policy->rules[i];
-
-        if (rule->action == POLICY_PERMIT) {
-            permits[rule->is_any ? n_for_any++ : --first_other] = rule;
-            continue;
-        }
-        warner->rule = rule;
-        is_late = false;
-        for (size_t j = 0; j < n_for_any && !is_late; j++)
-            is_late = warn_of_late_deny(warner, permits[j]);
-        for (size_t j = policy->n_rules; j-- > first_other && !rule->is_any && !is_late;)
-            is_late = warn_of_late_deny(warner, permits[j]);
-    }
-    return 0;
+    return late_find_all(&index, unreachable_by, knows_users, warn_of_late_rule, warner);
 }
 
 /*
@@ -251,9 +220,7 @@ int warnings_find(const struct policy *policy, bool knows_users, policy_report r
         habits_find(policy, warner.rule, report, context);
     }
     if (r == 0)
-        r = warn_of_unreachable_rules(&warner);
-    if (r == 0)
-        r = warn_of_late_denies(&warner);
+        r = warn_of_order(&warner, knows_users);
     subject_deinit(&warner.database);
     return r;
 }

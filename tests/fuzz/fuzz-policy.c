@@ -6,6 +6,7 @@
 
 #include "policy/decision.h"
 #include "policy/lint/format.h"
+#include "policy/lint/late.h"
 #include "policy/lint/unreachable.h"
 #include "policy/name-pattern.h"
 #include "policy/parser.h"
@@ -128,11 +129,19 @@ static void text_check(const struct policy *policy, const char *text) {
     MUST(is_same(policy, &formatted));
 }
 
+static void note_late(void *context, const struct late *late) {
+    const struct policy *policy = context;
+
+    MUST(late->rule >= policy->rules && late->rule < policy->rules + policy->n_rules &&
+         late->rule->action == POLICY_DENY && late->line > 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     struct input input = {bytes, bytes + size};
     CLEANUP_FREE char *host = input_string(&input), *domain = input_string(&input),
                       *text = input_string(&input);
     CLEANUP_POLICY struct policy policy = POLICY_NULL;
+    CLEANUP_UNREACHABLE_INDEX struct unreachable_index index = {.entries = NULL};
     CLEANUP_FREE const struct policy_rule **unreachable_by = NULL;
     unsigned n_errors = 0;
     int r = policy_parse(&policy, "fuzz", text, strlen(text), note_error, &n_errors);
@@ -142,7 +151,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         return 0;
     text_check(&policy, text);
     unreachable_by = calloc(policy.n_rules + 1, sizeof(*unreachable_by));
-    MUST(unreachable_by != NULL && unreachable_find_all(&policy, unreachable_by) == 0);
+    MUST(unreachable_by != NULL && unreachable_index_init(&index, &policy) == 0);
+    unreachable_find_all(&index, unreachable_by);
+    MUST(late_find_all(&index, unreachable_by, false, note_late, &policy) == 0);
     if (has_names(&policy))
         return 0;
     if (host[0] != '\0')
