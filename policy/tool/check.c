@@ -42,9 +42,9 @@ int check_run(const struct tool_options *options) {
 
     /* Also if there are errors, so that errors and warnings can be fixed together. */
     if (r >= 0) {
-        r = warnings_find(&policy, !options->has_own_folders, findings_add, &findings);
+        r = warnings_find(&policy, !options->has_no_lookup, findings_add, &findings);
         if (r == 0)
-            r = allowed_remove(&findings, &policy, !options->has_own_folders);
+            r = allowed_remove(&findings, &policy, !options->has_no_lookup);
         if (r < 0 || findings.is_out_of_memory) {
             (void)fprintf(stderr, "utspolicy: could not look for warnings: out of memory\n");
             return TOOL_FAILED;

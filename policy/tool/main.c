@@ -10,17 +10,18 @@
 static const struct tool_command commands[] = {
     {.name = "check",
      .run = check_run,
-     .takes = TOOL_OPTION_POLICY_DIR | TOOL_OPTION_JSON | TOOL_OPTION_STRICT},
+     .takes =
+         TOOL_OPTION_POLICY_DIR | TOOL_OPTION_NO_LOOKUP | TOOL_OPTION_JSON | TOOL_OPTION_STRICT},
     {.name = "explain",
      .run = explain_run,
      .takes = TOOL_OPTION_POLICY_DIR | TOOL_OPTIONS_OF_SUBJECT | TOOL_OPTION_HOSTNAME |
               TOOL_OPTION_DOMAINNAME | TOOL_OPTION_JSON | TOOL_OPTION_BRIEF | TOOL_OPTION_NEAREST |
-              TOOL_OPTION_VIA,
+              TOOL_OPTION_VIA | TOOL_OPTION_NO_LOOKUP,
      .words = {TOOL_OPTION_USER, TOOL_OPTION_HOSTNAME, TOOL_OPTION_DOMAINNAME}},
     {.name = "list",
      .run = list_run,
-     .takes =
-         TOOL_OPTION_POLICY_DIR | TOOL_OPTIONS_OF_SUBJECT | TOOL_OPTION_JSON | TOOL_OPTION_NAMES},
+     .takes = TOOL_OPTION_POLICY_DIR | TOOL_OPTION_NO_LOOKUP | TOOL_OPTIONS_OF_SUBJECT |
+              TOOL_OPTION_JSON | TOOL_OPTION_NAMES},
     {.name = "who",
      .run = who_run,
      .takes =
@@ -28,10 +29,12 @@ static const struct tool_command commands[] = {
      .words = {TOOL_OPTION_HOSTNAME, TOOL_OPTION_DOMAINNAME}},
     {.name = "names",
      .run = names_run,
-     .takes = TOOL_OPTION_POLICY_DIR | TOOL_OPTIONS_OF_SUBJECT | TOOL_OPTION_JSON},
+     .takes = TOOL_OPTION_POLICY_DIR | TOOL_OPTION_NO_LOOKUP | TOOL_OPTIONS_OF_SUBJECT |
+              TOOL_OPTION_JSON},
     {.name = "hosts",
      .run = hosts_run,
-     .takes = TOOL_OPTION_POLICY_DIR | TOOL_OPTIONS_OF_SUBJECT | TOOL_OPTION_NETWORK},
+     .takes = TOOL_OPTION_POLICY_DIR | TOOL_OPTION_NO_LOOKUP | TOOL_OPTIONS_OF_SUBJECT |
+              TOOL_OPTION_NETWORK},
     {.name = "fmt",
      .run = format_run,
      .takes = TOOL_OPTION_WRITE,

@@ -25,6 +25,7 @@ static const struct option long_options[] = {
     {"via", required_argument, NULL, TOOL_OPTION_VIA},
     {"write", no_argument, NULL, TOOL_OPTION_WRITE},
     {"network", required_argument, NULL, TOOL_OPTION_NETWORK},
+    {"no-lookup", no_argument, NULL, TOOL_OPTION_NO_LOOKUP},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
@@ -160,6 +161,9 @@ static void option_take(struct tool_options *options, enum tool_option option, c
     case TOOL_OPTION_NETWORK:
         options->network = value;
         break;
+    case TOOL_OPTION_NO_LOOKUP:
+        options->has_no_lookup = true;
+        break;
     case TOOL_OPTIONS_OF_SUBJECT:
     default: /* getopt_long(3) has described the error */
         usage_fail("invalid option");
@@ -236,6 +240,8 @@ static void combination_check(const struct tool_options *options,
 
     if (options->is_self && (options->user != NULL || options->n_groups > 0))
         usage_fail("--self cannot be combined with --user or --group");
+    if (options->is_self && options->has_no_lookup)
+        usage_fail("--self cannot be combined with --no-lookup");
     if (is_explain && options->user == NULL && !options->is_self)
         usage_fail("explain needs a user: USER, --user NAME or --self");
     if ((is_explain || command->run == who_run) && !has_names)

@@ -37,6 +37,7 @@ enum tool_option {
     TOOL_OPTION_VIA = 1 << 19,
     TOOL_OPTION_WRITE = 1 << 20,
     TOOL_OPTION_NETWORK = 1 << 21,
+    TOOL_OPTION_NO_LOOKUP = 1 << 22,
     TOOL_OPTIONS_OF_SUBJECT = TOOL_OPTION_USER | TOOL_OPTION_GROUP | TOOL_OPTION_SELF,
 };
 
@@ -46,6 +47,7 @@ struct tool_options {
     const char *folders[TOOL_FOLDERS_MAX];
     size_t n_folders;
     bool has_own_folders; /* set by --policy-dir */
+    bool has_no_lookup;   /* --no-lookup: the policy of another machine */
     bool is_json, is_strict, is_brief, is_nearest, is_in_place;
     enum tool_via via;
     enum tool_names names; /* list: only these, for shell completion */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "policy/parser.h"
+#include "policy/tool/assumed-names.h"
 #include "utsbroker/base.h"
 
 /*
@@ -69,49 +70,30 @@ static int set_groups_of_options(struct subject *subject, const struct tool_opti
 }
 
 /*
- * Assumes that all users and groups in the rules exist, as they do on the machine that the policy
- * is for. Otherwise a deny rule with a name that is unknown here would apply to everybody. Returns
- * 0 or a negative errno.
- */
-static int assume_names(struct subject *subject, const struct policy *policy) {
-    for (size_t i = 0; i < policy->n_subjects; i++) {
-        const struct policy_subject *named = &policy->subjects[i];
-        uint32_t id;
-        int r = named->is_id ? 0
-                             : find_id(subject, named->kind, named->name,
-                                       first_made_up_id + TOOL_GROUPS_MAX + (uint32_t)i, &id);
-
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-/*
  * Fills @subject with the user and groups that the options name; without a user it is one whom no
- * rule names. A name that no database here knows
- * is assumed to exist, and matches rules that have it. Returns 0, or a negative errno after a
- * message on standard error; subject_deinit() frees in both cases.
+ * rule names. A name of the options that no database here knows is assumed to exist, and matches
+ * rules that have it. Returns 0, or a negative errno after a message on standard error;
+ * subject_deinit() frees in both cases.
  */
 int subject_init_from_options(struct subject *subject, const struct policy *policy,
                               const struct tool_options *options) {
     uint32_t uid = 0;
-    int r;
+    int r = 0;
 
     *subject = (struct subject)SUBJECT_NULL;
     if (options->is_self) {
         r = subject_init_self(subject);
     } else {
         uid = first_made_up_id;
-        r = options->user == NULL
-                ? 0
-                : find_id(subject, POLICY_USER, options->user, first_made_up_id, &uid);
+        if (options->has_no_lookup)
+            r = assumed_names_add(subject, policy, options);
+        if (r == 0 && options->user != NULL)
+            r = find_id(subject, POLICY_USER, options->user, first_made_up_id, &uid);
         subject->uid = uid;
-        if (r == 0)
-            r = options->n_groups > 0 ? set_groups_of_options(subject, options)
-                                      : set_groups_of_database(subject);
-        if (r == 0 && options->has_own_folders)
-            r = assume_names(subject, policy);
+        if (r == 0 && options->n_groups > 0)
+            r = set_groups_of_options(subject, options);
+        else if (r == 0 && !options->has_no_lookup)
+            r = set_groups_of_database(subject);
         subject_sort_groups(subject);
     }
     if (r < 0)

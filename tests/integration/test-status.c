@@ -418,7 +418,7 @@ static void a_policy_that_cannot_be_used_is_said_to_be_so(void **state) {
     policy_clear();
 }
 
-/* With --policy-dir they may be known elsewhere; of the installed policy they are told. */
+/* A misspelled name in the installed policy is warned of. */
 static void names_that_nobody_knows_are_warned_of(void **state) {
     static struct result result;
     const struct run run = {

@@ -32,6 +32,7 @@ complete -c utspolicy -n '__fish_seen_subcommand_from explain who' -s n -l hostn
 complete -c utspolicy -n '__fish_seen_subcommand_from explain who' -s d -l domainname -xa '(__utspolicy_names domainname)' -d 'The requested NIS domain name'
 complete -c utspolicy -n '__fish_seen_subcommand_from check explain list who names' -l json -d 'Write JSON for programs'
 complete -c utspolicy -n '__fish_seen_subcommand_from check' -l strict -d 'Fail if there is a warning'
+complete -c utspolicy -n 'not __fish_seen_subcommand_from who fmt' -l no-lookup -d 'Look up no users and groups here'
 complete -c utspolicy -n '__fish_seen_subcommand_from explain' -l brief -d 'Print one line only'
 complete -c utspolicy -n '__fish_seen_subcommand_from explain' -l nearest -d 'Print only the nearest permitted names'
 complete -c utspolicy -n '__fish_seen_subcommand_from list' -l names -xa 'hostname domainname' -d 'Print only the permitted names'
