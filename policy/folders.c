@@ -111,6 +111,14 @@ bool folders_is_null_link(const struct folders *folders, const struct folder_fil
            memcmp(target, "/dev/null", (size_t)length) == 0;
 }
 
+/* Writes what the link @file leads to, for a message: as much of it as has room. */
+void folders_read_link(const struct folders *folders, const struct folder_file *file, char *target,
+                       size_t size) {
+    ssize_t length = readlinkat(folders_get_fd(folders, file), file->name, target, size - 1);
+
+    target[length > 0 ? length : 0] = '\0';
+}
+
 /* Returns "FOLDER/NAME", which the caller frees, or NULL without memory. */
 char *folders_make_path(const struct folders *folders, size_t folder, const char *name) {
     char *path;

@@ -42,6 +42,8 @@ void folders_sort_files(struct folders *folders);
 const struct folder_file *folders_find_mask(const struct folders *folders, size_t file);
 int folders_get_fd(const struct folders *folders, const struct folder_file *file);
 bool folders_is_null_link(const struct folders *folders, const struct folder_file *file);
+void folders_read_link(const struct folders *folders, const struct folder_file *file, char *target,
+                       size_t size);
 char *folders_make_path(const struct folders *folders, size_t folder, const char *name);
 
 #define CLEANUP_FOLDERS __attribute__((cleanup(folders_deinit)))

@@ -12,6 +12,7 @@
 #include "policy/folders.h"
 #include "policy/parser.h"
 #include "policy/stable-read.h"
+#include "policy/trust.h"
 #include "utsbroker/base.h"
 
 struct loader {
@@ -56,28 +57,24 @@ __attribute__((format(printf, 4, 5))) static void loader_warn(const struct loade
     loader->report(loader->context, &warning);
 }
 
-/*
- * Returns why a file or folder cannot be trusted, or NULL: only root may be able to change it.
- * @status must come from an open descriptor, so that nobody can replace the file afterwards.
- */
-static const char *trust_find_error(const struct stat *status) {
-    if (status->st_uid != 0)
-        return "is not owned by root: run chown root";
-    if ((status->st_mode & (S_IWGRP | S_IWOTH)) != 0)
-        return "is writable by others than root: run chmod go-w";
-    return NULL;
-}
-
 /* Returns false, and reports it, if the file or folder with @status must not be used. */
 static bool loader_check_trust(struct loader *loader, const char *file, const struct stat *status) {
     const char *wrong = trust_find_error(status);
+    const char *unreadable = trust_find_unreadable(status);
+    bool trusts_anybody = (loader->flags & LOADER_TRUSTS_ANYBODY) != 0;
 
-    if (wrong != NULL && (loader->flags & LOADER_TRUSTS_ANYBODY) == 0) {
+    if (wrong != NULL && !trusts_anybody) {
         loader_fail(loader, file, "%s", wrong);
         return false;
     }
     if (wrong != NULL)
         loader_warn(loader, "untrusted", file, "%s, or the broker refuses all requests", wrong);
+    if ((loader->flags & LOADER_FOR_ALL_USERS) == 0 || unreadable == NULL)
+        return true;
+    if (trusts_anybody)
+        loader_warn(loader, "unreadable", file, "%s, or the broker refuses all others", unreadable);
+    else
+        loader_fail(loader, file, "%s; the broker refuses all others", unreadable);
     return true;
 }
 
@@ -122,6 +119,23 @@ static void loader_fail_to_read(struct loader *loader, const char *path, int r) 
                 r == -EAGAIN ? "it changed meanwhile; try again" : strerror(-r));
 }
 
+/* The broker reads the policy as the user who asks, who can do nothing about it. */
+static void loader_fail_to_open(struct loader *loader, const char *path, int error) {
+    loader_fail(loader, path, "could not be opened: %s%s", strerror(error),
+                error == EACCES ? "; root must run chmod o+rX on it and the folders above it" : "");
+}
+
+static void loader_fail_at_link(struct loader *loader, const struct folder_file *file,
+                                const char *path) {
+    char target[80];
+
+    folders_read_link(&loader->folders, file, target, sizeof(target));
+    loader_fail(loader, path,
+                "is a link to %s, which is not followed: put the file itself here (a link to "
+                "/dev/null masks a file)",
+                target);
+}
+
 /* A folder that does not exist has no rules. One that cannot be trusted or read is an error. */
 static int loader_open_folder(struct loader *loader, size_t index) {
     const char *path = loader->folders.paths[index];
@@ -135,7 +149,7 @@ static int loader_open_folder(struct loader *loader, size_t index) {
     if (fd < 0 && is_shortage(errno))
         return -errno;
     if (fd < 0) {
-        loader_fail(loader, path, "could not be opened: %s", strerror(errno));
+        loader_fail_to_open(loader, path, errno);
         return 0;
     }
     r = stable_read_settle(fd, &folder->status);
@@ -253,10 +267,12 @@ static int loader_load_file(struct loader *loader, struct folder_file *file) {
                 O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0 && is_shortage(errno))
         return -errno;
+    if (fd < 0 && errno == ELOOP) {
+        loader_fail_at_link(loader, file, name);
+        return 0;
+    }
     if (fd < 0) {
-        loader_fail(loader, name, "could not be opened: %s",
-                    errno == ELOOP ? "it is a link to something else than /dev/null"
-                                   : strerror(errno));
+        loader_fail_to_open(loader, name, errno);
         return 0;
     }
     return loader_parse_fd(loader, fd, file, name);

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "policy/lint/advice.h"
+#include "policy/lint/folder-access.h"
 #include "policy/loader.h"
 #include "utsbroker/base.h"
 
@@ -154,12 +155,18 @@ void findings_deinit(struct findings *findings) {
  */
 int findings_load_policy(struct policy *policy, const struct tool_options *options, unsigned flags,
                          struct findings *findings) {
-    int r;
+    int r, access = 0;
 
     /* With --policy-dir, the files are those of a policy that is not installed yet. */
     if (options->has_own_folders)
         flags |= LOADER_TRUSTS_ANYBODY;
+    if (!options->is_self)
+        flags |= LOADER_FOR_ALL_USERS;
     r = policy_load(policy, options->folders, options->n_folders, flags, findings_add, findings);
+    if (r >= 0 && !options->has_own_folders && !options->is_self)
+        access = folder_access_check(options->folders, options->n_folders, findings_add, findings);
+    if (access != 0 && r == 0)
+        r = access;
     if (r == 0 && findings->is_out_of_memory)
         r = -ENOMEM;
     if (r < 0)

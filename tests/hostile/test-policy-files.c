@@ -135,7 +135,7 @@ static unsigned long service_peak_memory(void) {
 #define NOT_OWNED_BY_ROOT "is not owned by root"
 #define WRITABLE "is writable by others"
 #define NOT_REGULAR "is not a regular file"
-#define SYMBOLIC_LINK "it is a link to something else"
+#define SYMBOLIC_LINK "is a link to "
 #define PERMISSION_DENIED "could not be opened: Permission denied"
 #define TOO_LARGE "is larger than 4 MiB"
 

@@ -50,9 +50,9 @@ static int remove_root(void **state) {
     return chdir("/") == 0 ? system(command) : -1;
 }
 
-static int load(struct policy *policy, struct errors *errors) {
-    static const char *const folders[] = {"admin", "vendor"};
+static const char *const folders[] = {"admin", "vendor"};
 
+static int load(struct policy *policy, struct errors *errors) {
     *errors = (struct errors){.n = 0};
     return policy_load(policy, folders, 2, 0, errors_collect, errors);
 }
@@ -101,9 +101,10 @@ static void a_file_that_cannot_be_trusted_refuses_everything(void **state) {
         {"chmod 775 vendor", POLICY_E_INVALID, "vendor", "writable by others"},
         {"chmod 1777 vendor", POLICY_E_INVALID, "vendor", "writable by others"},
         {"rm -r vendor; echo > vendor", POLICY_E_INVALID, "vendor", "Not a directory"},
-        {"ln -s a.conf admin/b.conf", POLICY_E_INVALID, "admin/b.conf", "a link"},
-        {"ln -s nowhere admin/b.conf", POLICY_E_INVALID, "admin/b.conf", "a link"},
-        {"ln -s /dev/zero admin/b.conf", POLICY_E_INVALID, "admin/b.conf", "a link"},
+        {"ln -s a.conf admin/b.conf", POLICY_E_INVALID, "admin/b.conf", "is a link to a.conf,"},
+        {"ln -s nowhere admin/b.conf", POLICY_E_INVALID, "admin/b.conf", "is a link to nowhere,"},
+        {"ln -s /dev/zero admin/b.conf", POLICY_E_INVALID, "admin/b.conf",
+         "is a link to /dev/zero,"},
         {"mkdir admin/b.conf", POLICY_E_INVALID, "admin/b.conf", "not a regular file"},
         {"mkfifo admin/b.conf", POLICY_E_INVALID, "admin/b.conf", "not a regular file"},
         {"mknod admin/b.conf c 1 3", POLICY_E_INVALID, "admin/b.conf", "not a regular file"},
@@ -145,7 +146,56 @@ static void an_unreadable_file_refuses_everything(void **state) {
     assert_int_equal(load(&policy, &errors), POLICY_E_INVALID);
     assert_int_equal(seteuid(0), 0);
     assert_string_equal(errors.file, "admin/0.conf");
-    assert_non_null(strstr(errors.message, "Permission denied"));
+    assert_non_null(strstr(errors.message, "Permission denied; root must run chmod o+rX"));
+}
+
+/* Root reads everything, but the broker reads it as the user who asks. */
+static void what_some_users_cannot_read_is_an_error_for_all(void **state) {
+    static const struct {
+        const char *set_up;
+        unsigned flags;
+        size_t n;
+        const char *file, *message;
+    } cases[] = {
+        {"true", LOADER_FOR_ALL_USERS, 0, NULL, NULL},
+        {"chmod 600 admin/a.conf", 0, 0, NULL, NULL},
+        {"chmod 600 admin/a.conf", LOADER_FOR_ALL_USERS, 1, "admin/a.conf",
+         "only root can read it: run chmod o+r"},
+        {"chmod 640 admin/a.conf", LOADER_FOR_ALL_USERS, 1, "admin/a.conf",
+         "only root and its group can read it: run chmod o+r"},
+        {"chmod 604 admin/a.conf", LOADER_FOR_ALL_USERS, 0, NULL, NULL},
+        {"chmod 700 vendor", LOADER_FOR_ALL_USERS, 1, "vendor",
+         "only root can list and enter it: run chmod o+rx"},
+        {"chmod 754 vendor", LOADER_FOR_ALL_USERS, 1, "vendor",
+         "only root and its group can list and enter it: run chmod o+rx"},
+        {"chmod 751 vendor", LOADER_FOR_ALL_USERS, 1, "vendor", "only root and its group"},
+        {"umask 077; echo permit any hostname b > admin/b.conf", LOADER_FOR_ALL_USERS, 1,
+         "admin/b.conf", "only root can read it"},
+        {"cp -p admin/a.conf vendor; chmod 600 vendor/a.conf", LOADER_FOR_ALL_USERS, 0, NULL, NULL},
+        {"chmod 600 admin/a.conf", LOADER_FOR_ALL_USERS | LOADER_TRUSTS_ANYBODY, 0, NULL, NULL},
+        {"chmod 600 admin/a.conf", LOADER_FOR_ALL_USERS | LOADER_TRUSTS_ANYBODY | LOADER_WARNS, 1,
+         "admin/a.conf", "only root can read it: run chmod o+r, or the broker"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        CLEANUP_POLICY struct policy policy = POLICY_NULL;
+        bool is_error = cases[i].n > 0 && (cases[i].flags & LOADER_TRUSTS_ANYBODY) == 0;
+        struct errors errors = {.n = 0};
+
+        run("rm -rf admin vendor; umask 022; mkdir admin vendor;"
+            "echo permit any hostname a > admin/a.conf; echo permit any hostname v > vendor/v.conf;"
+            "%s",
+            cases[i].set_up);
+        assert_int_equal(policy_load(&policy, folders, 2, cases[i].flags, errors_collect, &errors),
+                         is_error ? POLICY_E_INVALID : 0);
+        if (errors.n != cases[i].n)
+            fail_msg("'%s': %zu: %s: %s", cases[i].set_up, errors.n, errors.file, errors.message);
+        if (errors.n > 0) {
+            assert_string_equal(errors.file, cases[i].file);
+            assert_non_null(strstr(errors.message, cases[i].message));
+        }
+    }
 }
 
 /* Replaces read(2) (ld's --wrap): somebody writes to the file while it is read. */
@@ -272,6 +322,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(files_are_one_list_sorted_by_name),
     cmocka_unit_test(a_file_that_cannot_be_trusted_refuses_everything),
     cmocka_unit_test(an_unreadable_file_refuses_everything),
+    cmocka_unit_test(what_some_users_cannot_read_is_an_error_for_all),
     cmocka_unit_test(a_file_that_changes_meanwhile_refuses_everything),
     cmocka_unit_test(a_folder_that_changes_meanwhile_refuses_everything),
     cmocka_unit_test(files_that_never_existed_together_refuse_everything),
