@@ -71,11 +71,22 @@ int folders_add_file(struct folders *folders, size_t folder, const char *name) {
     return 0;
 }
 
+/* Adds a text as a file. @given must live longer. Returns 0 or -ENOMEM. */
+int folders_add_given(struct folders *folders, const struct folder_given *given) {
+    int r = folders_add_file(folders, 0, given->name);
+
+    if (r == 0)
+        folders->files[folders->n_files - 1].given = given;
+    return r;
+}
+
 static int file_compare(const void *a, const void *b) {
     const struct folder_file *left = a;
     const struct folder_file *right = b;
     int order = strcmp(left->name, right->name);
 
+    if (order == 0)
+        order = (left->given == NULL) - (right->given == NULL);
     return order != 0 ? order : (left->folder > right->folder) - (left->folder < right->folder);
 }
 

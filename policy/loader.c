@@ -208,6 +208,15 @@ static const char *file_find_error(const struct stat *status) {
     return NULL;
 }
 
+static int loader_parse_text(struct loader *loader, const char *path, const char *text,
+                             size_t size) {
+    int r = policy_parse(loader->policy, path, text, size, loader->report, loader->context);
+
+    if (r == POLICY_E_INVALID)
+        loader->has_failed = true;
+    return r < 0 ? r : 0;
+}
+
 /* Reads and parses the open file @fd. The policy owns @path already. */
 static int loader_parse_fd(struct loader *loader, int fd, struct folder_file *file,
                            const char *path) {
@@ -237,11 +246,7 @@ static int loader_parse_fd(struct loader *loader, int fd, struct folder_file *fi
         return 0;
     }
     file->is_read = true;
-    r = policy_parse(loader->policy, path, text, (size_t)before->st_size, loader->report,
-                     loader->context);
-    if (r == POLICY_E_INVALID)
-        loader->has_failed = true;
-    return r < 0 ? r : 0;
+    return loader_parse_text(loader, path, text, (size_t)before->st_size);
 }
 
 static int loader_load_file(struct loader *loader, struct folder_file *file) {
@@ -251,6 +256,8 @@ static int loader_load_file(struct loader *loader, struct folder_file *file) {
     int r;
 
     loader->n_files++;
+    if (file->given != NULL)
+        return loader_parse_text(loader, file->given->path, file->given->text, file->given->size);
     if (folders_is_null_link(&loader->folders, file))
         return 0;
     path = folders_make_path(&loader->folders, file->folder, file->name);
@@ -278,10 +285,14 @@ static int loader_load_file(struct loader *loader, struct folder_file *file) {
     return loader_parse_fd(loader, fd, file, name);
 }
 
+/* A text is given to replace a file: that needs no warning. */
 static void loader_warn_masked(const struct loader *loader, const struct folder_file *masked,
                                const struct folder_file *by) {
-    CLEANUP_FREE char *path = folders_make_path(&loader->folders, masked->folder, masked->name);
+    CLEANUP_FREE char *path = NULL;
 
+    if (by->given != NULL)
+        return;
+    path = folders_make_path(&loader->folders, masked->folder, masked->name);
     loader_warn(loader, "masked", path != NULL ? path : masked->name,
                 "is not read: a file of the same name in %s replaces it",
                 loader->folders.paths[by->folder]);
@@ -295,7 +306,7 @@ static int loader_load_files(struct loader *loader) {
     for (size_t i = 0; i < folders->n_files && r == 0; i++) {
         const struct folder_file *mask = folders_find_mask(folders, i);
 
-        if (mask != NULL && folders_is_null_link(folders, mask))
+        if (mask != NULL && mask->given == NULL && folders_is_null_link(folders, mask))
             continue; /* nobody makes such a link by accident */
         if (mask != NULL)
             loader_warn_masked(loader, &folders->files[i], mask);
@@ -308,20 +319,24 @@ static int loader_load_files(struct loader *loader) {
 /*
  * Loads the policy's files in @folders into @policy; folders.c says which files count and in which
  * order. Files and folders must be owned by root and writable by nobody else, and files must be
- * regular. @flags is 0, or LOADER_* of a caller that only shows the policy.
+ * regular. The texts @given count as files; they must live longer than @policy. @flags is 0, or
+ * LOADER_* of a caller that only shows the policy.
  *
  * Returns 0; POLICY_E_INVALID if an error was reported: the policy must not be used then. It is
  * also an error if there is no file at all. Returns -ENOMEM, -EMFILE or -ENFILE if the process
  * lacks something. In every case policy_deinit() frees.
  */
-int policy_load(struct policy *policy, const char *const *folders, size_t n_folders, unsigned flags,
-                policy_report report, void *context) {
+int policy_load_with(struct policy *policy, const char *const *folders, size_t n_folders,
+                     const struct folder_given *given, size_t n_given, unsigned flags,
+                     policy_report report, void *context) {
     CLEANUP_LOADER struct loader loader = {
         .policy = policy, .flags = flags, .report = report, .context = context};
     int r = folders_init(&loader.folders, folders, n_folders);
 
     for (size_t i = 0; i < n_folders && r == 0; i++)
         r = loader_open_folder(&loader, i);
+    for (size_t i = 0; i < n_given && r == 0; i++)
+        r = folders_add_given(&loader.folders, &given[i]);
     if (r == 0)
         r = loader_load_files(&loader);
     if (r < 0)

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "policy/folders.h"
 #include "policy/rules.h"
 
 enum { LOADER_FILE_SIZE_MAX = 4 << 20 };
@@ -15,5 +16,12 @@ enum {
     LOADER_FOR_ALL_USERS = 1U << 2,  /* what some users cannot read is an error */
 };
 
-int policy_load(struct policy *policy, const char *const *folders, size_t n_folders, unsigned flags,
-                policy_report report, void *context);
+int policy_load_with(struct policy *policy, const char *const *folders, size_t n_folders,
+                     const struct folder_given *given, size_t n_given, unsigned flags,
+                     policy_report report, void *context);
+
+/* The same without given texts. */
+static inline int policy_load(struct policy *policy, const char *const *folders, size_t n_folders,
+                              unsigned flags, policy_report report, void *context) {
+    return policy_load_with(policy, folders, n_folders, NULL, 0, flags, report, context);
+}

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "policy/lint/comments.h"
+#include "policy/loader.h"
 #include "policy/tool/read-text.h"
 #include "utsbroker/base.h"
 
@@ -32,6 +33,8 @@ static int allowed_read(struct allowed *allowed, const struct policy *policy,
     for (size_t i = 0; i < policy->n_rules && r == 0; i++) {
         const char *file = policy->rules[i].file;
         struct comments *comments = &allowed->files[allowed->n];
+        const struct folder_given *given =
+            findings->given != NULL ? given_files_find(findings->given, file) : NULL;
         CLEANUP_FREE char *text = NULL;
         size_t size = 0;
 
@@ -40,7 +43,9 @@ static int allowed_read(struct allowed *allowed, const struct policy *policy,
         *comments = (struct comments){.file = file};
         allowed->n++;
         /* A file that is gone again allows nothing. */
-        if (read_text(file, &text, &size) == 0)
+        if (given != NULL)
+            r = comments_read(comments, given->text, given->size, findings_add, findings);
+        else if (read_text(file, LOADER_FILE_SIZE_MAX, &text, &size) == 0)
             r = comments_read(comments, text, size, findings_add, findings);
     }
     return r;

@@ -1,6 +1,7 @@
 #include "policy/tool/findings.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
@@ -62,6 +63,22 @@ void findings_sort(struct findings *findings) {
         qsort(findings->list, findings->n, sizeof(*findings->list), finding_compare);
 }
 
+/* True if @file is one of those that check was given, and not one of the policy's folders. */
+bool findings_are_given(const struct findings *findings, const char *file) {
+    return findings->given != NULL && given_files_find(findings->given, file) != NULL;
+}
+
+/* Counts the findings of this severity in given files, or in all others. */
+size_t findings_count(const struct findings *findings, enum policy_severity severity,
+                      bool is_given) {
+    size_t n = 0;
+
+    for (size_t i = 0; i < findings->n; i++)
+        n += findings->list[i].severity == severity &&
+             findings_are_given(findings, findings->list[i].file) == is_given;
+    return n;
+}
+
 /* A policy file that is read forward, as findings are printed in the order of their lines. */
 struct reader {
     const char *path;
@@ -79,12 +96,22 @@ static void reader_close(struct reader *reader) {
     *reader = (struct reader){.path = NULL};
 }
 
-static void reader_go_to(struct reader *reader, const struct policy_error *found) {
+/* A given file may be a pipe, which cannot be read twice. */
+static FILE *reader_open(const struct findings *findings, const char *path) {
+    const struct folder_given *given =
+        findings->given != NULL ? given_files_find(findings->given, path) : NULL;
+
+    return given != NULL ? fmemopen((void *)(uintptr_t)given->text, given->size, "r")
+                         : fopen(path, "re");
+}
+
+static void reader_go_to(struct reader *reader, const struct findings *findings,
+                         const struct policy_error *found) {
     if (reader->path == NULL || strcmp(reader->path, found->file) != 0 ||
         reader->line > found->line) {
         reader_close(reader);
         reader->path = found->file;
-        reader->file = fopen(found->file, "re");
+        reader->file = reader_open(findings, found->file);
     }
     for (; reader->file != NULL && reader->line < found->line; reader->line++) {
         reader->length = getline(&reader->text, &reader->size, reader->file);
@@ -94,10 +121,11 @@ static void reader_go_to(struct reader *reader, const struct policy_error *found
 }
 
 /* Prints the line, if the file still has it, and a caret below the column. */
-static void print_line(FILE *out, struct reader *reader, const struct policy_error *found) {
+static void print_line(FILE *out, struct reader *reader, const struct findings *findings,
+                       const struct policy_error *found) {
     size_t length;
 
-    reader_go_to(reader, found);
+    reader_go_to(reader, findings, found);
     if (reader->file == NULL || reader->length < 0)
         return;
     length = strcspn(reader->text, "\r\n");
@@ -113,14 +141,18 @@ static void print_line(FILE *out, struct reader *reader, const struct policy_err
     (void)fputs("^\n", out);
 }
 
-/* Prints "file:line:column: warning: message [kind]" as compilers do; editors understand it. */
-void findings_print(const struct findings *findings, FILE *out) {
+/* Prints those in given files, or all others. */
+static void print_part(const struct findings *findings, bool is_given, FILE *out) {
     struct reader reader = {.path = NULL};
+    size_t n = 0;
 
-    (void)setvbuf(out, NULL, _IOFBF, 1 << 16); /* standard error has no buffer */
     for (size_t i = 0; i < findings->n; i++) {
         const struct policy_error *found = &findings->list[i];
 
+        if (findings_are_given(findings, found->file) != is_given)
+            continue;
+        if (n++ == 0 && findings->given != NULL && !is_given)
+            (void)fputs("utspolicy: in other files:\n", out);
         (void)fputs(found->file, out);
         if (found->line > 0)
             (void)fprintf(out, ":%u:%u", found->line, found->column);
@@ -129,9 +161,20 @@ void findings_print(const struct findings *findings, FILE *out) {
         else
             (void)fprintf(out, ": %s\n", found->message);
         if (found->line > 0)
-            print_line(out, &reader, found);
+            print_line(out, &reader, findings, found);
     }
     reader_close(&reader);
+}
+
+/*
+ * Prints "file:line:column: warning: message [kind]" as compilers do; editors understand it. Those
+ * in given files come first.
+ */
+void findings_print(const struct findings *findings, FILE *out) {
+    (void)setvbuf(out, NULL, _IOFBF, 1 << 16); /* standard error has no buffer */
+    if (findings->given != NULL)
+        print_part(findings, true, out);
+    print_part(findings, false, out);
     (void)fflush(out);
 }
 
@@ -150,11 +193,13 @@ void findings_deinit(struct findings *findings) {
 }
 
 /*
- * Loads the policy from the folders of @options and collects errors and warnings in @findings.
- * Returns 0; POLICY_E_INVALID; a negative errno, which it has reported on standard error.
+ * Loads the policy from the folders of @options and the given files of @findings, and collects
+ * errors and warnings in @findings. Returns 0; POLICY_E_INVALID; a negative errno, which it has
+ * reported on standard error.
  */
 int findings_load_policy(struct policy *policy, const struct tool_options *options, unsigned flags,
                          struct findings *findings) {
+    const struct given_files *given = findings->given;
     int r, access = 0;
 
     /* With --policy-dir, the files are those of a policy that is not installed yet. */
@@ -162,7 +207,9 @@ int findings_load_policy(struct policy *policy, const struct tool_options *optio
         flags |= LOADER_TRUSTS_ANYBODY;
     if (!options->is_self)
         flags |= LOADER_FOR_ALL_USERS;
-    r = policy_load(policy, options->folders, options->n_folders, flags, findings_add, findings);
+    r = policy_load_with(policy, options->folders, options->n_folders,
+                         given != NULL ? given->list : NULL, given != NULL ? given->n : 0, flags,
+                         findings_add, findings);
     if (r >= 0 && !options->has_own_folders && !options->is_self)
         access = folder_access_check(options->folders, options->n_folders, findings_add, findings);
     if (access != 0 && r == 0)

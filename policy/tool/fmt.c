@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +63,7 @@ int format_run(const struct tool_options *options) {
     CLEANUP_FREE char *formatted = NULL;
     size_t size = 0, formatted_size = 0;
     FILE *out;
-    int r = read_text(options->files[0], &text, &size);
+    int r = read_text(options->files[0], SIZE_MAX - 1, &text, &size);
 
     if (r < 0)
         return report_failure(options->files[0], r);

@@ -3,7 +3,7 @@
 #include "policy/tool/options.h"
 
 static const char help[] =
-    "usage: utspolicy check [--strict]\n"
+    "usage: utspolicy check [--strict] [[--as NAME] FILE...]\n"
     "       utspolicy explain USER HOSTNAME [DOMAINNAME]\n"
     "       utspolicy explain --user NAME [--group NAME]... [-n HOSTNAME] [-d DOMAINNAME]\n"
     "       utspolicy list [--user NAME] [--group NAME]... [--names KIND]\n"
@@ -14,7 +14,8 @@ static const char help[] =
     "Checks utsbroker's policy, and shows whom it permits what.\n"
     "\n"
     "  check    print all errors and likely mistakes; exit 0, 2 if there is an error,\n"
-    "           1 if there is a warning and --strict is given\n"
+    "           1 if there is a warning and --strict is given; with FILE, as if it were\n"
+    "           installed: it replaces the file of its name; - is standard input\n"
     "  explain  print whether the user is permitted these names, and which rule decides;\n"
     "           exit 0 if so, 1 if not\n"
     "  list     print the rules in the order in which they are tried; with a user or a group,\n"
@@ -31,6 +32,7 @@ static const char help[] =
     "                           the first takes precedence; files need not be owned by root\n"
     "      --no-lookup          the policy is for another machine: look up no users and groups "
     "here\n"
+    "      --as NAME            check: FILE will have this name, such as 10-lab.conf\n"
     "      --user NAME          a name or an id, which need not exist here; explain also takes "
     "the\n"
     "                           user and the names as words, in this order\n"

@@ -83,9 +83,10 @@ json_t *json_of_findings(const struct findings *findings, enum policy_severity s
         if (found->severity != severity)
             continue;
         (void)json_array_append_new(
-            list, json_pack("{so si si so so}", "file", json_of_text(found->file), "line",
+            list, json_pack("{so si si so so sb}", "file", json_of_text(found->file), "line",
                             (int)found->line, "column", (int)found->column, "kind",
-                            json_of_text(found->kind), "message", json_of_text(found->message)));
+                            json_of_text(found->kind), "message", json_of_text(found->message),
+                            "given", (int)findings_are_given(findings, found->file)));
     }
     return list;
 }

@@ -10,8 +10,9 @@
 static const struct tool_command commands[] = {
     {.name = "check",
      .run = check_run,
-     .takes =
-         TOOL_OPTION_POLICY_DIR | TOOL_OPTION_NO_LOOKUP | TOOL_OPTION_JSON | TOOL_OPTION_STRICT},
+     .takes = TOOL_OPTION_POLICY_DIR | TOOL_OPTION_JSON | TOOL_OPTION_STRICT |
+              TOOL_OPTION_NO_LOOKUP | TOOL_OPTION_AS,
+     .n_files_max = TOOL_FILES_MAX},
     {.name = "explain",
      .run = explain_run,
      .takes = TOOL_OPTION_POLICY_DIR | TOOL_OPTIONS_OF_SUBJECT | TOOL_OPTION_HOSTNAME |

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "policy/folders.h"
 #include "utsbroker/base.h"
 
 static const struct option long_options[] = {
@@ -26,6 +27,7 @@ static const struct option long_options[] = {
     {"write", no_argument, NULL, TOOL_OPTION_WRITE},
     {"network", required_argument, NULL, TOOL_OPTION_NETWORK},
     {"no-lookup", no_argument, NULL, TOOL_OPTION_NO_LOOKUP},
+    {"as", required_argument, NULL, TOOL_OPTION_AS},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
@@ -164,6 +166,11 @@ static void option_take(struct tool_options *options, enum tool_option option, c
     case TOOL_OPTION_NO_LOOKUP:
         options->has_no_lookup = true;
         break;
+    case TOOL_OPTION_AS:
+        if (strchr(value, '/') != NULL || !folders_is_policy_file(value))
+            usage_fail("--as takes the name of a policy file, such as 10-lab.conf");
+        options->as = value;
+        break;
     case TOOL_OPTIONS_OF_SUBJECT:
     default: /* getopt_long(3) has described the error */
         usage_fail("invalid option");
@@ -242,6 +249,8 @@ static void combination_check(const struct tool_options *options,
         usage_fail("--self cannot be combined with --user or --group");
     if (options->is_self && options->has_no_lookup)
         usage_fail("--self cannot be combined with --no-lookup");
+    if (options->as != NULL && options->n_files != 1)
+        usage_fail("--as needs one file");
     if (is_explain && options->user == NULL && !options->is_self)
         usage_fail("explain needs a user: USER, --user NAME or --self");
     if ((is_explain || command->run == who_run) && !has_names)

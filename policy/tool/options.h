@@ -38,10 +38,11 @@ enum tool_option {
     TOOL_OPTION_WRITE = 1 << 20,
     TOOL_OPTION_NETWORK = 1 << 21,
     TOOL_OPTION_NO_LOOKUP = 1 << 22,
+    TOOL_OPTION_AS = 1 << 23,
     TOOL_OPTIONS_OF_SUBJECT = TOOL_OPTION_USER | TOOL_OPTION_GROUP | TOOL_OPTION_SELF,
 };
 
-enum { TOOL_FOLDERS_MAX = 16, TOOL_GROUPS_MAX = 256, TOOL_WORDS_MAX = 3 };
+enum { TOOL_FOLDERS_MAX = 16, TOOL_GROUPS_MAX = 256, TOOL_WORDS_MAX = 3, TOOL_FILES_MAX = 256 };
 
 struct tool_options {
     const char *folders[TOOL_FOLDERS_MAX];
@@ -57,6 +58,7 @@ struct tool_options {
     size_t n_groups;
     const char *hostname, *domainname;
     const char *network; /* NULL: the usual one */
+    const char *as;      /* check: the name of the file; NULL: its own */
     char **files;        /* the words that are files */
     size_t n_files;
 };

@@ -3,18 +3,19 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /*
- * Reads the whole @file; - is standard input. Returns 0 or a negative errno. The caller frees
- * *@textp.
+ * Reads the whole @file; - is standard input. Returns 0; -EFBIG if it is larger than @max bytes;
+ * another negative errno. The caller frees *@textp in each case.
  */
-int read_text(const char *file, char **textp, size_t *sizep) {
+int read_text(const char *file, size_t max, char **textp, size_t *sizep) {
     bool is_stdin = strcmp(file, "-") == 0;
     FILE *in = is_stdin ? stdin : fopen(file, "re");
     FILE *copy = in != NULL ? open_memstream(textp, sizep) : NULL;
     char buffer[4096];
-    size_t n;
+    size_t n, total = 0;
     int r = 0;
 
     if (copy == NULL) {
@@ -23,10 +24,15 @@ int read_text(const char *file, char **textp, size_t *sizep) {
             (void)fclose(in);
         return r;
     }
-    while ((n = fread(buffer, 1, sizeof(buffer), in)) > 0)
+    errno = 0;
+    while (total <= max && (n = fread(buffer, 1, sizeof(buffer), in)) > 0) {
+        total += n;
         (void)fwrite(buffer, 1, n, copy);
+    }
     if (ferror(in) != 0)
-        r = -EIO;
+        r = errno != 0 ? -errno : -EIO;
+    else if (total > max)
+        r = -EFBIG;
     if (!is_stdin)
         (void)fclose(in);
     return fclose(copy) != 0 && r == 0 ? -ENOMEM : r;

@@ -198,6 +198,55 @@ static void what_some_users_cannot_read_is_an_error_for_all(void **state) {
     }
 }
 
+/* A given text takes the place of the file that has its name, or one of its own. */
+static void a_given_text_counts_as_if_it_were_installed(void **state) {
+    static const struct {
+        const char *name, *text;
+        int result;
+        const char *files[4]; /* of the rules */
+    } cases[] = {
+        {"a.conf", "permit any hostname g", 0, {"g", "admin/b.conf", "vendor/v.conf"}},
+        {"b.conf", "permit any hostname g", 0, {"admin/a.conf", "g", "vendor/v.conf"}},
+        {"v.conf", "permit any hostname g", 0, {"admin/a.conf", "admin/b.conf", "g"}},
+        {"ab.conf",
+         "permit any hostname g",
+         0,
+         {"admin/a.conf", "g", "admin/b.conf", "vendor/v.conf"}},
+        {"\001x",
+         "permit any hostname g",
+         0,
+         {"g", "admin/a.conf", "admin/b.conf", "vendor/v.conf"}},
+        {"b.conf", "", 0, {"admin/a.conf", "vendor/v.conf"}},
+        {"b.conf", "permit", POLICY_E_INVALID, {"admin/a.conf", "vendor/v.conf"}},
+    };
+
+    (void)state;
+    run("rm -rf admin vendor; umask 022; mkdir admin vendor;"
+        "for f in admin/a admin/b vendor/b vendor/v; do echo permit any hostname a > $f.conf; "
+        "done");
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        CLEANUP_POLICY struct policy policy = POLICY_NULL;
+        struct folder_given given = {.name = cases[i].name,
+                                     .path = "g",
+                                     .text = cases[i].text,
+                                     .size = strlen(cases[i].text)};
+        struct errors errors = {.n = 0};
+        size_t n = 0;
+
+        assert_int_equal(
+            policy_load_with(&policy, folders, 2, &given, 1, 0, errors_collect, &errors),
+            cases[i].result);
+        assert_int_equal(errors.n, cases[i].result == 0 ? 0 : 1);
+        if (errors.n > 0)
+            assert_string_equal(errors.file, "g");
+        while (n < BASE_ARRAY_SIZE(cases[i].files) && cases[i].files[n] != NULL)
+            n++;
+        assert_int_equal(policy.n_rules, n);
+        for (size_t j = 0; j < n; j++)
+            assert_string_equal(policy.rules[j].file, cases[i].files[j]);
+    }
+}
+
 /* Replaces read(2) (ld's --wrap): somebody writes to the file while it is read. */
 static bool writes_meanwhile;
 
@@ -323,6 +372,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_file_that_cannot_be_trusted_refuses_everything),
     cmocka_unit_test(an_unreadable_file_refuses_everything),
     cmocka_unit_test(what_some_users_cannot_read_is_an_error_for_all),
+    cmocka_unit_test(a_given_text_counts_as_if_it_were_installed),
     cmocka_unit_test(a_file_that_changes_meanwhile_refuses_everything),
     cmocka_unit_test(a_folder_that_changes_meanwhile_refuses_everything),
     cmocka_unit_test(files_that_never_existed_together_refuse_everything),

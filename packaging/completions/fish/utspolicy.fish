@@ -33,6 +33,7 @@ complete -c utspolicy -n '__fish_seen_subcommand_from explain who' -s d -l domai
 complete -c utspolicy -n '__fish_seen_subcommand_from check explain list who names' -l json -d 'Write JSON for programs'
 complete -c utspolicy -n '__fish_seen_subcommand_from check' -l strict -d 'Fail if there is a warning'
 complete -c utspolicy -n 'not __fish_seen_subcommand_from who fmt' -l no-lookup -d 'Look up no users and groups here'
+complete -c utspolicy -n '__fish_seen_subcommand_from check' -l as -x -d 'The name that the file will have'
 complete -c utspolicy -n '__fish_seen_subcommand_from explain' -l brief -d 'Print one line only'
 complete -c utspolicy -n '__fish_seen_subcommand_from explain' -l nearest -d 'Print only the nearest permitted names'
 complete -c utspolicy -n '__fish_seen_subcommand_from list' -l names -xa 'hostname domainname' -d 'Print only the permitted names'
@@ -41,4 +42,4 @@ complete -c utspolicy -n '__fish_seen_subcommand_from hosts' -l network -xa 127.
 complete -c utspolicy -n '__fish_seen_subcommand_from explain' -n __utspolicy_wants_user -a '(__fish_complete_users)'
 complete -c utspolicy -n '__fish_seen_subcommand_from explain who' -n 'not __utspolicy_wants_user' -a '(__utspolicy_names hostname)'
 complete -c utspolicy -n '__fish_seen_subcommand_from fmt' -l write -d 'Replace the file'
-complete -c utspolicy -n '__fish_seen_subcommand_from fmt' -F
+complete -c utspolicy -n '__fish_seen_subcommand_from check fmt' -F
