@@ -96,8 +96,9 @@ static bool number_has_zeros(const struct host_range_number *number) {
 static const char *find_order_error(const struct host_range_number *low,
                                     const struct host_range_number *high) {
     if (low->width != high->width && (number_has_zeros(low) || number_has_zeros(high)))
-        return "the numbers of a range have the same width if one begins with 0: write 1 to 100 as "
-               "[001-100] or [1-100]";
+        return "with leading zeros, both numbers of a range have the same number of digits: for 1 "
+               "to "
+               "100 write [001-100] or [1-100]";
     return low->value > high->value ? "a range goes upwards: write the smaller number first" : NULL;
 }
 

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "policy/lint/contradiction.h"
+#include "policy/lint/dotted-deny.h"
 #include "policy/lint/habits.h"
 #include "policy/lint/late.h"
 #include "policy/lint/print.h"
@@ -177,7 +178,14 @@ static void warn_of_late_rule(void *context, const struct late *late) {
     warn(warner, "late", late->line, late->column, "%s", late->message);
 }
 
-/* Warns of rules that are never reached, or that deny too late. */
+static void warn_of_dotted_deny(void *context, const struct dotted_deny *found) {
+    struct warner *warner = context;
+
+    warner->rule = found->rule;
+    warn(warner, "dotted-deny", found->line, found->column, "%s", found->message);
+}
+
+/* Warns of rules that are never reached, and of those that deny too late, or too few names. */
 static int warn_of_order(struct warner *warner, bool knows_users) {
     const struct policy *policy = warner->policy;
     CLEANUP_UNREACHABLE_INDEX struct unreachable_index index = {.entries = NULL};
@@ -195,14 +203,18 @@ static int warn_of_order(struct warner *warner, bool knows_users) {
                  "this rule is never reached: %s:%u matches all of its requests first",
                  unreachable_by[i]->file, unreachable_by[i]->line);
     }
-    return late_find_all(&index, unreachable_by, knows_users, warn_of_late_rule, warner);
+    r = late_find_all(&index, unreachable_by, knows_users, warn_of_late_rule, warner);
+    if (r == 0)
+        r = dotted_deny_find_all(policy, unreachable_by, knows_users, warn_of_dotted_deny, warner);
+    return r;
 }
 
 /*
  * Reports, as warnings, the likely mistakes in @policy: unknown users and groups (only if
- * @knows_users: this machine knows the policy's users), rules that are never reached or that deny
- * too late, patterns that match nothing, misspelled clauses, setuid with a wildcard, every host
- * name for others than root, words of other languages. Returns 0 or -ENOMEM.
+ * @knows_users: this machine knows the policy's users), rules that are never reached, that deny
+ * too late or a host in one domain only, patterns that match nothing, misspelled clauses, setuid
+ * with a wildcard, every host name for others than root, words of other languages. Returns 0 or
+ * -ENOMEM.
  */
 int warnings_find(const struct policy *policy, bool knows_users, policy_report report,
                   void *context) {

@@ -5,6 +5,7 @@
  */
 
 #include "policy/decision.h"
+#include "policy/lint/dotted-deny.h"
 #include "policy/lint/format.h"
 #include "policy/lint/late.h"
 #include "policy/lint/unreachable.h"
@@ -189,6 +190,13 @@ static void note_late(void *context, const struct late *late) {
          late->rule->action == POLICY_DENY && late->line > 0);
 }
 
+static void note_dotted_deny(void *context, const struct dotted_deny *found) {
+    const struct policy *policy = context;
+
+    MUST(found->rule >= policy->rules && found->rule < policy->rules + policy->n_rules &&
+         found->rule->action == POLICY_DENY && found->line > 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     struct input input = {bytes, bytes + size};
     CLEANUP_FREE char *host = input_string(&input), *domain = input_string(&input),
@@ -210,6 +218,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         MUST(unreachable_index_init(&index, &policy) == 0);
         unreachable_find_all(&index, unreachable_by);
         MUST(late_find_all(&index, unreachable_by, false, note_late, &policy) == 0);
+        MUST(dotted_deny_find_all(&policy, unreachable_by, false, note_dotted_deny, &policy) == 0);
     }
     if (!has_names(&policy))
         decisions_check(&policy, host, domain, size > 0 ? bytes[size / 2] : 0);

@@ -135,10 +135,10 @@ static void wrong_ranges_give_an_error_and_its_offset(void **state) {
         const char *wrong; /* a part of the message */
     } cases[] = {
         {"n[01-100]", 5, "[001-100] or [1-100]"},
-        {"[1-016]", 3, "the same width"},
-        {"[001-16]", 5, "the same width"},
+        {"[1-016]", 3, "the same number of digits"},
+        {"[001-16]", 5, "the same number of digits"},
         {"[100-0]", 5, "upwards"},
-        {"[00-1]", 4, "the same width"},
+        {"[00-1]", 4, "the same number of digits"},
         {"[16-01]", 4, "write the smaller number first"},
         {"[1-4,12-10]", 8, "write the smaller number first"},
         {"[1,,3]", 3, "a number is missing"},

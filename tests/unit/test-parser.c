@@ -140,7 +140,7 @@ static void every_error_has_its_line_and_column(void **state) {
         {"permit any hostname [z-a]", 1, 21, "a range goes"},
         {"permit any hostname n[01-16] n[16-01]", 1, 35, "upwards"},
         {"permit any hostname n[01-100]", 1, 26, "[001-100] or [1-100]"},
-        {"permit any hostname \"n[001-16]\"", 1, 28, "the same width"},
+        {"permit any hostname \"n[001-16]\"", 1, 28, "the same number of digits"},
         {"permit any hostname n[1,,3]", 1, 25, "a number is missing"},
         {"deny any hostname n[1-]", 1, 23, "a number after the hyphen"},
         {"permit any hostname [,]", 1, 22, "a number is missing"},
