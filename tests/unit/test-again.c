@@ -18,8 +18,10 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "broker/privilege.h"
 #include "broker/service/service.h"
 #include "broker/service/setup.h"
+#include "broker/service/witness.h"
 #include "broker/session/session.h"
 #include "tests/test.h"
 #include "utsbroker/channel.h"
@@ -30,6 +32,7 @@
 static struct {
     char acts[16];
     unsigned n_acts; /* done */
+    bool may_go_on;  /* for the act w */
     pid_t gates[16];
 } * play;
 
@@ -75,7 +78,9 @@ static void act(char what, int control, int channel, pid_t gate) {
     struct channel_fds fds;
     size_t size;
 
-    if (what == 'a') { /* it has lost the ledger; it waits for its end */
+    for (int i = 0; what == 'w' && !*(volatile bool *)&play->may_go_on && i < 500; i++)
+        usleep(10000);
+    if (what == 'a' || what == 'w') { /* it has lost the ledger; it waits for its end */
         say(control, SESSION_AGAIN, 0);
         for (;;)
             (void)pause();
@@ -195,6 +200,41 @@ static void another_session_serves_the_client(void **state) {
             for (unsigned k = 0; k < cases[j].n; k++)
                 assert_true(is_gone(play->gates[k]));
         }
+}
+
+/* Sets no_new_privs after the service has looked, and before it looks again. */
+static _Noreturn void be_changing_caller(void) {
+    struct protocol_reply record = {.status = PROTOCOL_STATUS_COUNT};
+    struct channel_fds fds;
+    size_t size;
+    int fd;
+
+    if (privilege_drop_all() < 0) /* the service must be able to look at it */
+        _exit(101);
+    fd = asked();
+    for (int i = 0; *(volatile unsigned *)&play->n_acts == 0 && i < 500; i++)
+        usleep(10000);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        _exit(100);
+    play->may_go_on = true;
+    (void)channel_receive_surely(fd, &record, sizeof(record), &size, &fds);
+    _exit((int)record.status);
+}
+
+/* A client that has had a session is not asked for a proof: its gate is known already. */
+static void a_client_of_a_session_proves_nothing(void **state) {
+    int status;
+    pid_t pid;
+
+    (void)state;
+    begin_play("wr");
+    pid = fork();
+    if (pid == 0)
+        be_changing_caller();
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, PROTOCOL_DENIED << 8);
+    assert_int_equal(play->n_acts, 2);
+    assert_true(is_gone(play->gates[0]));
 }
 
 static void expect_event(pid_t pid, int wait_status) {
@@ -354,9 +394,20 @@ static int tear_down(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(another_session_serves_the_client),
+    cmocka_unit_test(a_client_of_a_session_proves_nothing),
     cmocka_unit_test(again_comes_before_the_decision),
     cmocka_unit_test(the_ledger_is_told_how_a_command_ended),
     cmocka_unit_test(nobody_waits_for_the_ledger),
 };
 
-TEST_MAIN_AS_ROOT(tests, set_up, tear_down)
+/* With arguments it is the witness, which the service executes from its own file. */
+int main(int argc, char **argv) {
+    int status;
+
+    if (argc > 2)
+        witness_run(atoi(argv[2]));
+    if (!test_has_root(BASE_ARRAY_SIZE(tests), &status))
+        return status;
+    cmocka_set_test_filter(getenv("UTSBROKER_TEST_FILTER"));
+    return cmocka_run_group_tests_name(__FILE__, tests, set_up, tear_down);
+}
