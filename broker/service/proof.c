@@ -44,7 +44,8 @@ int proof_ask(struct client *client, struct caller_description *description) {
     }
     client->was_to_prove = true;
     if (witness_start(&client->witness, client->clients->loop, client->clients->reaper,
-                      description->pid, proof_handle_witness, client) == 0)
+                      description->pid, &description->record.limits, proof_handle_witness,
+                      client) == 0)
         return PROOF_E_ASKED;
     witness_end(&client->witness);
     return 0;

@@ -20,17 +20,19 @@ static const unsigned lifetime_seconds = 10; /* the service ends it before */
 
 /*
  * In a fork of the service. Executes this program anew, so that nothing of the service's memory is
- * left, with @ready as descriptor 0.
+ * left, with @ready as descriptor 0, and /dev/null as 1 and 2: 2 of the service may be the service
+ * manager's log. From execve(2) on others may attach; who does has a process of @limits.
  *
  * Safe: it only takes rights away. The file may have the capability, too, which a process that
  * holds it keeps over execve(2), also under no_new_privs (capabilities(7)): so it goes first.
  */
-static _Noreturn void witness_execute(int ready, pid_t caller) {
+static _Noreturn void witness_execute(int ready, pid_t caller, const struct limits *limits) {
     char name[] = WITNESS_NAME, option[] = "--witness", number[16];
     char *argv[] = {name, option, number, NULL}, *environment[] = {NULL};
 
     (void)snprintf(number, sizeof(number), "%d", (int)caller);
-    if (privilege_drop_all() == 0 && dup2(ready, 0) == 0 && setup_close_all_but(NULL, 0) == 0)
+    if (privilege_drop_all() == 0 && dup2(1, 2) == 2 && dup2(ready, 0) == 0 &&
+        setup_close_all_but(NULL, 0) == 0 && caller_context_apply_limits(limits) == 0)
         (void)execve("/proc/self/exe", argv, environment);
     _exit(1);
 }
@@ -85,11 +87,12 @@ static int witness_watch(struct witness *witness, struct reaper *reaper, pid_t p
 }
 
 /*
- * Starts a witness for the process @caller. @function, with @argument, hears of its events. Returns
- * 0 or a negative errno; witness_end() cleans up in both cases.
+ * Starts a witness for the process @caller, which has @limits: who attaches gains none. @function,
+ * with @argument, hears of its events. Returns 0 or a negative errno; witness_end() cleans up in
+ * both cases.
  */
 int witness_start(struct witness *witness, struct loop *loop, struct reaper *reaper, pid_t caller,
-                  witness_function function, void *argument) {
+                  const struct limits *limits, witness_function function, void *argument) {
     CLEANUP_FD int theirs = -1;
     int ends[2];
     pid_t pid;
@@ -108,7 +111,7 @@ int witness_start(struct witness *witness, struct loop *loop, struct reaper *rea
         (struct loop_source){.fd = -1, .function = witness_handle_end, .argument = witness};
     pid = fork();
     if (pid == 0)
-        witness_execute(theirs, caller);
+        witness_execute(theirs, caller, limits);
     return pid < 0 ? -errno : witness_watch(witness, reaper, pid);
 }
 

@@ -13,6 +13,7 @@
 
 #include "broker/loop.h"
 #include "broker/service/reaper.h"
+#include "broker/session/caller-context.h"
 
 enum witness_event {
     WITNESS_IS_READY, /* the caller can attach to it */
@@ -36,7 +37,7 @@ struct witness {
     { .child.pidfd.fd = -1, .ready.fd = -1, .end.fd = -1, .folder = -1 }
 
 int witness_start(struct witness *witness, struct loop *loop, struct reaper *reaper, pid_t caller,
-                  witness_function function, void *argument);
+                  const struct limits *limits, witness_function function, void *argument);
 bool witness_was_attached(const struct witness *witness);
 void witness_end(struct witness *witness);
 _Noreturn void witness_run(pid_t caller);

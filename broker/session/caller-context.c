@@ -46,7 +46,8 @@ int caller_context_set_limit(int resource, const struct rlimit *wanted) {
     return setrlimit((__rlimit_resource_t)resource, &next) < 0 ? -errno : 0;
 }
 
-static int caller_context_apply_limits(const struct limits *limits) {
+/* Sets the limits of setrlimit(2), as caller_context_set_limit(). Returns 0 or a negative errno. */
+int caller_context_apply_limits(const struct limits *limits) {
     int r = 0;
 
     for (int resource = 0; resource < RLIM_NLIMITS && r == 0; resource++)

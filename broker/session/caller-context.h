@@ -49,5 +49,6 @@ struct caller_difference {
 
 int caller_context_set_limit(int resource, const struct rlimit *wanted);
 int caller_context_open_files(const struct limits *limits, struct caller_channels *channels);
+int caller_context_apply_limits(const struct limits *limits);
 int caller_context_apply(const struct launch *launch, const struct channel_fds *fds, uint32_t flags,
                          const struct limits *limits, struct caller_channels *channels);
