@@ -90,7 +90,8 @@ int client_watch_session(struct client *client, struct pool_session *session) {
 }
 
 /* Gives @client to a session; to another if the one made ahead has been killed. Returns 0, also if
- * it is to prove something first; a negative errno, and @client has the session that it had. */
+ * it is to prove something first, which is not asked of a client that has had a session already; a
+ * negative errno, and @client has the session that it had. */
 int client_start_session(struct client *client) {
     const struct clients *clients = client->clients;
     CLEANUP_CALLER_DESCRIPTION struct caller_description caller = CALLER_DESCRIPTION_NULL;
@@ -102,7 +103,7 @@ int client_start_session(struct client *client) {
                             client->has_proved);
     if (r < 0)
         return r;
-    if (proof_ask(client, &caller) == PROOF_E_ASKED) {
+    if (client->session == NULL && proof_ask(client, &caller) == PROOF_E_ASKED) {
         client_change_state(client, CLIENT_PROVING);
         return 0;
     }

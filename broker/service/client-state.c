@@ -8,7 +8,6 @@
 
 enum {
     DECIDING_MS = 15000, /* how long a session may take to decide; it refuses after 10 s */
-    PROVING_MS = 2000,   /* how long the launcher may take for its proof */
 };
 
 /* clang-format off */
@@ -22,6 +21,7 @@ enum {
  *              5 s are over, or too many  freed     the service refuses as too late
  *              hangup                     freed
  *   PROVING    witness has ended, 2 s     DECIDING  a session gets the connection
+ *              too many                   freed     the service refuses as too late
  *              hangup                     freed     the witness is killed
  *   DECIDING   HAS_GATE                             the gate is watched
  *              AGAIN                                session and gate are killed, another session
@@ -58,7 +58,7 @@ void client_change_state(struct client *client, enum client_state state) {
     if (state == CLIENT_DECIDING)
         loop_set_timer(loop, &client->deadline, loop_now() + DECIDING_MS);
     else if (state == CLIENT_PROVING)
-        loop_set_timer(loop, &client->deadline, loop_now() + PROVING_MS);
+        loop_set_timer(loop, &client->deadline, loop_now() + CLIENT_PROVING_MS);
     else
         loop_cancel_timer(&client->deadline);
 }

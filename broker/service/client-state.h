@@ -29,6 +29,8 @@ enum client_state {
     CLIENT_STATE_COUNT
 };
 
+enum { CLIENT_PROVING_MS = 2000 /* how long the launcher may take for its proof */ };
+
 /* All clients, and what they share. */
 struct clients {
     struct loop *loop;

@@ -24,8 +24,8 @@
 #include "utsbroker/base.h"
 
 enum {
-    CONNECTED_MAX = 32, /* clients that have sent no request; but each gets its time, */
-    CONNECTED_MS = 200, /* as utsrun may be slow on a busy machine, */
+    CONNECTED_MAX = 32, /* clients that have sent no request, or prove nothing; but each gets */
+    CONNECTED_MS = 200, /* its time, as utsrun may be slow on a busy machine, */
     FLOOD_MAX = 128,    /* unless so many are silent */
     DECIDING_MAX = 32,  /* sessions that work at the same time; further clients wait */
     ACCEPT_PAUSE_MS = 200,
@@ -63,11 +63,9 @@ static bool service_is_reloading(const struct service *service) {
 }
 
 static void service_watch_listener(struct service *service) {
-    bool is_accepting =
-        !service->clients.is_ending && !service_is_reloading(service) &&
-        service->accept_again.due == 0 &&
-        service->clients.in_state[CLIENT_DECIDING].n + service->clients.in_state[CLIENT_PROVING].n <
-            DECIDING_MAX;
+    bool is_accepting = !service->clients.is_ending && !service_is_reloading(service) &&
+                        service->accept_again.due == 0 &&
+                        service->clients.in_state[CLIENT_DECIDING].n < DECIDING_MAX;
     int r;
 
     if (service->is_accepting == is_accepting)
@@ -97,6 +95,18 @@ static int service_accept(struct service *service) {
              (connected->n > FLOOD_MAX || client_silence(connected->first->owner) > CONNECTED_MS))
         client_refuse_late(connected->first->owner);
     return r;
+}
+
+/*
+ * If too many prove nothing, the one that has waited longest is refused as too late: they delay
+ * nobody, as those that send nothing. Its utsrun tries again.
+ */
+static void service_limit_proofs(struct service *service) {
+    const struct list *proving = &service->clients.in_state[CLIENT_PROVING];
+
+    if (proving->n > CONNECTED_MAX &&
+        (proving->n > FLOOD_MAX || client_proving_time(proving->first->owner) > CONNECTED_MS))
+        client_refuse_proof(proving->first->owner);
 }
 
 static void service_handle_listener(void *argument, uint32_t events) {
@@ -303,6 +313,7 @@ static void service_run_once(struct service *service) {
 
     if (service_can_reload(service))
         service_reload(service);
+    service_limit_proofs(service);
     service_watch_listener(service);
     r = loop_run_once(&service->loop, !wants_session && !has_unknown);
     if (r < 0)
