@@ -36,6 +36,8 @@ static void proof_handle_witness(void *argument, enum witness_event event) {
  * the client's deadline is the caller's. Returns 0 otherwise, and @description says what is wrong.
  */
 int proof_ask(struct client *client, struct caller_description *description) {
+    int r;
+
     if (description->record.peer != PROTOCOL_UNPROVED || client->was_to_prove)
         return 0;
     if (!proof_is_possible()) {
@@ -43,10 +45,12 @@ int proof_ask(struct client *client, struct caller_description *description) {
         return 0;
     }
     client->was_to_prove = true;
-    if (witness_start(&client->witness, client->clients->loop, client->clients->reaper,
-                      description->pid, &description->record.limits, proof_handle_witness,
-                      client) == 0)
+    r = witness_start(&client->witness, client->clients->loop, client->clients->reaper,
+                      description->pid, &description->record.limits, proof_handle_witness, client);
+    if (r == 0)
         return PROOF_E_ASKED;
+    /* A shortage of the service's says nothing about the caller. */
+    description->record.peer = r;
     witness_end(&client->witness);
     return 0;
 }

@@ -33,6 +33,8 @@ static struct {
     char acts[64];
     unsigned n_acts; /* done */
     bool may_go_on;  /* for the act w */
+    bool has_no_pipe;
+    int peer; /* what the last session was told about its client */
     pid_t gates[64];
 } * play;
 
@@ -114,10 +116,21 @@ _Noreturn void session_run(const struct session_setup *setup) {
     say(control, SESSION_HAS_GATE, (uint32_t)gate);
     if (channel_receive(control, &client, sizeof(client), &size, &fds) == 0 && size > 0) {
         n = play->n_acts++;
+        play->peer = client.peer;
         play->gates[n] = gate;
         act(play->acts[n], control, fds.fds[0], gate);
     }
     _exit(0);
+}
+
+int __real_pipe2(int ends[2], int flags);
+int __wrap_pipe2(int ends[2], int flags);
+
+int __wrap_pipe2(int ends[2], int flags) {
+    if (!play->has_no_pipe)
+        return __real_pipe2(ends, flags);
+    errno = EMFILE;
+    return -1;
 }
 
 static void begin_play(const char *acts) {
@@ -235,6 +248,26 @@ static void a_client_of_a_session_proves_nothing(void **state) {
     assert_int_equal(status, PROTOCOL_DENIED << 8);
     assert_int_equal(play->n_acts, 2);
     assert_true(is_gone(play->gates[0]));
+}
+
+/* If no witness can be made, the session is told why, and not that the caller is confined. */
+static void a_shortage_is_no_confinement(void **state) {
+    int status;
+    pid_t pid;
+
+    (void)state;
+    begin_play("r");
+    play->has_no_pipe = true;
+    pid = fork();
+    if (pid == 0) {
+        if (privilege_drop_all() < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+            _exit(101);
+        expect_reply(asked(), PROTOCOL_DENIED, 0);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(play->peer, -EMFILE);
 }
 
 enum { PROVERS = 32 /* so many sessions work at the same time */ };
@@ -454,6 +487,7 @@ static int tear_down(void **state) {
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(another_session_serves_the_client),
     cmocka_unit_test(a_client_of_a_session_proves_nothing),
+    cmocka_unit_test(a_shortage_is_no_confinement),
     cmocka_unit_test(who_proves_nothing_delays_nobody),
     cmocka_unit_test(again_comes_before_the_decision),
     cmocka_unit_test(the_ledger_is_told_how_a_command_ended),
