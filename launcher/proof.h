@@ -4,5 +4,5 @@
 
 #include <sys/types.h>
 
-void proof_give(pid_t witness);
+void proof_give(pid_t witness, int pidfd);
 void proof_end(pid_t witness);

@@ -183,11 +183,13 @@ static int reply_receive(struct service_command *command, struct protocol_reply 
 /* Receives the result, for which the service may want a proof first. Returns as reply_receive(). */
 static int result_receive(struct service_command *command, struct protocol_reply *replyp) {
     int r = reply_receive(command, replyp);
+    CLEANUP_FD int pidfd = -1;
     pid_t witness = command->pid;
 
     if (r < 0 || replyp->status != PROTOCOL_PROVE)
         return r;
-    proof_give(witness);
+    pidfd = base_steal_fd(&command->pidfd);
+    proof_give(witness, pidfd);
     r = reply_receive(command, replyp);
     proof_end(witness);
     return r == 0 && replyp->status == PROTOCOL_PROVE ? -EBADMSG : r;

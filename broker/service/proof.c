@@ -22,7 +22,8 @@ static void proof_handle_witness(void *argument, enum witness_event event) {
     struct client *client = argument;
 
     if (event == WITNESS_IS_READY) {
-        reply_ask_for_proof(client->connection.fd, client->witness.child.pid);
+        reply_ask_for_proof(client->connection.fd, client->witness.child.pid,
+                            client->witness.end.fd);
         return;
     }
     client->has_proved = witness_was_attached(&client->witness);

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "utsbroker/channel.h"
+
 /*
  * Refuses a request without a session, with @status and the negative errno @error, or 0. A
  * @connection of -1 is ignored: the launcher has hung up. A launcher that does not read is not
@@ -20,12 +22,15 @@ void reply_refuse(int connection, enum protocol_status status, int error) {
         (void)send(connection, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* Asks the launcher to attach to the process @witness (PROTOCOL_PROVE). */
-void reply_ask_for_proof(int connection, pid_t witness) {
+/*
+ * Asks the launcher to attach to the process @witness, whose pidfd is @pidfd (PROTOCOL_PROVE). It
+ * is the first record that the launcher gets, so there is room for it.
+ */
+void reply_ask_for_proof(int connection, pid_t witness, int pidfd) {
     const struct protocol_reply reply = {
         .version = PROTOCOL_VERSION, .status = PROTOCOL_PROVE, .pid = witness};
 
-    (void)send(connection, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)channel_send(connection, &reply, sizeof(reply), &pidfd, 1);
 }
 
 /*

@@ -73,9 +73,12 @@ enum protocol_status {
 
 /*
  * A launcher with no_new_privs, in a command of the service, must prove that it may attach to a
- * process of its user (broker/service/witness.h). The service sends a reply with PROTOCOL_PROVE and
- * the @pid of that process. The launcher attaches to it by PTRACE_SEIZE (ptrace(2)), kills it, also
- * if it could not attach, and waits for it only after the next reply, which is the result.
+ * process of its user (broker/service/witness.h). The service sends a reply with PROTOCOL_PROVE,
+ * the
+ * @pid of that process and its pidfd. The launcher attaches to it by PTRACE_SEIZE (ptrace(2)),
+ * kills it by the pidfd, also if it could not attach, and waits for it only after the next reply,
+ * which is the result. If the process has ended by then its pid may be another's, which must be
+ * left alone.
  */
 
 /*
@@ -249,7 +252,7 @@ static inline int protocol_decode_request(const void *bytes, size_t size, size_t
 static inline int protocol_decode_reply(const void *bytes, size_t size, size_t n_fds,
                                         struct protocol_reply *replyp) {
     struct protocol_reply reply;
-    bool granted, has_pid;
+    bool granted, has_pid; /* and a pidfd */
     int r = protocol_check_version(bytes, size);
 
     if (r != 0)
@@ -260,7 +263,7 @@ static inline int protocol_decode_reply(const void *bytes, size_t size, size_t n
 
     granted = reply.status == PROTOCOL_GRANTED;
     has_pid = granted || reply.status == PROTOCOL_PROVE;
-    if (reply.status >= PROTOCOL_STATUS_COUNT || n_fds != (granted ? 1U : 0U) ||
+    if (reply.status >= PROTOCOL_STATUS_COUNT || n_fds != (has_pid ? 1U : 0U) ||
         (reply.pid > 0) != has_pid || reply.pid < 0 || reply.error < 0 ||
         (reply.uts_namespace != 0 && !granted) ||
         (reply.names & ~(uint32_t)PROTOCOL_NAMES_ALL) != 0 ||

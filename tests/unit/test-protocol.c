@@ -56,8 +56,8 @@ static void malformed_requests_are_refused(void **state) {
         {"version 0", AT(version), "\0\0\0\0", 4, PROTOCOL_BAD_VERSION},
         {"version 1", AT(version), "\1\0\0\0", 4, PROTOCOL_BAD_VERSION},
         {"version 2", AT(version), "\2\0\0\0", 4, PROTOCOL_BAD_VERSION},
-        {"the version before", AT(version), "\3\0\0\0", 4, PROTOCOL_BAD_VERSION},
-        {"the version after", AT(version), "\5\0\0\0", 4, PROTOCOL_BAD_VERSION},
+        {"the version before", AT(version), "\4\0\0\0", 4, PROTOCOL_BAD_VERSION},
+        {"the version after", AT(version), "\6\0\0\0", 4, PROTOCOL_BAD_VERSION},
         {"a command without NUL", AT(command), command_without_end, PROTOCOL_COMMAND_SIZE,
          PROTOCOL_BAD_REQUEST},
         {"bytes after the command's NUL", AT(command) + 9, "x", 1, PROTOCOL_BAD_REQUEST},
@@ -167,7 +167,7 @@ static void names_must_end_with_nul(void **state) {
 
 /* The version is checked first: the records of a later protocol may have another size. */
 static void another_version_is_reported_as_such(void **state) {
-    static const uint32_t versions[] = {0, 1, 2, 3, 5, UINT32_MAX};
+    static const uint32_t versions[] = {0, 1, 2, 3, 4, 6, UINT32_MAX};
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(versions); i++) {
@@ -218,7 +218,7 @@ static void random_records_are_refused_and_never_change_the_result(void **state)
 }
 
 static void malformed_replies_are_refused(void **state) {
-    struct protocol_reply cases[16], out;
+    struct protocol_reply cases[17], out;
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
@@ -248,6 +248,12 @@ static void malformed_replies_are_refused(void **state) {
     cases[14] = cases[13];
     cases[14].namespace_kind = PROTOCOL_NAMESPACE_COUNT;
     cases[15].namespace_kind = PROTOCOL_MOUNT_NAMESPACE; /* although granted */
+    cases[16].status = PROTOCOL_PROVE;
+    cases[16].uts_namespace = 0;
+    assert_int_equal(protocol_decode_reply(&cases[16], sizeof(cases[16]), 0, &out),
+                     PROTOCOL_BAD_REQUEST); /* without a pidfd */
+    assert_int_equal(protocol_decode_reply(&cases[16], sizeof(cases[16]), 1, &out), 0);
+    cases[16].pid = 0;
     for (size_t i = 1; i < BASE_ARRAY_SIZE(cases); i++)
         for (size_t n_fds = 0; n_fds < 3; n_fds++)
             if (protocol_decode_reply(&cases[i], sizeof(cases[i]), n_fds, &out) !=
