@@ -72,15 +72,12 @@ static void witness_handle_end(void *argument, uint32_t events) {
 }
 
 static int witness_watch(struct witness *witness, struct reaper *reaper, pid_t pid) {
-    char path[32];
     int r = reaper_add(reaper, &witness->child, pid, NULL, NULL);
 
     if (r < 0)
         return r;
-    (void)snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-    witness->folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     witness->end.fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (witness->folder < 0 || witness->end.fd < 0)
+    if (witness->end.fd < 0)
         return -errno;
     r = loop_add_source(witness->loop, &witness->ready, 0); /* hangups are always reported */
     return r == 0 ? loop_add_source(witness->loop, &witness->end, EPOLLIN) : r;
@@ -117,12 +114,20 @@ int witness_start(struct witness *witness, struct loop *loop, struct reaper *rea
 
 /*
  * True if the caller has attached to the witness, which has ended: its tracer holds it. If nobody
- * has attached, it may have been reaped, and then its files in /proc cannot be read.
+ * has attached, it may have been reaped; before that its number is its own. Its folder cannot be
+ * opened earlier: /proc may be mounted with hidepid=ptraceable, and until it is executed nobody may
+ * attach.
  */
 bool witness_was_attached(const struct witness *witness) {
     CLEANUP_FREE char *status = NULL;
+    CLEANUP_FD int folder = -1;
+    char path[32];
 
-    return proc_file_read(witness->folder, "status", &status) == 0 &&
+    if (!reaper_is_alive(&witness->child))
+        return false;
+    (void)snprintf(path, sizeof(path), "/proc/%d", (int)witness->child.pid);
+    folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return folder >= 0 && proc_file_read(folder, "status", &status) == 0 &&
            proc_file_line_is(status, "\nTracerPid:", 1, (unsigned long)witness->caller);
 }
 
@@ -136,6 +141,5 @@ void witness_end(struct witness *witness) {
     loop_remove_source(witness->loop, &witness->end);
     base_close_fd(&witness->ready.fd);
     base_close_fd(&witness->end.fd);
-    base_close_fd(&witness->folder);
     witness->loop = NULL;
 }

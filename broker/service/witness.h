@@ -27,14 +27,13 @@ struct witness {
     struct child child;
     struct loop_source ready; /* a pipe: the witness closes the other end */
     struct loop_source end;   /* its pidfd */
-    int folder;               /* /proc/PID, opened before anybody can have reaped it */
     pid_t caller;
     witness_function function;
     void *argument;
 };
 
 #define WITNESS_NULL                                                                               \
-    { .child.pidfd.fd = -1, .ready.fd = -1, .end.fd = -1, .folder = -1 }
+    { .child.pidfd.fd = -1, .ready.fd = -1, .end.fd = -1 }
 
 int witness_start(struct witness *witness, struct loop *loop, struct reaper *reaper, pid_t caller,
                   const struct limits *limits, witness_function function, void *argument);

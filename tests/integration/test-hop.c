@@ -10,6 +10,7 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -142,6 +143,29 @@ static void no_new_privs_alone_is_served_and_a_sandbox_is_not(void **state) {
         harness_assert_exit(&result, cases[i].message != NULL ? 125 : 0);
     }
     harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
+/* hidepid=ptraceable (proc(5)): who may not attach to a process does not see it. */
+static void a_proc_that_hides_processes_is_no_obstacle(void **state) {
+    static struct result result;
+    const struct run run = {.user = USER_WITHOUT_NAME,
+                            .argv = {UTSRUN_PATH, "-n", "x.test", "uname", "-n"},
+                            .set_up = set_no_new_privs};
+
+    (void)state;
+    if (mount(NULL, "/proc", NULL, MS_REMOUNT, "hidepid=4") < 0) { /* Linux 5.8 */
+        print_message("skipped: /proc cannot hide processes here\n");
+        skip();
+    }
+    for (int i = 0; i < 10; i++) {
+        harness_run(&run, &result);
+        if (result.status != 0)
+            break;
+    }
+    assert_int_equal(mount(NULL, "/proc", NULL, MS_REMOUNT, "hidepid=0"), 0);
+    if (strcmp(result.output, "x.test\n") != 0)
+        fail_msg("got '%s' %s", result.output, result.errors);
+    harness_assert_exit(&result, 0);
 }
 
 static void bubblewrap_is_refused(void **state) {
@@ -379,6 +403,7 @@ static void the_witness_has_nothing_of_the_service(void **state) {
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_command_starts_commands_under_other_names),
     cmocka_unit_test(no_new_privs_alone_is_served_and_a_sandbox_is_not),
+    cmocka_unit_test(a_proc_that_hides_processes_is_no_obstacle),
     cmocka_unit_test(bubblewrap_is_refused),
     cmocka_unit_test(another_cgroup_is_refused),
     cmocka_unit_test(only_the_caller_itself_can_prove_it),
