@@ -15,6 +15,7 @@
 
 #include "broker/proc-file.h"
 #include "utsbroker/base.h"
+#include "utsbroker/compat.h"
 
 /* struct pidfd_info of <linux/pidfd.h> in its first version (Linux 6.13). */
 struct info {
@@ -106,7 +107,8 @@ static bool is_pidfd(int fd) {
     /* PIDFD_THREAD is O_EXCL (pidfd_open(2)): it ends with its thread, not with the process. */
     if (flags < 0 || (flags & O_EXCL) != 0)
         return false;
-    return waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno == ECHILD;
+    return waitid(COMPAT_P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG | WNOWAIT) == 0 ||
+           errno == ECHILD;
 }
 
 /* Reads the pid of @pidfd, and checks that all uids of its process are @uid (Linux 6.13). */

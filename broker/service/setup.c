@@ -12,6 +12,7 @@
 
 #include "broker/privilege.h"
 #include "utsbroker/base.h"
+#include "utsbroker/compat.h"
 
 /* Sets the login uid, so that audit attributes commands to their user (pam_loginuid(8)). Not if it
  * is set already. */

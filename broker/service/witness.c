@@ -13,6 +13,7 @@
 #include "broker/proc-file.h"
 #include "broker/service/setup.h"
 #include "utsbroker/base.h"
+#include "utsbroker/compat.h"
 
 #define WITNESS_NAME "utsb-witness" /* of the process, PR_SET_NAME of prctl(2) */
 

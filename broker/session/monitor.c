@@ -22,6 +22,7 @@
 
 #include "utsbroker/base.h"
 #include "utsbroker/channel.h"
+#include "utsbroker/compat.h"
 #include "utsbroker/monitor.h"
 
 enum { SLAVE = 0, CHANNEL = 1, SIGNALS = 2 }; /* the monitor's descriptors; it has no others */

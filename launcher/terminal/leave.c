@@ -11,6 +11,7 @@
 
 #include "launcher/terminal/output.h"
 #include "utsbroker/base.h"
+#include "utsbroker/compat.h"
 
 /*
  * Gives the terminal back the lines that the command has not read, for whoever reads next. Where

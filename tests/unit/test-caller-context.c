@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 
 #include "tests/test.h"
+#include "utsbroker/compat.h"
 #include "utsbroker/protocol.h"
 
 /* In a child, where cmocka's assertions do not reach. */

@@ -10,6 +10,7 @@
 #include "broker/privilege.h"
 #include "broker/session/error-text.h"
 #include "tests/test.h"
+#include "utsbroker/compat.h"
 
 /* Makes one call behind the filter, in a child; returns the child's wait status. */
 static int status_behind_filter(long number, long a, long b, long c) {
