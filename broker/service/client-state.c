@@ -8,6 +8,7 @@
 
 enum {
     DECIDING_MS = 15000, /* how long a session may take to decide; it refuses after 10 s */
+    PROVING_MS = 10000,  /* how long the witness may take until it is ready; see proof.c */
 };
 
 /* clang-format off */
@@ -20,7 +21,7 @@ enum {
  *              the caller must prove      PROVING   a witness is started, the launcher is told
  *              5 s are over, or too many  freed     the service refuses as too late
  *              hangup                     freed
- *   PROVING    witness has ended, 2 s     DECIDING  a session gets the connection
+ *   PROVING    witness ends, or is late   DECIDING  a session gets the connection
  *              too many                   freed     the service refuses as too late
  *              hangup                     freed     the witness is killed
  *   DECIDING   HAS_GATE                             the gate is watched
@@ -51,6 +52,7 @@ void client_change_state(struct client *client, enum client_state state) {
 
     list_remove(&client->link);
     client->state = state;
+    client->since = loop_now();
     list_append(&client->clients->in_state[state], &client->link, client);
     /* No command may be left, even if an attacker who controls the session says otherwise. */
     if (state == CLIENT_REFUSED || state == CLIENT_LOST)
@@ -58,7 +60,7 @@ void client_change_state(struct client *client, enum client_state state) {
     if (state == CLIENT_DECIDING)
         loop_set_timer(loop, &client->deadline, loop_now() + DECIDING_MS);
     else if (state == CLIENT_PROVING)
-        loop_set_timer(loop, &client->deadline, loop_now() + CLIENT_PROVING_MS);
+        loop_set_timer(loop, &client->deadline, loop_now() + PROVING_MS);
     else
         loop_cancel_timer(&client->deadline);
 }

@@ -29,8 +29,6 @@ enum client_state {
     CLIENT_STATE_COUNT
 };
 
-enum { CLIENT_PROVING_MS = 2000 /* how long the launcher may take for its proof */ };
-
 /* All clients, and what they share. */
 struct clients {
     struct loop *loop;
@@ -49,6 +47,7 @@ struct clients {
 struct client {
     struct clients *clients;
     enum client_state state;
+    int64_t since;                 /* in milliseconds of loop_now(), it is in this state */
     struct list_link link;         /* in the list of its state */
     struct loop_source connection; /* to the launcher; fd -1: closed */
     bool has_hung_up;              /* the launcher, or the service; it may not be closed yet */

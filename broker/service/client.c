@@ -52,7 +52,7 @@ void client_refuse_late(struct client *client) {
 
 /* For how many milliseconds @client has been proving. */
 int64_t client_proving_time(const struct client *client) {
-    return loop_now() - (client->deadline.due - CLIENT_PROVING_MS);
+    return loop_now() - client->since;
 }
 
 /* Refuses @client, which is proving, as too late. @client is gone afterwards. */

@@ -6,6 +6,8 @@
 #include "broker/service/reply.h"
 #include "utsbroker/base.h"
 
+enum { ANSWER_MS = 5000 }; /* how long the launcher may take, which only attaches and kills */
+
 /*
  * False if Yama lets nobody without CAP_SYS_PTRACE attach (ptrace_scope 2), or nobody at all (3):
  * ptrace(2). Without Yama there is no such file.
@@ -22,6 +24,7 @@ static void proof_handle_witness(void *argument, enum witness_event event) {
     struct client *client = argument;
 
     if (event == WITNESS_IS_READY) {
+        loop_set_timer(client->clients->loop, &client->deadline, loop_now() + ANSWER_MS);
         reply_ask_for_proof(client->connection.fd, client->witness.child.pid,
                             client->witness.end.fd);
         return;

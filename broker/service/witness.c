@@ -17,7 +17,7 @@
 
 #define WITNESS_NAME "utsb-witness" /* of the process, PR_SET_NAME of prctl(2) */
 
-static const unsigned lifetime_seconds = 10; /* the service ends it before */
+static const unsigned lifetime_seconds = 20; /* the service ends it before */
 
 /*
  * In a fork of the service. Executes this program anew, so that nothing of the service's memory is
