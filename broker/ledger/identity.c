@@ -201,6 +201,14 @@ int identity_read(struct identity *identity, int pidfd, uid_t uid) {
     return r == 0 ? start_read(identity, pidfd) : r;
 }
 
+/* True if identity_read() can find out what a pidfd means: asks about this process. */
+bool identity_is_readable(void) {
+    CLEANUP_FD int own = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    struct identity identity;
+
+    return own >= 0 && identity_read(&identity, own, getuid()) == 0;
+}
+
 /*
  * Opens a pidfd of the process of @identity. Returns 0 with *@pidfdp, the caller's;
  * IDENTITY_E_ENDED if the process is gone, or the pid is another's now; a negative errno if that is

@@ -20,6 +20,7 @@ enum {
 };
 
 int identity_init(bool *tells_status);
+bool identity_is_readable(void);
 int identity_read(struct identity *identity, int pidfd, uid_t uid);
 int identity_open(const struct identity *identity, int *pidfdp);
 bool identity_read_status(int pidfd, int *wait_statusp);

@@ -125,9 +125,15 @@ static void ledger_connect_parts(struct ledger *ledger, bool tells_status) {
         (struct loop_timer){.function = ledger_handle_accept_again, .argument = ledger};
 }
 
-/* What other processes of this user could do to it: nothing, as to a broker. */
+/*
+ * What other processes of this user could do to it: nothing, as to a broker. But before Linux 5.14
+ * a process that is not dumpable cannot read its own fdinfo: then it stays dumpable, and it is the
+ * only process of its user.
+ */
 static int ledger_confine(void) {
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -errno;
+    if (!identity_is_readable() && prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
         return -errno;
     return ledger_filter_load();
 }
