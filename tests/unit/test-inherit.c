@@ -415,19 +415,29 @@ static void many_groups_are_in_nobodys_way(void **state) {
 }
 
 static void play_low_limit(const void *script) {
+    const rlim_t *limit = script;
     struct inheritance inheritance;
 
-    (void)script;
     close_all();
     number_open(700, true);
-    CHECK(setrlimit(RLIMIT_NOFILE, &(struct rlimit){0, 0}) == 0);
+    CHECK(setrlimit(RLIMIT_NOFILE, &(struct rlimit){*limit, *limit}) == 0);
     CHECK(collect(&inheritance, NULL) == 0);
     CHECK(inheritance.n_fds == 1 && inheritance.numbers[0] == 700);
 }
 
+/*
+ * Before Linux 6.2 the count of descriptors needs one itself, so at a limit of 0 there is none. But
+ * utsrun has opened others by then.
+ */
 static void what_is_open_beyond_the_limit_is_inherited_too(void **state) {
+    static const rlim_t limits[] = {1, 16, 0};
+    struct stat folder;
+
     (void)state;
-    assert_true(in_child(play_low_limit, NULL));
+    assert_int_equal(stat("/proc/self/fd", &folder), 0);
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(limits); i++)
+        if ((limits[i] > 0 || folder.st_size > 0) && !in_child(play_low_limit, &limits[i]))
+            fail_msg("a limit of %ju", (uintmax_t)limits[i]);
 }
 
 static const struct CMUnitTest tests[] = {
