@@ -1,6 +1,8 @@
 /*
- * Compiles the seccomp filter of a program, "session" or "ledger", and prints it as a C table. Runs
- * when utsbroker is built, without privilege.
+ * filter-table session|ledger ARCHITECTURE little|big PIDFD_INFO: compiles the seccomp filter of
+ * this program for this architecture (target-architecture.c), and prints it as a C table. Runs when
+ * utsbroker is built, without privilege, on the machine that builds it: its own architecture and
+ * kernel must not matter.
  *
  * The broker does not do it itself: a library that the privileged process does not link cannot fail
  * in it, and libseccomp's start-up and compilation take a tenth of a whole launch.
@@ -9,10 +11,11 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <seccomp.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -113,8 +116,6 @@ static const struct argument_rule ledger_arguments[] = {
     {SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
     {SCMP_SYS(mmap2), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
     {SCMP_SYS(mprotect), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
-    /* PIDFD_GET_INFO (<linux/pidfd.h>, Linux 6.13) */
-    {SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, _IOWR(0xFF, 11, char[64]))},
 };
 
 struct program {
@@ -123,23 +124,58 @@ struct program {
     size_t n_calls;
     const struct argument_rule *arguments;
     size_t n_arguments;
+    bool asks_pidfds; /* by PIDFD_GET_INFO (<linux/pidfd.h>, Linux 6.13) */
+};
+
+/* What the program runs on. */
+struct target {
+    uint32_t architecture; /* SCMP_ARCH_* */
+    bool is_swapped;       /* its byte order is not this machine's */
+    uint32_t pidfd_info;   /* PIDFD_GET_INFO */
 };
 
 static const struct program programs[] = {
     {"session", session_calls, BASE_ARRAY_SIZE(session_calls), session_arguments,
-     BASE_ARRAY_SIZE(session_arguments)},
+     BASE_ARRAY_SIZE(session_arguments), false},
     {"ledger", ledger_calls, BASE_ARRAY_SIZE(ledger_calls), ledger_arguments,
-     BASE_ARRAY_SIZE(ledger_arguments)},
+     BASE_ARRAY_SIZE(ledger_arguments), true},
 };
 
 static const struct program *program_find(const char *name) {
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(programs) && name != NULL; i++)
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(programs); i++)
         if (strcmp(programs[i].name, name) == 0)
             return &programs[i];
     return NULL;
 }
 
-static int add_rules(scmp_filter_ctx filter, const struct program *program) {
+/* Returns 0, or -EINVAL if libseccomp does not know the architecture, or the words make no sense.
+ */
+static int target_parse(char **words, struct target *targetp) {
+    bool is_big = strcmp(words[1], "big") == 0;
+    char *end;
+
+    if (!is_big && strcmp(words[1], "little") != 0)
+        return -EINVAL;
+    targetp->architecture = seccomp_arch_resolve_name(words[0]);
+    targetp->is_swapped = is_big != (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+    targetp->pidfd_info = (uint32_t)strtoul(words[2], &end, 16);
+    return targetp->architecture == 0 || targetp->pidfd_info == 0 || *end != '\0' ? -EINVAL : 0;
+}
+
+/* The filter has only the target's architecture afterwards. A call by the table of another one
+ * (x32, i386 on x86-64) ends the process, too. */
+static int set_target(scmp_filter_ctx filter, const struct target *target) {
+    int r = 0;
+
+    if (target->architecture != seccomp_arch_native())
+        r = seccomp_arch_remove(filter, seccomp_arch_native());
+    if (r == 0 && target->architecture != seccomp_arch_native())
+        r = seccomp_arch_add(filter, target->architecture);
+    return r != 0 ? r : seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+}
+
+static int add_rules(scmp_filter_ctx filter, const struct program *program,
+                     const struct target *target) {
     int r = 0;
 
     for (size_t i = 0; i < program->n_calls && r == 0; i++)
@@ -147,35 +183,54 @@ static int add_rules(scmp_filter_ctx filter, const struct program *program) {
     for (size_t i = 0; i < program->n_arguments && r == 0; i++)
         r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, program->arguments[i].call, 1,
                                    &program->arguments[i].argument);
+    if (r == 0 && program->asks_pidfds)
+        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                             SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, target->pidfd_info));
     return r;
 }
 
-static int print_table(FILE *program) {
+/* libseccomp writes numbers in the target's byte order; the table's are read by a compiler. */
+static int print_table(FILE *program, const struct target *target) {
     struct sock_filter step;
 
     puts("/* Made by filter-table.c. */\n\nstatic const struct sock_filter filter_table[] = {");
-    while (fread(&step, sizeof(step), 1, program) == 1)
+    for (size_t n = 0; fread(&step, sizeof(step), 1, program) == 1; n++) {
+        if (target->is_swapped) {
+            step.code = __builtin_bswap16(step.code);
+            step.k = __builtin_bswap32(step.k);
+        }
+        /* The first step of each filter: it loads the architecture. Else the byte order is wrong.
+         */
+        if (n == 0 && step.code != (BPF_LD | BPF_W | BPF_ABS))
+            return -EINVAL;
         printf("    {0x%04x, %u, %u, 0x%08x},\n", step.code, step.jt, step.jf, step.k);
+    }
     puts("};");
     return ferror(program) || fflush(stdout) != 0 ? -EIO : 0;
 }
 
 int main(int argc, char **argv) {
-    const struct program *which = program_find(argc == 2 ? argv[1] : NULL);
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    const struct program *which = argc == 5 ? program_find(argv[1]) : NULL;
     FILE *program = tmpfile();
-    int r = which == NULL ? -EINVAL : filter != NULL && program != NULL ? 0 : -ENOMEM;
+    struct target target = {0};
+    scmp_filter_ctx filter;
+    int r = which == NULL ? -EINVAL : target_parse(argv + 2, &target);
 
-    /* A call by another architecture's table (x32, i386 on x86-64) ends the process, too. */
+    /* What the kernel here can do does not count: an old one, or an emulator, knows no
+     * KILL_PROCESS. */
+    (void)seccomp_api_set(3);
+    filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    if (r == 0 && (filter == NULL || program == NULL))
+        r = -ENOMEM;
     if (r == 0)
-        r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+        r = set_target(filter, &target);
     if (r == 0)
-        r = add_rules(filter, which);
+        r = add_rules(filter, which, &target);
     if (r == 0)
         r = seccomp_export_bpf(filter, fileno(program));
     if (r == 0) {
         rewind(program);
-        r = print_table(program);
+        r = print_table(program, &target);
     }
     if (r < 0)
         fprintf(stderr, "filter-table: %s\n", strerror(-r));
