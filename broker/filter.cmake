@@ -35,7 +35,7 @@ if(CMAKE_C_COMPILER_FOR_BUILD)
   set(FILTER_TABLE "${CMAKE_CURRENT_BINARY_DIR}/filter-table")
   add_custom_command(
     OUTPUT "${FILTER_TABLE}"
-    COMMAND "${CMAKE_C_COMPILER_FOR_BUILD}" -std=gnu17 -D_GNU_SOURCE -I "${PROJECT_SOURCE_DIR}/include" -o
+    COMMAND "${CMAKE_C_COMPILER_FOR_BUILD}" -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I "${PROJECT_SOURCE_DIR}/include" -o
             "${FILTER_TABLE}" "${CMAKE_CURRENT_SOURCE_DIR}/filter-table.c" ${options}
     DEPENDS filter-table.c "${PROJECT_SOURCE_DIR}/include/utsbroker/base.h"
     COMMENT "Building filter-table for this machine"

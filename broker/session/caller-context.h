@@ -12,6 +12,8 @@
 #include "broker/session/launch.h"
 #include "utsbroker/channel.h"
 
+_Static_assert(sizeof(rlim_t) == 8, "limits of 4 GiB and more are lost (-D_FILE_OFFSET_BITS=64)");
+
 /*
  * What binds the caller, as the kernel reports it to the service. It binds the command too. Each
  * member after @nice can be LIMITS_UNCHANGED: it is the service's own, which the gate inherits.

@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/personality.h>
@@ -804,13 +805,13 @@ static void a_socket_unit_can_start_utsrun(void **state) {
 /* The address, relative to the program's start, of the data that is read-only after relocation. */
 static unsigned long relro_offset(const char *path) {
     FILE *file = fopen(path, "re");
-    Elf64_Ehdr header;
+    ElfW(Ehdr) header;
     unsigned long offset = 0;
 
     assert_non_null(file);
     assert_int_equal(fread(&header, sizeof(header), 1, file), 1);
     for (int i = 0; i < header.e_phnum; i++) {
-        Elf64_Phdr segment;
+        ElfW(Phdr) segment;
 
         assert_int_equal(fseek(file, (long)header.e_phoff + i * (long)sizeof(segment), SEEK_SET),
                          0);

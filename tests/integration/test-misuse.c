@@ -363,7 +363,7 @@ static void ask_for_more_stack(void *context) {
 }
 
 static void a_description_raises_no_limit(void **state) {
-    rlim_t wanted[] = {4 << 20, 8 << 20, (8 << 20) + 1, 1UL << 40, RLIM_INFINITY};
+    rlim_t wanted[] = {4 << 20, 8 << 20, (8 << 20) + 1, (rlim_t)1 << 40, RLIM_INFINITY};
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(wanted); i++)

@@ -479,6 +479,8 @@ static int tear_down(void **state) {
     int status;
 
     (void)state;
+    if (service_pid <= 0) /* the set-up failed; kill(0) is everybody in this process group */
+        return -1;
     if (kill(service_pid, SIGTERM) < 0 || waitpid(service_pid, &status, 0) != service_pid)
         return -1;
     return status;

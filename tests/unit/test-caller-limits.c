@@ -162,6 +162,36 @@ static void a_caller_with_the_defaults_is_told_apart_from_a_service_without(void
     assert_int_equal(limits.priority, 2);
 }
 
+/* Above what 32 bits can express; RLIMIT_DATA is the one that people set so high. */
+static const struct rlimit large_limits[] = {
+    {UINT32_MAX, RLIM_INFINITY},
+    {(rlim_t)1 << 32, (rlim_t)5 << 32},
+    {((rlim_t)1 << 33) + 4096, ((rlim_t)1 << 33) + 4096},
+};
+static const struct rlimit *large_limit;
+
+static void limit_data(void) {
+    if (setrlimit(RLIMIT_DATA, large_limit) < 0)
+        _exit(1);
+}
+
+static void limits_of_4_gib_and_more_are_read_as_they_are(void **state) {
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(large_limits); i++) {
+        struct limits limits;
+        pid_t pid;
+        int r;
+
+        large_limit = &large_limits[i];
+        pid = caller_start(limit_data);
+        r = limits_of(pid, &limits);
+        caller_end(pid);
+        if (r != 0 || limits.all[RLIMIT_DATA].rlim_cur != large_limit->rlim_cur ||
+            limits.all[RLIMIT_DATA].rlim_max != large_limit->rlim_max)
+            fail_msg("case %zu: %d, %ju", i, r, (uintmax_t)limits.all[RLIMIT_DATA].rlim_cur);
+    }
+}
+
 static void a_caller_that_has_ended_is_an_error(void **state) {
     struct limits limits;
     pid_t pid = caller_start(nothing);
@@ -174,6 +204,7 @@ static void a_caller_that_has_ended_is_an_error(void **state) {
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(only_what_differs_is_to_be_set),
     cmocka_unit_test(a_caller_with_the_defaults_is_told_apart_from_a_service_without),
+    cmocka_unit_test(limits_of_4_gib_and_more_are_read_as_they_are),
     cmocka_unit_test(a_caller_that_has_ended_is_an_error),
 };
 

@@ -58,7 +58,12 @@ static void other_calls_end_the_process(void **state) {
         {"read", SYS_read, -1},
         {"write", SYS_write, -1},
         {"openat", SYS_openat, -1},
+#ifdef SYS_mmap
         {"mmap", SYS_mmap, 0},
+#endif
+#ifdef SYS_mmap2
+        {"mmap2", SYS_mmap2, 0},
+#endif
         {"mprotect", SYS_mprotect, 0},
         {"brk", SYS_brk, 0},
         {"socket", SYS_socket, -1},

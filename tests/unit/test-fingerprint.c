@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "tests/test.h"
+#include "tests/wrap.h"
 
 enum { SETTLED = 10 }; /* seconds after which each file is old enough */
 
@@ -19,8 +20,8 @@ static char root[] = "/tmp/test-fingerprint-XXXXXX";
 /* Replaces time(2) (ld's --wrap), so that new files can be treated as old ones. */
 static time_t now_is; /* 0: the real time */
 
-time_t __real_time(time_t *nowp);
-time_t __wrap_time(time_t *nowp);
+time_t __real_time(time_t *nowp) REAL_OF_TIMES("__time64");
+time_t __wrap_time(time_t *nowp) WRAP_OF_TIMES("__time64");
 
 time_t __wrap_time(time_t *nowp) {
     time_t now = now_is != 0 ? now_is : __real_time(NULL);
@@ -35,8 +36,8 @@ static int open_error, read_error;
 
 DIR *__real_opendir(const char *path);
 DIR *__wrap_opendir(const char *path);
-struct dirent *__real_readdir(DIR *folder);
-struct dirent *__wrap_readdir(DIR *folder);
+struct dirent *__real_readdir(DIR *folder) REAL_OF_FILES("readdir");
+struct dirent *__wrap_readdir(DIR *folder) WRAP_OF_FILES("readdir");
 
 DIR *__wrap_opendir(const char *path) {
     errno = open_error;

@@ -15,13 +15,14 @@
 #include <sys/wait.h>
 
 #include "tests/test.h"
+#include "tests/wrap.h"
 
 static bool is_old; /* as before Linux 6.9: no ioctl(2) of pidfds, and they have no inode */
 
-int __real_ioctl(int fd, unsigned long request, ...);
-int __wrap_ioctl(int fd, unsigned long request, ...);
-int __real_fstatfs(int fd, struct statfs *status);
-int __wrap_fstatfs(int fd, struct statfs *status);
+int __real_ioctl(int fd, unsigned long request, ...) REAL_OF_IOCTL;
+int __wrap_ioctl(int fd, unsigned long request, ...) WRAP_OF_IOCTL;
+int __real_fstatfs(int fd, struct statfs *status) REAL_OF_FILES("fstatfs");
+int __wrap_fstatfs(int fd, struct statfs *status) WRAP_OF_FILES("fstatfs");
 
 int __wrap_ioctl(int fd, unsigned long request, ...) {
     va_list arguments;

@@ -164,8 +164,11 @@ static void assert_error(const char *expected, const char *printed) {
 static void columns_are_as_wide_as_needed(void **state) {
     pid_t a = process_start(), b = process_start();
     char text[8192] = LIVE_HEADER, expected[8192] = "";
-    int width = snprintf(NULL, 0, "%d", a > b ? a : b);
+    int width = snprintf(NULL, 0, "PID");
 
+    /* In a small machine or a container pids have fewer digits than the title has letters. */
+    if (width < snprintf(NULL, 0, "%d", a > b ? a : b))
+        width = snprintf(NULL, 0, "%d", a > b ? a : b);
     (void)state;
     line_add(text, a, start_time(a),
              "1000 s 1795946651 f3c 7 \"/etc/a b.conf\" \"In Namespace\" \"lab\" \"alice\" "

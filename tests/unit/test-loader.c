@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "tests/test.h"
+#include "tests/wrap.h"
 
 static char root[] = "/tmp/test-loader-XXXXXX";
 
@@ -252,6 +253,7 @@ static bool writes_meanwhile;
 
 ssize_t __real_read(int fd, void *bytes, size_t size);
 ssize_t __wrap_read(int fd, void *bytes, size_t size);
+ssize_t __wrap___read_chk(int fd, void *bytes, size_t size, size_t space);
 
 ssize_t __wrap_read(int fd, void *bytes, size_t size) {
     ssize_t n = __real_read(fd, bytes, size);
@@ -259,6 +261,12 @@ ssize_t __wrap_read(int fd, void *bytes, size_t size) {
     if (writes_meanwhile)
         run("echo deny any >> admin/a.conf");
     return n;
+}
+
+/* What it becomes with _FORTIFY_SOURCE. */
+ssize_t __wrap___read_chk(int fd, void *bytes, size_t size, size_t space) {
+    assert_true(size <= space);
+    return __wrap_read(fd, bytes, size);
 }
 
 static void a_file_that_changes_meanwhile_refuses_everything(void **state) {
@@ -277,8 +285,8 @@ static void a_file_that_changes_meanwhile_refuses_everything(void **state) {
 /* Replaces readdir(3): a file is renamed while its folder is listed. */
 static bool renames_meanwhile;
 
-struct dirent *__real_readdir(DIR *folder);
-struct dirent *__wrap_readdir(DIR *folder);
+struct dirent *__real_readdir(DIR *folder) REAL_OF_FILES("readdir");
+struct dirent *__wrap_readdir(DIR *folder) WRAP_OF_FILES("readdir");
 
 struct dirent *__wrap_readdir(DIR *folder) {
     if (renames_meanwhile)
@@ -304,13 +312,24 @@ static void a_folder_that_changes_meanwhile_refuses_everything(void **state) {
 static const char *work_meanwhile;
 static unsigned n_opened;
 
-int __real_openat(int folder, const char *path, int flags, ...);
-int __wrap_openat(int folder, const char *path, int flags, ...);
+int __real_openat(int folder, const char *path, int flags, ...) REAL_OF_FILES("openat");
+int __wrap_openat(int folder, const char *path, int flags, ...) WRAP_OF_FILES("openat");
+/* What it becomes where the compiler checks for a missing mode (_FORTIFY_SOURCE of newer glibc). */
+int __wrap___openat_2(int folder, const char *path, int flags);
+int __wrap___openat64_2(int folder, const char *path, int flags);
 
 int __wrap_openat(int folder, const char *path, int flags, ...) {
     if (++n_opened == 2 && work_meanwhile != NULL)
         run("%s", work_meanwhile);
     return __real_openat(folder, path, flags);
+}
+
+int __wrap___openat_2(int folder, const char *path, int flags) {
+    return __wrap_openat(folder, path, flags);
+}
+
+int __wrap___openat64_2(int folder, const char *path, int flags) {
+    return __wrap_openat(folder, path, flags);
 }
 
 /*

@@ -13,13 +13,14 @@
 #include <time.h>
 
 #include "tests/test.h"
+#include "tests/wrap.h"
 
 /* In place of the system calls (ld's --wrap): an older kernel, or an unlucky moment. */
 static int n_ioctls_failing, ioctl_error;
 static int group_error; /* of a signal to a group; 0: the kernel does it */
 
-int __real_ioctl(int fd, unsigned long request, void *argument);
-int __wrap_ioctl(int fd, unsigned long request, void *argument);
+int __real_ioctl(int fd, unsigned long request, void *argument) REAL_OF_IOCTL;
+int __wrap_ioctl(int fd, unsigned long request, void *argument) WRAP_OF_IOCTL;
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
 

@@ -44,7 +44,7 @@ static const char command_without_end[PROTOCOL_COMMAND_SIZE + 1] =
 
 /* Each case is one change to a valid request. */
 static void malformed_requests_are_refused(void **state) {
-    static const struct {
+    const struct { /* not static, for WORD() */
         const char *what;
         size_t offset;
         const char *bytes;
@@ -52,27 +52,27 @@ static void malformed_requests_are_refused(void **state) {
         int result;
     } cases[] = {
 #define AT(field) offsetof(struct protocol_request, field)
+#define WORD(value) (const char *)&(const uint32_t){value}, sizeof(uint32_t)
         {"nothing", 0, "", 0, PROTOCOL_GRANTED},
-        {"version 0", AT(version), "\0\0\0\0", 4, PROTOCOL_BAD_VERSION},
-        {"version 1", AT(version), "\1\0\0\0", 4, PROTOCOL_BAD_VERSION},
-        {"version 2", AT(version), "\2\0\0\0", 4, PROTOCOL_BAD_VERSION},
-        {"the version before", AT(version), "\4\0\0\0", 4, PROTOCOL_BAD_VERSION},
-        {"the version after", AT(version), "\6\0\0\0", 4, PROTOCOL_BAD_VERSION},
+        {"version 0", AT(version), WORD(0), PROTOCOL_BAD_VERSION},
+        {"version 1", AT(version), WORD(1), PROTOCOL_BAD_VERSION},
+        {"version 2", AT(version), WORD(2), PROTOCOL_BAD_VERSION},
+        {"the version before", AT(version), WORD(4), PROTOCOL_BAD_VERSION},
+        {"the version after", AT(version), WORD(6), PROTOCOL_BAD_VERSION},
         {"a command without NUL", AT(command), command_without_end, PROTOCOL_COMMAND_SIZE,
          PROTOCOL_BAD_REQUEST},
         {"bytes after the command's NUL", AT(command) + 9, "x", 1, PROTOCOL_BAD_REQUEST},
-        {"version 2^31", AT(version), "\0\0\0\x80", 4, PROTOCOL_BAD_VERSION},
-        {"to the service, without a working directory", AT(flags), "\1\0\0\0", 4,
-         PROTOCOL_BAD_REQUEST},
-        {"a terminal in direct mode", AT(flags), "\2\0\0\0", 4, PROTOCOL_BAD_REQUEST},
-        {"what is wanted besides", AT(flags), "\14\0\0\0", 4, PROTOCOL_GRANTED},
-        {"a flag that is not known", AT(flags), "\40\0\0\0", 4, PROTOCOL_BAD_REQUEST},
-        {"a high flag that is not known", AT(flags), "\1\0\0\x80", 4, PROTOCOL_BAD_REQUEST},
-        {"no name", AT(names), "\0\0\0\0", 4, PROTOCOL_BAD_REQUEST},
-        {"an unknown flag", AT(names), "\7\0\0\0", 4, PROTOCOL_BAD_REQUEST},
-        {"a high unknown flag", AT(names), "\3\0\0\x80", 4, PROTOCOL_BAD_REQUEST},
-        {"a host name not asked for", AT(names), "\2\0\0\0", 4, PROTOCOL_BAD_REQUEST},
-        {"a domain name not asked for", AT(names), "\1\0\0\0", 4, PROTOCOL_BAD_REQUEST},
+        {"version 2^31", AT(version), WORD(0x80000000), PROTOCOL_BAD_VERSION},
+        {"to the service, without a working directory", AT(flags), WORD(1), PROTOCOL_BAD_REQUEST},
+        {"a terminal in direct mode", AT(flags), WORD(2), PROTOCOL_BAD_REQUEST},
+        {"what is wanted besides", AT(flags), WORD(0xc), PROTOCOL_GRANTED},
+        {"a flag that is not known", AT(flags), WORD(0x20), PROTOCOL_BAD_REQUEST},
+        {"a high flag that is not known", AT(flags), WORD(0x80000001), PROTOCOL_BAD_REQUEST},
+        {"no name", AT(names), WORD(0), PROTOCOL_BAD_REQUEST},
+        {"an unknown flag", AT(names), WORD(7), PROTOCOL_BAD_REQUEST},
+        {"a high unknown flag", AT(names), WORD(0x80000003), PROTOCOL_BAD_REQUEST},
+        {"a host name not asked for", AT(names), WORD(2), PROTOCOL_BAD_REQUEST},
+        {"a domain name not asked for", AT(names), WORD(1), PROTOCOL_BAD_REQUEST},
         {"an empty host name", AT(hostname), "\0\0\0\0\0\0\0\0\0\0", 10, PROTOCOL_BAD_REQUEST},
         {"an empty domain name", AT(domainname), "\0\0\0\0\0\0\0\0", 8, PROTOCOL_BAD_REQUEST},
         {"a byte behind the NUL", AT(hostname) + 64, "x", 1, PROTOCOL_BAD_REQUEST},
@@ -82,6 +82,7 @@ static void malformed_requests_are_refused(void **state) {
         {"a reserved byte", AT(reserved), "\1", 1, PROTOCOL_BAD_REQUEST},
         {"the last reserved byte", AT(reserved) + 1, "\1", 1, PROTOCOL_BAD_REQUEST},
         {"control characters: the policy's to refuse", AT(hostname), "\x1b\n", 2, PROTOCOL_GRANTED},
+#undef WORD
 #undef AT
     };
 

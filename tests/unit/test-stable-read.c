@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "tests/test.h"
+#include "tests/wrap.h"
 
 static int file_fd = -1;
 
@@ -15,8 +16,9 @@ static long long age_ns;
 static bool changes_in_sleep;
 static unsigned n_sleeps;
 
-int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
-int __wrap_nanosleep(const struct timespec *duration, struct timespec *rest);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time) WRAP_OF_TIMES("__clock_gettime64");
+int __wrap_nanosleep(const struct timespec *duration, struct timespec *rest)
+    WRAP_OF_TIMES(WRAP_NANOSLEEP);
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *time) {
     struct stat status;
