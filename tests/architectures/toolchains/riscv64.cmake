@@ -1,0 +1,3 @@
+set(triplet riscv64-linux-gnu)
+set(CMAKE_SYSTEM_PROCESSOR riscv64)
+include("${CMAKE_CURRENT_LIST_DIR}/debian.cmake")
