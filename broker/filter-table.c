@@ -1,5 +1,5 @@
 /*
- * filter-table session|ledger ARCHITECTURE little|big PIDFD_INFO: compiles the seccomp filter of
+ * filter-table session|ledger ARCHITECTURE little|big: compiles the seccomp filter of
  * this program for this architecture (target-architecture.c), and prints it as a C table. Runs when
  * utsbroker is built, without privilege, on the machine that builds it: its own architecture and
  * kernel must not matter.
@@ -14,8 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -116,6 +116,9 @@ static const struct argument_rule ledger_arguments[] = {
     {SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
     {SCMP_SYS(mmap2), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
     {SCMP_SYS(mprotect), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
+    /* PIDFD_GET_INFO (<linux/pidfd.h>, Linux 6.13): _IOWR() is the same number on each architecture
+     */
+    {SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, _IOWR(0xFF, 11, char[64]))},
 };
 
 struct program {
@@ -124,21 +127,19 @@ struct program {
     size_t n_calls;
     const struct argument_rule *arguments;
     size_t n_arguments;
-    bool asks_pidfds; /* by PIDFD_GET_INFO (<linux/pidfd.h>, Linux 6.13) */
 };
 
 /* What the program runs on. */
 struct target {
     uint32_t architecture; /* SCMP_ARCH_* */
     bool is_swapped;       /* its byte order is not this machine's */
-    uint32_t pidfd_info;   /* PIDFD_GET_INFO */
 };
 
 static const struct program programs[] = {
     {"session", session_calls, BASE_ARRAY_SIZE(session_calls), session_arguments,
-     BASE_ARRAY_SIZE(session_arguments), false},
+     BASE_ARRAY_SIZE(session_arguments)},
     {"ledger", ledger_calls, BASE_ARRAY_SIZE(ledger_calls), ledger_arguments,
-     BASE_ARRAY_SIZE(ledger_arguments), true},
+     BASE_ARRAY_SIZE(ledger_arguments)},
 };
 
 static const struct program *program_find(const char *name) {
@@ -152,14 +153,12 @@ static const struct program *program_find(const char *name) {
  */
 static int target_parse(char **words, struct target *targetp) {
     bool is_big = strcmp(words[1], "big") == 0;
-    char *end;
 
     if (!is_big && strcmp(words[1], "little") != 0)
         return -EINVAL;
     targetp->architecture = seccomp_arch_resolve_name(words[0]);
     targetp->is_swapped = is_big != (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
-    targetp->pidfd_info = (uint32_t)strtoul(words[2], &end, 16);
-    return targetp->architecture == 0 || targetp->pidfd_info == 0 || *end != '\0' ? -EINVAL : 0;
+    return targetp->architecture == 0 ? -EINVAL : 0;
 }
 
 /* The filter has only the target's architecture afterwards. A call by the table of another one
@@ -174,8 +173,7 @@ static int set_target(scmp_filter_ctx filter, const struct target *target) {
     return r != 0 ? r : seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 }
 
-static int add_rules(scmp_filter_ctx filter, const struct program *program,
-                     const struct target *target) {
+static int add_rules(scmp_filter_ctx filter, const struct program *program) {
     int r = 0;
 
     for (size_t i = 0; i < program->n_calls && r == 0; i++)
@@ -183,9 +181,6 @@ static int add_rules(scmp_filter_ctx filter, const struct program *program,
     for (size_t i = 0; i < program->n_arguments && r == 0; i++)
         r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, program->arguments[i].call, 1,
                                    &program->arguments[i].argument);
-    if (r == 0 && program->asks_pidfds)
-        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                             SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, target->pidfd_info));
     return r;
 }
 
@@ -210,7 +205,7 @@ static int print_table(FILE *program, const struct target *target) {
 }
 
 int main(int argc, char **argv) {
-    const struct program *which = argc == 5 ? program_find(argv[1]) : NULL;
+    const struct program *which = argc == 4 ? program_find(argv[1]) : NULL;
     FILE *program = tmpfile();
     struct target target = {0};
     scmp_filter_ctx filter;
@@ -225,7 +220,7 @@ int main(int argc, char **argv) {
     if (r == 0)
         r = set_target(filter, &target);
     if (r == 0)
-        r = add_rules(filter, which, &target);
+        r = add_rules(filter, which);
     if (r == 0)
         r = seccomp_export_bpf(filter, fileno(program));
     if (r == 0) {
