@@ -49,7 +49,7 @@ static int privilege_read_sets(struct capability_sets *sets) {
  */
 static int privilege_apply_and_verify_sets(uint64_t effective, uint64_t permitted,
                                            uint64_t inheritable) {
-    struct capability_sets sets;
+    struct capability_sets sets = {0, 0, 0};
     int r;
 
     if (capng_apply(CAPNG_SELECT_CAPS) != 0)
@@ -91,7 +91,7 @@ bool privilege_is_secure_execution(void) {
  * the process must end.
  */
 int privilege_keep_sys_admin(void) {
-    struct capability_sets sets;
+    struct capability_sets sets = {0, 0, 0};
     int r = privilege_read_sets(&sets);
 
     if (r < 0)

@@ -81,7 +81,7 @@ int caller_limits_read(struct limits *limits, pid_t pid, int folder) {
     limits->priority = 0;
     /* A call for each takes less time than to read the file that has all. */
     for (int resource = 0; resource < RLIM_NLIMITS; resource++)
-        if (prlimit(pid, (__rlimit_resource_t)resource, NULL, &limits->all[resource]) < 0)
+        if (prlimit(pid, (resource_limit)resource, NULL, &limits->all[resource]) < 0)
             return -errno;
     r = scheduling_read(limits, pid);
     if (r == 0)

@@ -175,7 +175,6 @@ static const struct {
     {"time", 7, PROTOCOL_TIME_NAMESPACE},     {"time_for_children", 8, PROTOCOL_TIME_NAMESPACE},
     {"cgroup", 1, PROTOCOL_CGROUP_NAMESPACE},
 };
-static const unsigned root_mask = STATX_INO | STATX_MNT_ID;
 
 /*
  * Notes namespaces, root directory and limits of this process. A kind of namespace that the kernel
@@ -202,7 +201,7 @@ int peer_reference_init(struct peer_reference *ours) {
         else if (errno != ENOENT)
             return -errno;
     }
-    return statx(AT_FDCWD, "/", AT_STATX_DONT_SYNC, root_mask, &ours->root) < 0 ? -errno : 0;
+    return root_directory_read(&ours->root, AT_FDCWD, "/");
 }
 
 /* Frees what @ours holds. */
@@ -246,19 +245,13 @@ static int peer_check_namespaces(struct peer *peer, int pidfd, int folder,
     return 0;
 }
 
-/* Compares the mount as well: the same folder, mounted elsewhere, may show other files below. */
-static int peer_check_root(int folder, const struct statx *ours) {
-    struct statx theirs;
+static int peer_check_root(int folder, const struct root_directory *ours) {
+    struct root_directory theirs;
+    int r = root_directory_read(&theirs, folder, "root");
 
-    if (statx(folder, "root", AT_STATX_DONT_SYNC, root_mask, &theirs) < 0)
-        return peer_failure(errno);
-    if (ours->stx_dev_major != theirs.stx_dev_major ||
-        ours->stx_dev_minor != theirs.stx_dev_minor || ours->stx_ino != theirs.stx_ino)
-        return PROTOCOL_OTHER_ROOT;
-    if ((ours->stx_mask & theirs.stx_mask & STATX_MNT_ID) != 0 && /* Linux 5.8 */
-        ours->stx_mnt_id != theirs.stx_mnt_id)
-        return PROTOCOL_OTHER_ROOT;
-    return 0;
+    if (r < 0)
+        return peer_failure(-r);
+    return root_directory_is_same(ours, &theirs) ? 0 : PROTOCOL_OTHER_ROOT;
 }
 
 /*

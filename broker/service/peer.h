@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "broker/service/root-directory.h"
 #include "broker/session/caller-context.h"
 #include "policy/subject.h"
 
@@ -25,7 +26,7 @@ enum { PEER_NAMESPACES_MAX = 9 };
 struct peer_reference {
     struct stat namespaces[PEER_NAMESPACES_MAX];
     bool has_namespace[PEER_NAMESPACES_MAX];
-    struct statx root;
+    struct root_directory root;
     struct limits limits;
     char *cgroup; /* /proc/self/cgroup; NULL: the kernel has none */
 };

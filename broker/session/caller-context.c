@@ -37,13 +37,13 @@ static rlim_t min_limit(rlim_t a, rlim_t b) {
 int caller_context_set_limit(int resource, const struct rlimit *wanted) {
     struct rlimit now, next;
 
-    if (getrlimit((__rlimit_resource_t)resource, &now) < 0)
+    if (getrlimit((resource_limit)resource, &now) < 0)
         return -errno;
     next.rlim_max = min_limit(wanted->rlim_max, now.rlim_max);
     next.rlim_cur = min_limit(wanted->rlim_cur, next.rlim_max);
     if (next.rlim_cur == now.rlim_cur && next.rlim_max == now.rlim_max)
         return 0;
-    return setrlimit((__rlimit_resource_t)resource, &next) < 0 ? -errno : 0;
+    return setrlimit((resource_limit)resource, &next) < 0 ? -errno : 0;
 }
 
 /* Sets the limits of setrlimit(2), as caller_context_set_limit(). Returns 0 or a negative errno. */

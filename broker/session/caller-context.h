@@ -7,12 +7,10 @@
  */
 
 #include <stdint.h>
-#include <sys/resource.h>
 
 #include "broker/session/launch.h"
 #include "utsbroker/channel.h"
-
-_Static_assert(sizeof(rlim_t) == 8, "limits of 4 GiB and more are lost (-D_FILE_OFFSET_BITS=64)");
+#include "utsbroker/resource.h"
 
 /*
  * What binds the caller, as the kernel reports it to the service. It binds the command too. Each

@@ -21,7 +21,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/* Without -D_FILE_OFFSET_BITS=64 a 32-bit machine cannot read a policy with a large inode number. */
+/* Without -D_FILE_OFFSET_BITS=64 a 32-bit machine cannot read a policy with a large inode number.
+ */
 _Static_assert(sizeof(off_t) == 8 && sizeof(ino_t) == 8, "files are not 64-bit");
 
 #define CLEANUP_FD __attribute__((cleanup(base_close_fd)))

@@ -85,7 +85,7 @@ static void player_init(struct player *player) {
     player->limits.policy = player->limits.io_priority = LIMITS_UNCHANGED;
     player->limits.oom_score_adj = player->limits.coredump_filter = LIMITS_UNCHANGED;
     for (int resource = 0; resource < RLIM_NLIMITS; resource++)
-        CHECK(getrlimit((__rlimit_resource_t)resource, &player->limits.all[resource]) == 0);
+        CHECK(getrlimit((resource_limit)resource, &player->limits.all[resource]) == 0);
     player->channel = move_to_number(ends[1], FAR_END + 10);
     player->fds.fds[player->fds.n_fds++] = FAR_END + 11; /* the launch description: not used here */
     player->fds.fds[player->fds.n_fds++] =
@@ -538,8 +538,15 @@ struct masks {
 
 #define BIT(number) (UINT64_C(1) << ((number)-1))
 
-/* Two signals that cannot be ignored or blocked, and two that the C library uses itself. */
-static const uint64_t unchangeable = BIT(SIGKILL) | BIT(SIGSTOP) | BIT(32) | BIT(33);
+/* Two signals that cannot be ignored or blocked, and two or three that the C library uses itself.
+ */
+static uint64_t unchangeable_signals(void) {
+    uint64_t signals = BIT(SIGKILL) | BIT(SIGSTOP);
+
+    for (int number = 32; number < SIGRTMIN; number++)
+        signals |= BIT(number);
+    return signals;
+}
 
 static uint64_t ignored_now(void) {
     uint64_t ignored = 0;
@@ -565,6 +572,7 @@ static uint64_t blocked_now(void) {
 }
 
 static void play_signals(const void *script) {
+    const uint64_t unchangeable = unchangeable_signals();
     const struct masks *masks = script;
     struct player player;
     sigset_t own;
@@ -586,6 +594,8 @@ static void play_signals(const void *script) {
 }
 
 static void signals_are_ignored_and_blocked_as_for_the_caller(void **state) {
+    const uint64_t unchangeable = unchangeable_signals();
+    const int first = SIGRTMIN;
     const struct masks cases[] = {
         {0, 0},
         {BIT(SIGINT) | BIT(SIGQUIT), 0},
@@ -593,7 +603,7 @@ static void signals_are_ignored_and_blocked_as_for_the_caller(void **state) {
         {BIT(SIGPIPE), BIT(SIGPIPE)},
         {BIT(SIGHUP), 0},
         {BIT(SIGCHLD), BIT(SIGALRM)},
-        {BIT(34) | BIT(64), BIT(35) | BIT(63)},
+        {BIT(first) | BIT(64), BIT(first + 1) | BIT(63)},
         {BIT(1), BIT(64)},
         {unchangeable, unchangeable},
         {~UINT64_C(0), ~UINT64_C(0)},
@@ -801,7 +811,7 @@ static void play_limits(const void *script) {
             is_limited ? &limiting->result : &player.limits.all[resource];
         struct rlimit now;
 
-        CHECK(getrlimit((__rlimit_resource_t)resource, &now) == 0);
+        CHECK(getrlimit((resource_limit)resource, &now) == 0);
         CHECK(now.rlim_cur == expected->rlim_cur && now.rlim_max == expected->rlim_max);
     }
 }

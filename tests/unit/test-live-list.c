@@ -376,6 +376,7 @@ static void a_damaged_line_is_told(void **state) {
 static void a_file_that_is_none_is_told(void **state) {
     static const char *const texts[] = {
         "", "u", "utsbroker-live 1", "utsbroker-live 2\n", "utsbroker-live 1 \n", "root:x:0:0\n"};
+    char loop[128];
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(texts); i++) {
@@ -386,7 +387,9 @@ static void a_file_that_is_none_is_told(void **state) {
     assert_error(
         "utsrun: no list of live commands: the ledger (utsbroker-ledger) does not run; ask", "");
     assert_int_equal(symlink("/proc/self/status", path), 0);
-    assert_error("cannot be read: Too many levels of symbolic links; ask your administrator", "");
+    (void)snprintf(loop, sizeof(loop), "cannot be read: %s; ask your administrator",
+                   strerror(ELOOP));
+    assert_error(loop, "");
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkfifo(path, 0600), 0); /* is not waited for */
     assert_error("is no list of live commands of this version", "");
