@@ -50,18 +50,6 @@ void client_refuse_late(struct client *client) {
     client_free(client);
 }
 
-/* For how many milliseconds @client has been proving. */
-int64_t client_proving_time(const struct client *client) {
-    return loop_now() - client->since;
-}
-
-/* Refuses @client, which is proving, as too late. @client is gone afterwards. */
-void client_refuse_proof(struct client *client) {
-    witness_end(&client->witness); /* first: the launcher waits for its end */
-    reply_refuse(client->connection.fd, PROTOCOL_TOO_LATE, 0);
-    client_free(client);
-}
-
 static void client_handle_connection(void *argument, uint32_t events) {
     struct client *client = argument;
     bool is_hangup = (events & (EPOLLHUP | EPOLLERR)) != 0;

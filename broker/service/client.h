@@ -10,6 +10,4 @@ int64_t client_silence(const struct client *client);
 void client_refuse_late(struct client *client);
 int client_restore(struct clients *clients, const struct handover_client *record);
 int clients_hand_over(struct clients *clients, struct handover *handover);
-int64_t client_proving_time(const struct client *client);
-void client_refuse_proof(struct client *client);
 void clients_end(struct clients *clients, int signal_number);

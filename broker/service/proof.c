@@ -58,3 +58,15 @@ int proof_ask(struct client *client, struct caller_description *description) {
     witness_end(&client->witness);
     return 0;
 }
+
+/* For how many milliseconds @client has been proving. */
+int64_t proof_duration(const struct client *client) {
+    return loop_now() - client->since;
+}
+
+/* Refuses @client, which is proving, as too late. @client is gone afterwards. */
+void proof_refuse_late(struct client *client) {
+    witness_end(&client->witness); /* first: the launcher waits for its end */
+    reply_refuse(client->connection.fd, PROTOCOL_TOO_LATE, 0);
+    client_free(client);
+}

@@ -10,3 +10,5 @@ enum {
 };
 
 int proof_ask(struct client *client, struct caller_description *description);
+int64_t proof_duration(const struct client *client);
+void proof_refuse_late(struct client *client);

@@ -17,6 +17,7 @@
 #include "broker/service/current-policy.h"
 #include "broker/service/end-report.h"
 #include "broker/service/peer.h"
+#include "broker/service/proof.h"
 #include "broker/service/reaper.h"
 #include "broker/service/reload.h"
 #include "broker/service/session-pool.h"
@@ -33,33 +34,9 @@ enum {
     STOP_PATIENCE_MS = 10000,
 };
 
-/* The parts of the service. Only this file knows all of them. */
-struct service {
-    const struct service_setup *setup;
-    struct loop loop;
-    struct reaper reaper;
-    struct subject subject;
-    struct peer_reference reference;
-    struct current_policy policy;
-    struct session_pool pool;
-    struct closer closer;
-    struct end_reports end_reports;
-    struct clients clients;
-    struct loop_source listener, signals;
-    struct loop_timer accept_again, kill, idle, reload;
-    int64_t last_busy;
-    bool is_accepting;
-    bool wants_reload; /* SIGHUP: when @reload is due, as soon as no client is undecided */
-};
-
 static _Noreturn void service_die(const char *step, int error) {
     (void)fprintf(stderr, "utsbroker: %s: %s\n", step, strerror(-error));
     exit(1);
-}
-
-/* True if no further client is to be accepted before the reload. */
-static bool service_is_reloading(const struct service *service) {
-    return service->wants_reload && service->reload.due == 0;
 }
 
 static void service_watch_listener(struct service *service) {
@@ -105,8 +82,8 @@ static void service_limit_proofs(struct service *service) {
     const struct list *proving = &service->clients.in_state[CLIENT_PROVING];
 
     if (proving->n > CONNECTED_MAX &&
-        (proving->n > FLOOD_MAX || client_proving_time(proving->first->owner) > CONNECTED_MS))
-        client_refuse_proof(proving->first->owner);
+        (proving->n > FLOOD_MAX || proof_duration(proving->first->owner) > CONNECTED_MS))
+        proof_refuse_late(proving->first->owner);
 }
 
 static void service_handle_listener(void *argument, uint32_t events) {
@@ -194,21 +171,6 @@ static void service_connect_parts(struct service *service) {
                                         .reference = &service->reference};
 }
 
-/* Goes on with the clients of the program before. */
-static void service_restore(struct service *service, const struct handover *handover) {
-    for (size_t i = 0; i < handover->n_links && i < END_REPORTS_MAX; i++)
-        service->end_reports.links[i] = handover->links[i];
-    service->end_reports.next = handover->n_links % END_REPORTS_MAX;
-    for (size_t i = 0; i < handover->n_clients; i++) {
-        int r = client_restore(&service->clients, &handover->clients[i]);
-
-        if (r < 0)
-            (void)fprintf(stderr, "utsbroker: reload: a command goes on without the service: %s\n",
-                          strerror(-r));
-    }
-    reaper_take_news(&service->reaper); /* what has ended meanwhile */
-}
-
 static void service_setup_all(struct service *service) {
     int r = setup_descriptors();
 
@@ -233,51 +195,6 @@ static void service_setup_all(struct service *service) {
         service_restore(service, service->setup->handover);
     loop_set_timer(&service->loop, &service->reload, loop_now() + RELOAD_PAUSE_MS);
     listener_tell_ready(&service->setup->listener);
-}
-
-static int service_describe(struct service *service, struct handover *handover) {
-    const struct service_setup *setup = service->setup;
-    const struct end_reports *reports = &service->end_reports;
-
-    *handover = (struct handover){.idle_exit_seconds = setup->idle_exit_seconds,
-                                  .listener = service->listener.fd,
-                                  .is_managed = setup->listener.is_managed,
-                                  .path = setup->listener.path,
-                                  .inode = setup->listener.inode};
-    if (setup->n_policy_folders > HANDOVER_FOLDERS_MAX)
-        return -E2BIG;
-    for (size_t i = 0; i < setup->n_policy_folders; i++)
-        handover->folders[handover->n_folders++] = setup->policy_folders[i];
-    for (size_t i = 0; i < END_REPORTS_MAX && i < HANDOVER_LINKS_MAX; i++)
-        if (reports->links[i] >= 0)
-            handover->links[handover->n_links++] = reports->links[i];
-    return clients_hand_over(&service->clients, handover);
-}
-
-/*
- * Goes on as the program that is installed now, with the same clients. If that is not possible this
- * program goes on, and says so.
- */
-static void service_reload(struct service *service) {
-    CLEANUP_HANDOVER struct handover handover = HANDOVER_NULL;
-    const char *what = "what is handed over could not be collected";
-    int r;
-
-    service->wants_reload = false;
-    session_pool_drop(&service->pool);
-    closer_flush(&service->closer);
-    r = service_describe(service, &handover);
-    if (r == 0)
-        r = reload_execute(&handover, &what);
-    (void)fprintf(stderr, "utsbroker: reload: %s: %s; the service goes on as it is\n", what,
-                  strerror(-r));
-}
-
-static bool service_can_reload(const struct service *service) {
-    const struct list *states = service->clients.in_state;
-
-    return service_is_reloading(service) && states[CLIENT_DECIDING].n == 0 &&
-           states[CLIENT_PROVING].n == 0;
 }
 
 /*
@@ -311,8 +228,7 @@ static void service_run_once(struct service *service) {
     bool has_unknown = reaper_has_unknown(&service->reaper);
     int r;
 
-    if (service_can_reload(service))
-        service_reload(service);
+    service_reload_if_possible(service);
     service_limit_proofs(service);
     service_watch_listener(service);
     r = loop_run_once(&service->loop, !wants_session && !has_unknown);

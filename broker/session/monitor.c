@@ -29,7 +29,7 @@ enum { SLAVE = 0, CHANNEL = 1, SIGNALS = 2 }; /* the monitor's descriptors; it h
 
 struct monitor {
     pid_t command;
-    pid_t front; /* the process group that has the pty's foreground when utsrun has its own */
+    pid_t front;      /* the process group that has the pty's foreground when utsrun has its own */
     bool is_in_front; /* utsrun is in its terminal's foreground */
     int channel;      /* CHANNEL; -1: utsrun has ended */
 };
