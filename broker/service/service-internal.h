@@ -9,8 +9,8 @@
 #include "broker/service/end-report.h"
 #include "broker/service/peer.h"
 #include "broker/service/reaper.h"
-#include "broker/service/service.h"
 #include "broker/service/session-pool.h"
+#include "broker/service/setup.h"
 
 struct service {
     const struct service_setup *setup;

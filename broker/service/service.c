@@ -11,16 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "broker/loop.h"
-#include "broker/service/client.h"
-#include "broker/service/closer.h"
-#include "broker/service/current-policy.h"
-#include "broker/service/end-report.h"
-#include "broker/service/peer.h"
 #include "broker/service/proof.h"
-#include "broker/service/reaper.h"
-#include "broker/service/reload.h"
-#include "broker/service/session-pool.h"
+#include "broker/service/service-reload.h"
 #include "broker/service/setup.h"
 #include "utsbroker/base.h"
 
