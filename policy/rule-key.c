@@ -50,7 +50,8 @@ static uint64_t pattern_hash(const struct policy_pattern *pattern) {
 /*
  * Digests subjects, patterns and `setuid` of @rule, without its place, its limit and the order in
  * which they are written: so a command stays counted for its rule when the administrator moves the
- * rule or changes its limit. Never 0. Allocates nothing and makes no system call.
+ * rule or changes its limit. A host range counts as the patterns that it makes: node[01-16] is the
+ * same as node0[1-9] node1[0-6]. Never 0. Allocates nothing and makes no system call.
  */
 uint64_t rule_key_make(const struct policy *policy, const struct policy_rule *rule) {
     uint64_t key = (uint64_t)rule->is_any + 2 * (uint64_t)rule->is_setuid + 4;

@@ -184,7 +184,8 @@ static void check_pattern(struct search *search, const struct policy_pattern *de
     search->patience = PATIENCE;
     memcpy(search->label, denied->text, length);
     search->label[length] = '\0';
-    (void)strcpy(stpcpy(search->names, search->label), ".*");
+    memcpy(search->names, search->label, length);
+    memcpy(search->names + length, ".*", sizeof(".*"));
     if (!label_names_hosts(search->label))
         return;
     consider_names(search, &search->for_any, search->label);

@@ -155,7 +155,7 @@ static void a_deny_rule_is_late_for_those_who_are_permitted_before(void **state)
         {"permit any hostname *\ndeny any hostname \"a b\" a_b *_*", NULL, NULL},
         {"permit any hostname \"a b\"\ndeny any hostname \"a b\"",
          "a b comes too late for everybody", "a b comes too late for everybody"},
-        {"permit any hostname *..y\ndeny any hostname x*", NULL, NULL},
+        {"permit any hostname \"*..y\"\ndeny any hostname x*", NULL, NULL},
         /* bans */
         {"permit any hostname *.test\ndeny user alice", "this rule comes too late for user alice",
          "this rule comes too late for user alice"},
