@@ -90,7 +90,8 @@ static _Noreturn void end_without_reply(int wait_status) {
     _exit(program.status_failed);
 }
 
-/* Returns 0 with *@replyp, -EPIPE if there is no reply, -EBADMSG if it is invalid. */
+/* Returns 0 with *@replyp; -EPIPE if there is no reply; -EBADMSG if it is invalid;
+ * -EPROTONOSUPPORT, with its version only, if that is not utsrun's. */
 static int reply_receive(int channel, struct protocol_reply *replyp) {
     struct protocol_reply record;
     struct channel_fds fds;
@@ -109,7 +110,10 @@ static int reply_receive(int channel, struct protocol_reply *replyp) {
     r = protocol_decode_reply(&record, size, fds.n_fds, replyp);
     /* No pidfd is needed: the command is a child of this process, so its pid is not reused. */
     channel_fds_deinit(&fds);
-    return r == 0 ? 0 : -EBADMSG;
+    if (r != PROTOCOL_BAD_VERSION)
+        return r == 0 ? 0 : -EBADMSG;
+    replyp->version = record.version;
+    return -EPROTONOSUPPORT;
 }
 
 /* Waits for the broker's reply. Ends utsrun if there is none. */
@@ -131,10 +135,12 @@ static void reply_wait(struct supervisor *supervisor, const struct direct_broker
         message("the broker ended before it replied; try again");
         _exit(program.status_failed);
     }
-    if (r < 0) {
+    if (r == -EPROTONOSUPPORT)
+        refusal_print_version(replyp->version, false);
+    else if (r < 0)
         message_failure("the reply of the broker could not be received", -r, "try again");
+    if (r < 0)
         _exit(program.status_failed);
-    }
     /* Not earlier: the wait above needs the broker's status. */
     if (ended == 0)
         supervisor->broker = broker->pid;

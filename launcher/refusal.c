@@ -295,6 +295,21 @@ static void status_print(const char *names, const struct options *options,
 }
 
 /*
+ * Says that the reply of the service, or of the broker, has the protocol version @version, which is
+ * not utsrun's.
+ */
+void refusal_print_version(uint32_t version, bool is_service) {
+    if (is_service && version < PROTOCOL_VERSION)
+        message("the service runs an older program than utsrun (protocol %u, not %d); ask the "
+                "administrator to reload utsbroker@%u.service, or use --via direct",
+                (unsigned)version, (int)PROTOCOL_VERSION, (unsigned)getuid());
+    else
+        message("utsrun and " BROKER_PATH " use different protocols (%d and %u); install both from "
+                "the same version",
+                (int)PROTOCOL_VERSION, (unsigned)version);
+}
+
+/*
  * Says in one line why the request of @options was refused, and what to do. Returns the exit
  * status.
  */

@@ -157,7 +157,9 @@ static int reply_wait(struct service_command *command) {
     return signals_set_mask(&all, NULL);
 }
 
-/* Returns 0 with *@replyp and the pidfd in @command, -EPIPE without a reply, -EBADMSG if invalid.
+/*
+ * Returns 0 with *@replyp and the pidfd in @command; -EPIPE without a reply; -EBADMSG if it is
+ * invalid; -EPROTONOSUPPORT, with its version only, if that is not utsrun's.
  */
 static int reply_receive(struct service_command *command, struct protocol_reply *replyp) {
     struct protocol_reply record;
@@ -177,7 +179,10 @@ static int reply_receive(struct service_command *command, struct protocol_reply 
     else
         channel_fds_deinit(&fds);
     command->pid = replyp->pid;
-    return r == 0 ? 0 : -EBADMSG;
+    if (r != PROTOCOL_BAD_VERSION)
+        return r == 0 ? 0 : -EBADMSG;
+    replyp->version = record.version;
+    return -EPROTONOSUPPORT;
 }
 
 /* Receives the result, for which the service may want a proof first. Returns as reply_receive(). */
@@ -285,6 +290,8 @@ static void request_answer(struct service_command *command, uint32_t closed_stdi
     base_close_fd(&command->terminal.monitors_end);
     if (r == -EPIPE)
         message("the service ended before it replied; try again, or use %s", program.via_direct);
+    else if (r == -EPROTONOSUPPORT)
+        refusal_print_version(replyp->version, true);
     else if (r < 0)
         message_failure(what, -r, "try again");
     if (r < 0)

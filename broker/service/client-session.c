@@ -18,7 +18,7 @@ static void client_report_stop(struct client *client) {
     if (client->state != CLIENT_RUNNING || client->stop_signal == 0)
         return;
     /* W_STOPCODE() of glibc: wait(2)'s status of a process that was stopped. */
-    reply_notify(client->connection.fd, client->stop_signal << 8 | 0x7f);
+    reply_notify(client->connection.fd, client->version, client->stop_signal << 8 | 0x7f);
     client->stop_signal = 0;
 }
 
@@ -103,6 +103,7 @@ int client_start_session(struct client *client) {
                             client->has_proved);
     if (r < 0)
         return r;
+    caller.record.version = client->version;
     if (client->session == NULL && proof_ask(client, &caller) == PROOF_E_ASKED) {
         client_change_state(client, CLIENT_PROVING);
         return 0;
@@ -143,7 +144,7 @@ static int client_serve_again(struct client *client) {
         r = client_start_session(client);
     if (r < 0) {
         if (!client->has_hung_up)
-            reply_refuse(client->connection.fd, PROTOCOL_NOT_LOGGED, r);
+            reply_refuse(client->connection.fd, client->version, PROTOCOL_NOT_LOGGED, r);
         client_handle_session_end(client);
         return 0;
     }

@@ -105,7 +105,7 @@ static void client_report_end(struct client *client) {
     const struct child *command = &client->session->gate;
 
     if (client->state == CLIENT_RUNNING && !client->has_hung_up)
-        reply_notify(client->connection.fd, command->wait_status);
+        reply_notify(client->connection.fd, client->version, command->wait_status);
     if (client->wants_status && command->has_ended &&
         (client->state == CLIENT_RUNNING || client->state == CLIENT_LOST))
         end_reports_send(client->clients->end_reports, command->pid, command->wait_status);

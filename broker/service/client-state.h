@@ -49,6 +49,7 @@ struct client {
     enum client_state state;
     int64_t since;                 /* in milliseconds of loop_now(), it is in this state */
     struct list_link link;         /* in the list of its state */
+    uint32_t version;              /* of the protocol, that the launcher speaks */
     struct loop_source connection; /* to the launcher; fd -1: closed */
     bool has_hung_up;              /* the launcher, or the service; it may not be closed yet */
     struct loop_timer deadline;

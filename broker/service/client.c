@@ -21,10 +21,11 @@ void client_dispatch(struct client *client) {
     int r;
 
     current_policy_refresh(client->clients->policy);
+    client->version = reply_peek_version(client->connection.fd);
     client_change_state(client, CLIENT_DECIDING);
     r = client_start_session(client);
     if (r < 0) {
-        reply_refuse(client->connection.fd, PROTOCOL_KERNEL_REFUSED, r);
+        reply_refuse(client->connection.fd, client->version, PROTOCOL_KERNEL_REFUSED, r);
         client_free(client);
     }
 }
@@ -46,7 +47,7 @@ void client_refuse_late(struct client *client) {
         client_dispatch(client);
         return;
     }
-    reply_refuse(client->connection.fd, PROTOCOL_TOO_LATE, 0);
+    reply_refuse(client->connection.fd, client->version, PROTOCOL_TOO_LATE, 0);
     client_free(client);
 }
 
@@ -104,6 +105,7 @@ static struct client *client_make(struct clients *clients, int connection) {
     *client = (struct client){
         .clients = clients,
         .state = CLIENT_CONNECTED,
+        .version = PROTOCOL_VERSION,
         .go_on = client_dispatch,
         .connection = {.fd = connection, .function = client_handle_connection, .argument = client},
         .deadline = {.function = client_handle_deadline, .argument = client}};
@@ -137,6 +139,7 @@ static int client_hand_over(const struct client *client, struct handover *handov
     struct handover_client record = {.state = client->state,
                                      .connection = client->connection.fd,
                                      .control = -1,
+                                     .version = client->version,
                                      .has_hung_up = client->has_hung_up,
                                      .signal_at_hangup = (uint32_t)client->signal_at_hangup,
                                      .wants_status = client->wants_status,
@@ -169,6 +172,7 @@ int client_restore(struct clients *clients, const struct handover_client *record
     client = client_make(clients, record->connection);
     if (client == NULL)
         return -ENOMEM;
+    client->version = record->version;
     client->signal_at_hangup = (int)record->signal_at_hangup;
     client->wants_status = record->wants_status;
     client->stop_signal = (int)record->stop_signal;

@@ -48,6 +48,7 @@ struct field {
 
 static const struct field client_fields[] = {
     {"state", FIELD_NUMBER, offsetof(struct handover_client, state)},
+    {"version", FIELD_NUMBER, offsetof(struct handover_client, version)},
     {"connection", FIELD_DESCRIPTOR, offsetof(struct handover_client, connection)},
     {"control", FIELD_DESCRIPTOR, offsetof(struct handover_client, control)},
     {"session", FIELD_NUMBER, offsetof(struct handover_client, session)},

@@ -19,7 +19,8 @@ enum { HANDOVER_VERSION = 1, HANDOVER_FOLDERS_MAX = 16, HANDOVER_LINKS_MAX = 32 
 
 /* A client; its pids are those of children, 0: none, and its descriptors -1: none. */
 struct handover_client {
-    uint32_t state; /* enum client_state */
+    uint32_t state;   /* enum client_state */
+    uint32_t version; /* of the protocol, that its launcher speaks */
     int32_t connection, control;
     uint32_t session, gate;
     bool has_hung_up, wants_status;

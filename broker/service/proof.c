@@ -35,14 +35,16 @@ static void proof_handle_witness(void *argument, enum witness_event event) {
 }
 
 /*
- * Asks @client for the proof if it lacks only that, by @description, and was not asked before.
- * Returns PROOF_E_ASKED, and client->go_on() is called when client->has_proved says whether it has;
- * the client's deadline is the caller's. Returns 0 otherwise, and @description says what is wrong.
+ * Asks @client for the proof if it lacks only that, by @description, was not asked before, and has
+ * a launcher that knows it. Returns PROOF_E_ASKED, and client->go_on() is called when
+ * client->has_proved says whether it has; the client's deadline is the caller's. Returns 0
+ * otherwise, and @description says what is wrong.
  */
 int proof_ask(struct client *client, struct caller_description *description) {
     int r;
 
-    if (description->record.peer != PROTOCOL_UNPROVED || client->was_to_prove)
+    if (description->record.peer != PROTOCOL_UNPROVED || client->was_to_prove ||
+        client->version < 5)
         return 0;
     if (!proof_is_possible()) {
         description->record.peer = PROTOCOL_NO_TRACING;
@@ -67,6 +69,6 @@ int64_t proof_duration(const struct client *client) {
 /* Refuses @client, which is proving, as too late. @client is gone afterwards. */
 void proof_refuse_late(struct client *client) {
     witness_end(&client->witness); /* first: the launcher waits for its end */
-    reply_refuse(client->connection.fd, PROTOCOL_TOO_LATE, 0);
+    reply_refuse(client->connection.fd, client->version, PROTOCOL_TOO_LATE, 0);
     client_free(client);
 }

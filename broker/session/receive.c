@@ -92,6 +92,7 @@ static bool session_receive_client(struct session *session) {
     if (r < 0 || size != sizeof(client) || fds.n_fds < 1)
         return false;
     session->channel = fds.fds[0];
+    session->version = client.version;
     if (!session_check_ledger(session, &client)) {
         session_tell_service(session, SESSION_AGAIN);
         return false;
@@ -128,6 +129,8 @@ static bool session_receive_request(struct session *session) {
     if (r < 0 && r != -EAGAIN && r != -EMSGSIZE && r != -EBADMSG)
         session_refuse(session, PROTOCOL_KERNEL_REFUSED, -r, "cannot receive the request: %s",
                        error_text(-r));
+    if (r == 0)
+        session->version = protocol_choose_version(&record, size);
     if (r == -EAGAIN)
         r = PROTOCOL_TOO_LATE;
     else if (r == 0)

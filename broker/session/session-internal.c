@@ -66,6 +66,7 @@ int session_reply(const struct session *session) {
         reply.rule_line = session->rule->line;
         session_copy_rule_file(reply.rule_file, session->rule->file);
     }
+    protocol_adapt_reply(&reply, session->version);
     return channel_send(session->channel, &reply, sizeof(reply), &session->gate.pidfd,
                         granted ? 1 : 0);
 }

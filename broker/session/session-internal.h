@@ -46,6 +46,7 @@ struct uts_names {
 struct session {
     const struct session_setup *setup;
     int channel;        /* to the launcher */
+    uint32_t version;   /* of the protocol, that the launcher speaks; this one until it is known */
     bool is_privileged; /* CAP_SYS_ADMIN is effective */
     enum protocol_status status;
     int error; /* an errno, or 0 */

@@ -50,7 +50,8 @@ struct session_message {
  * to the log daemon, if there is a log daemon.
  */
 struct session_client {
-    int32_t peer; /* what peer_examine() returned */
+    int32_t peer;     /* what peer_examine() returned */
+    uint32_t version; /* of the protocol, that the launcher speaks */
     struct caller_difference difference;
     uint32_t has_ledger; /* 1: this machine has a ledger */
     int32_t log;         /* without a ledger: what syslog_open() returned */

@@ -297,6 +297,7 @@ static void session_confine(struct session *session) {
 static int session_serve_request(const struct session_setup *setup) {
     struct session session = {.setup = setup,
                               .channel = setup->channel,
+                              .version = PROTOCOL_VERSION,
                               .own_snapshot = POLICY_SNAPSHOT_NULL,
                               .ledger = -1,
                               .syslog = SYSLOG_LINK_NULL,

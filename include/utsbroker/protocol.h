@@ -18,6 +18,7 @@
 
 enum {
     PROTOCOL_VERSION = 5,
+    PROTOCOL_VERSION_MIN = 4, /* of a request that the broker serves, see below */
     /* A name has at most 64 bytes (__NEW_UTS_LEN, uname(2)), and a NUL after them. */
     PROTOCOL_NAME_SIZE = 65,
     PROTOCOL_RULE_FILE_SIZE = 256,
@@ -40,7 +41,19 @@ enum {
     PROTOCOL_HANGS_UP = 1U << 4,           /* SIGHUP to the command when the launcher ends */
     PROTOCOL_FLAGS_OF_SERVICE = PROTOCOL_TO_SERVICE | PROTOCOL_HAS_TERMINAL,
     PROTOCOL_FLAGS_ALL = (1U << 5) - 1,
+    PROTOCOL_FLAGS_OF_4 = (1U << 4) - 1, /* those that version 4 knows */
 };
+
+/*
+ * A service can be upgraded while a launcher runs, so the broker serves requests of the version
+ * before, too: its reply and notices have the request's version. A launcher speaks its own version
+ * only.
+ *
+ *    5  PROTOCOL_PROVE, PROTOCOL_NO_TRACING, PROTOCOL_UNPROVED, PROTOCOL_HANGS_UP are new
+ *    4
+ *
+ * All records of versions 4 and 5 have the same layout, and the same launch description.
+ */
 
 /*
  * The descriptors of a request, in this order: the launch description (utsbroker/launch.h); in
@@ -184,14 +197,39 @@ static inline bool protocol_name_is_consistent(const char *field, bool asked) {
     return protocol_string_is_canonical(field, PROTOCOL_NAME_SIZE) && (field[0] != '\0') == asked;
 }
 
-/* Checks the version first: every record of every version starts with it. */
-static inline int protocol_check_version(const void *bytes, size_t size) {
+/* True if the broker serves requests of @version. */
+static inline bool protocol_serves_version(uint32_t version) {
+    return version >= PROTOCOL_VERSION_MIN && version <= PROTOCOL_VERSION;
+}
+
+/*
+ * Checks the version first: every record of every version starts with it. It must be between @min
+ * and PROTOCOL_VERSION.
+ */
+static inline int protocol_check_version(const void *bytes, size_t size, uint32_t min) {
     uint32_t version;
 
     if (size < sizeof(version))
         return PROTOCOL_BAD_REQUEST;
     memcpy(&version, bytes, sizeof(version));
-    return version == PROTOCOL_VERSION ? 0 : PROTOCOL_BAD_VERSION;
+    return version >= min && version <= PROTOCOL_VERSION ? 0 : PROTOCOL_BAD_VERSION;
+}
+
+/* The version in which the launcher is answered that has sent a request of these @bytes. */
+static inline uint32_t protocol_choose_version(const void *bytes, size_t size) {
+    uint32_t version = PROTOCOL_VERSION;
+
+    if (size >= sizeof(version))
+        memcpy(&version, bytes, sizeof(version));
+    return protocol_serves_version(version) ? version : PROTOCOL_VERSION;
+}
+
+/* Makes @reply, which is of this version, one of @version, which has no word for some refusals. */
+static inline void protocol_adapt_reply(struct protocol_reply *reply, uint32_t version) {
+    reply->version = version;
+    if (version == 4 &&
+        (reply->confinement == PROTOCOL_NO_TRACING || reply->confinement == PROTOCOL_UNPROVED))
+        reply->confinement = PROTOCOL_NO_NEW_PRIVS;
 }
 
 /*
@@ -212,7 +250,7 @@ static inline bool protocol_fds_are_consistent(uint32_t flags, size_t n_fds) {
 
 /*
  * Decodes a request: a pure function of the record's bytes and the number of its descriptors.
- * Accepts exactly the record that a launcher of this version builds, and nothing else.
+ * Accepts exactly the record that a launcher of a version that is served builds, and nothing else.
  * The descriptors stay the caller's, also on error.
  *
  * Returns PROTOCOL_GRANTED (0), PROTOCOL_BAD_VERSION or PROTOCOL_BAD_REQUEST; *@requestp is written
@@ -221,7 +259,7 @@ static inline bool protocol_fds_are_consistent(uint32_t flags, size_t n_fds) {
 static inline int protocol_decode_request(const void *bytes, size_t size, size_t n_fds,
                                           struct protocol_request *requestp) {
     struct protocol_request request;
-    int r = protocol_check_version(bytes, size);
+    int r = protocol_check_version(bytes, size, PROTOCOL_VERSION_MIN);
 
     if (r != 0)
         return r;
@@ -229,6 +267,8 @@ static inline int protocol_decode_request(const void *bytes, size_t size, size_t
         return PROTOCOL_BAD_REQUEST;
     memcpy(&request, bytes, sizeof(request));
 
+    if (request.version == 4 && (request.flags & ~(uint32_t)PROTOCOL_FLAGS_OF_4) != 0)
+        return PROTOCOL_BAD_REQUEST;
     if (!protocol_fds_are_consistent(request.flags, n_fds) || request.names == 0 ||
         (request.names & ~(uint32_t)PROTOCOL_NAMES_ALL) != 0)
         return PROTOCOL_BAD_REQUEST;
@@ -253,7 +293,7 @@ static inline int protocol_decode_reply(const void *bytes, size_t size, size_t n
                                         struct protocol_reply *replyp) {
     struct protocol_reply reply;
     bool granted, has_pid; /* and a pidfd */
-    int r = protocol_check_version(bytes, size);
+    int r = protocol_check_version(bytes, size, PROTOCOL_VERSION);
 
     if (r != 0)
         return r;
@@ -289,7 +329,7 @@ static inline int protocol_decode_reply(const void *bytes, size_t size, size_t n
 static inline int protocol_decode_notice(const void *bytes, size_t size, size_t n_fds,
                                          struct protocol_notice *noticep) {
     struct protocol_notice notice;
-    int r = protocol_check_version(bytes, size);
+    int r = protocol_check_version(bytes, size, PROTOCOL_VERSION);
 
     if (r != 0)
         return r;

@@ -57,7 +57,8 @@ static void malformed_requests_are_refused(void **state) {
         {"version 0", AT(version), WORD(0), PROTOCOL_BAD_VERSION},
         {"version 1", AT(version), WORD(1), PROTOCOL_BAD_VERSION},
         {"version 2", AT(version), WORD(2), PROTOCOL_BAD_VERSION},
-        {"the version before", AT(version), WORD(4), PROTOCOL_BAD_VERSION},
+        {"the last version that is not served", AT(version), WORD(3), PROTOCOL_BAD_VERSION},
+        {"the version before", AT(version), WORD(4), PROTOCOL_GRANTED},
         {"the version after", AT(version), WORD(6), PROTOCOL_BAD_VERSION},
         {"a command without NUL", AT(command), command_without_end, PROTOCOL_COMMAND_SIZE,
          PROTOCOL_BAD_REQUEST},
@@ -146,9 +147,12 @@ static void only_a_notice_of_exact_form_is_accepted(void **state) {
             for (size_t n_fds = 0; n_fds < 3; n_fds++)
                 assert_int_equal(protocol_decode_notice(notice, size, n_fds, &out) == 0,
                                  cases[i].is_good && size == sizeof(out) && n_fds == 0);
-        notice[0].version = 1;
-        assert_int_equal(protocol_decode_notice(notice, sizeof(out), 0, &out),
-                         PROTOCOL_BAD_VERSION);
+        for (uint32_t version = 0; version < PROTOCOL_VERSION + 2; version++) {
+            notice[0].version = version;
+            assert_int_equal(protocol_decode_notice(notice, sizeof(out), 0, &out) ==
+                                 PROTOCOL_BAD_VERSION,
+                             version != PROTOCOL_VERSION);
+        }
     }
 }
 
@@ -168,7 +172,7 @@ static void names_must_end_with_nul(void **state) {
 
 /* The version is checked first: the records of a later protocol may have another size. */
 static void another_version_is_reported_as_such(void **state) {
-    static const uint32_t versions[] = {0, 1, 2, 3, 4, 6, UINT32_MAX};
+    static const uint32_t versions[] = {0, 1, 2, 3, PROTOCOL_VERSION + 1, UINT32_MAX};
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(versions); i++) {
@@ -209,6 +213,10 @@ static void random_records_are_refused_and_never_change_the_result(void **state)
             assert_int_equal(out.flags & ~(PROTOCOL_DIES_WITH_LAUNCHER |
                                            PROTOCOL_ASKS_FOR_NAMESPACE | PROTOCOL_HANGS_UP),
                              0);
+            continue;
+        }
+        if (at < sizeof(uint32_t)) {
+            assert_int_equal(out.version, PROTOCOL_VERSION_MIN);
             continue;
         }
         assert_true(at >= offsetof(struct protocol_request, hostname));
