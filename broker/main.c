@@ -168,7 +168,8 @@ static _Noreturn void run_service(const struct options *options, struct listener
     int r = taken;
 
     /* Before the socket exists: without the capability no client must find one. */
-    setup_privilege();
+    if (setup_privilege() < 0)
+        exit(1);
     if (options->socket_path != NULL) {
         listener_drop(listener);
         r = listener_bind(listener, options->socket_path);
@@ -202,13 +203,12 @@ static _Noreturn void resume_service(int memfd) {
 
     (void)prctl(PR_SET_NAME, "utsbroker", 0, 0, 0);
     if (r < 0) {
-        (void)fprintf(stderr,
-                      "utsbroker: reload: what was handed over cannot be read: %s; no request "
-                      "is served until the commands have ended\n",
+        (void)fprintf(stderr, "utsbroker: reload: what was handed over cannot be read: %s\n",
                       strerror(-r));
         reload_wait_for_children();
     }
-    setup_privilege();
+    if (setup_privilege() < 0)
+        reload_wait_for_children();
     setup.listener = (struct listener){.fd = handover.listener,
                                        .path = handover.path,
                                        .inode = handover.inode,

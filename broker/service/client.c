@@ -156,6 +156,16 @@ static int client_hand_over(const struct client *client, struct handover *handov
     return handover_add_client(handover, &record);
 }
 
+/* Nobody else has the descriptors of @record: who waits at their other ends must hear of it. */
+static int client_give_up(struct clients *clients, const struct handover_client *record, int r) {
+    int connection = record->connection, control = record->control;
+
+    base_close_fd(&control);
+    if (connection >= 0)
+        closer_close(clients->closer, &connection);
+    return r;
+}
+
 /*
  * Goes on with a client of the program before, whose descriptors it takes over. Returns 0 or a
  * negative errno; then this program does not know the client's command, which goes on.
@@ -168,10 +178,10 @@ int client_restore(struct clients *clients, const struct handover_client *record
         return client_new(clients, record->connection, &client);
     if (record->state == CLIENT_DECIDING || record->state == CLIENT_PROVING ||
         record->state >= CLIENT_STATE_COUNT)
-        return -EBADMSG;
+        return client_give_up(clients, record, -EBADMSG);
     client = client_make(clients, record->connection);
     if (client == NULL)
-        return -ENOMEM;
+        return client_give_up(clients, record, -ENOMEM);
     client->version = record->version;
     client->signal_at_hangup = (int)record->signal_at_hangup;
     client->wants_status = record->wants_status;

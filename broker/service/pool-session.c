@@ -53,14 +53,18 @@ ssize_t pool_session_receive(struct pool_session *session, struct session_messag
 
 /*
  * Makes known the session of @record, which has a client since before this program was executed,
- * and what is alive of its processes. Returns 0 with *@sessionp, the caller's; -ENOMEM.
+ * and what is alive of its processes. Returns 0 with *@sessionp, the caller's; a negative errno,
+ * -ECHILD if the gate is no child.
  */
 int pool_session_resume(struct session_pool *pool, const struct handover_client *record,
                         struct pool_session **sessionp) {
     struct pool_session *session = calloc(1, sizeof(*session));
+    int control = record->control;
 
-    if (session == NULL)
+    if (session == NULL) {
+        base_close_fd(&control);
         return -ENOMEM;
+    }
     *session = (struct pool_session){.pool = pool,
                                      .state = POOL_TAKEN,
                                      .has_noted_gate = true,
@@ -73,8 +77,11 @@ int pool_session_resume(struct session_pool *pool, const struct handover_client 
                                        .has_ended = true,
                                        .wait_status = record->wait_status,
                                        .pidfd.fd = -1};
-    else
-        (void)reaper_add(pool->reaper, &session->gate, (pid_t)record->gate, NULL, NULL);
+    else if (reaper_add(pool->reaper, &session->gate, (pid_t)record->gate, NULL, NULL) < 0 &&
+             record->gate != 0) {
+        pool_session_free(session); /* nobody must hear of an end that is not known */
+        return -ECHILD;
+    }
     *sessionp = session;
     return 0;
 }

@@ -147,13 +147,15 @@ int reload_resume(struct handover *handover, int memfd) {
 }
 
 /*
- * The new program cannot read what it was told, although it could when it was asked. It serves
- * nobody, but the commands are its children: it waits for them, and the service manager then starts
- * it again.
+ * The new program cannot go on, although it could read what it was told when it was asked; a
+ * message has said why. It serves nobody, but the commands are its children: it waits for them, and
+ * the service manager then starts it again. Launchers learn at once that they hear nothing of it.
  */
 _Noreturn void reload_wait_for_children(void) {
     sigset_t none;
 
+    (void)fputs("utsbroker: reload: no request is served until the commands have ended\n", stderr);
+    (void)setup_close_all_but(NULL, 0);
     (void)sigemptyset(&none);
     if (privilege_drop_all() < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0)
         exit(1);

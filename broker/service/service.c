@@ -31,6 +31,14 @@ static _Noreturn void service_die(const char *step, int error) {
     exit(1);
 }
 
+/* While it is set up. After a reload there are commands, which must not end with the service. */
+static _Noreturn void setup_fail(const struct service *service, const char *step, int error) {
+    if (service->setup->handover == NULL)
+        service_die(step, error);
+    (void)fprintf(stderr, "utsbroker: %s: %s\n", step, strerror(-error));
+    reload_wait_for_children();
+}
+
 static void service_watch_listener(struct service *service) {
     bool is_accepting = !service->clients.is_ending && !service_is_reloading(service) &&
                         service->accept_again.due == 0 &&
@@ -167,7 +175,7 @@ static void service_setup_all(struct service *service) {
     int r = setup_descriptors();
 
     if (r < 0)
-        service_die(r == -ENOSYS ? "Linux 5.9 is needed" : "preparing descriptors", r);
+        setup_fail(service, r == -ENOSYS ? "Linux 5.9 is needed" : "preparing descriptors", r);
     service_connect_parts(service);
     r = loop_init(&service->loop);
     if (r == 0)
@@ -175,12 +183,12 @@ static void service_setup_all(struct service *service) {
     if (r == 0)
         r = service_setup_signals(service);
     if (r < 0)
-        service_die("setting up the event loop", r);
+        setup_fail(service, "setting up the event loop", r);
     r = subject_init_self(&service->subject);
     if (r == 0)
         r = peer_reference_init(&service->reference);
     if (r < 0)
-        service_die("looking at what this process is", r);
+        setup_fail(service, "looking at what this process is", r);
     current_policy_refresh(&service->policy);
     service->last_busy = loop_now();
     if (service->setup->handover != NULL)
@@ -239,8 +247,7 @@ static void service_run_once(struct service *service) {
 
 /*
  * Serves until it gets SIGTERM or SIGINT, or until there was no client and no command for the time
- * of
- * @setup. Then it ends the process.
+ * of @setup. Then it ends the process.
  */
 _Noreturn void service_run(const struct service_setup *setup) {
     struct service service = {.setup = setup};

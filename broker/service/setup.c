@@ -70,9 +70,10 @@ int setup_close_all_but(const int *fds, size_t n_fds) {
 
 /*
  * Reduces this process to CAP_SYS_ADMIN, permitted but not effective, for ever, and forbids others
- * to attach to it. If any of this fails, the process ends.
+ * to attach to it. Returns 0; if any of this fails, a negative errno, after a message: the process
+ * must end, or have no privilege from then on.
  */
-void setup_privilege(void) {
+int setup_privilege(void) {
     int r;
 
     /* First: when the process is not dumpable, its files in /proc belong to root. */
@@ -83,7 +84,7 @@ void setup_privilege(void) {
             "utsbroker: the service needs CAP_SYS_ADMIN, as an ambient capability: start it "
             "by utsbroker@UID.socket of systemd, or see utsbroker(8)\n",
             stderr);
-        exit(1);
+        return -EPERM;
     }
     if (r == 0)
         r = privilege_forbid_attach();
@@ -92,8 +93,7 @@ void setup_privilege(void) {
     /* What commands leave behind becomes a child of the service, which then knows that it lives. */
     if (r == 0 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
         r = -errno;
-    if (r < 0) {
+    if (r < 0)
         (void)fprintf(stderr, "utsbroker: keeping CAP_SYS_ADMIN only: %s\n", strerror(-r));
-        exit(1);
-    }
+    return r;
 }

@@ -18,4 +18,4 @@ struct service_setup {
 
 int setup_descriptors(void);
 int setup_close_all_but(const int *fds, size_t n_fds);
-void setup_privilege(void);
+int setup_privilege(void);
