@@ -21,4 +21,5 @@ void attacker_start(struct attacker *attacker, const struct user *user);
 void attacker_end(struct attacker *attacker);
 void attacker_assert_is_able(struct attacker *attacker, const struct user *user);
 void attacker_signal(struct attacker *attacker, pid_t pid, int signal_number);
+void attacker_assert_only_counts(struct attacker *attacker, pid_t pid, const char *what);
 void attacker_assert_fails(struct attacker *attacker, pid_t pid, const char *what);
