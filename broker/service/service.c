@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "broker/service/proof.h"
+#include "broker/service/reload.h"
 #include "broker/service/service-reload.h"
 #include "broker/service/setup.h"
 #include "utsbroker/base.h"

@@ -14,6 +14,7 @@ static void request_decode(const void *bytes, size_t size, size_t n_fds) {
     MUST(strlen(request.domainname) < PROTOCOL_NAME_SIZE);
     MUST((request.hostname[0] != '\0') == ((request.names & PROTOCOL_HOSTNAME) != 0));
     MUST((request.domainname[0] != '\0') == ((request.names & PROTOCOL_DOMAINNAME) != 0));
+    MUST(protocol_serves_version(request.version));
     MUST(request.names != 0 && (request.flags & ~(uint32_t)PROTOCOL_FLAGS_ALL) == 0);
     /* The service takes nothing of direct mode, and the other way round. */
     MUST((request.flags & PROTOCOL_TO_SERVICE) != 0 ? n_fds >= 2 : n_fds == 1);
@@ -28,7 +29,7 @@ static void reply_decode(const void *bytes, size_t size, size_t n_fds) {
     if (protocol_decode_reply(bytes, size, n_fds, &reply) != 0)
         return;
     MUST(size == sizeof(reply) && reply.status < PROTOCOL_STATUS_COUNT);
-    MUST((reply.status == PROTOCOL_GRANTED) == (reply.pid > 0));
+    MUST((reply.status == PROTOCOL_GRANTED || reply.status == PROTOCOL_PROVE) == (reply.pid > 0));
     MUST(n_fds == (reply.status == PROTOCOL_GRANTED ? 1U : 0U));
     MUST(strlen(reply.rule_file) < sizeof(reply.rule_file));
 }

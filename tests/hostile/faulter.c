@@ -202,6 +202,7 @@ static void call_enter(struct faulter *faulter, struct tracee *tracee,
     fault->index = faulter->n_calls - 1;
     fault->number = tracee->number;
     fault->error = errors[fault->choice % n_errors];
+    fault->is_in_new = faulter->n_reloads > 0;
     fault->is_injected = true;
     if (!registers_move(PTRACE_GETREGSET, tracee->pid, &now))
         return;
@@ -342,6 +343,10 @@ static void program_begins(struct faulter *faulter, struct tracee *tracee) {
         role_set(faulter, tracee, FAULTER_COMMAND);
         tracee->is_held = true;
         faulter->on_command(tracee->pid, faulter->context);
+    } else if (faulter->may_reload && tracee->role == FAULTER_SERVICE) {
+        faulter->n_reloads++;
+    } else if (faulter->may_reload && tracee->is_undecided) {
+        tracee->is_undecided = false;
     } else if (tracee->role != FAULTER_COMMAND) {
         faulter->is_unexpected = true;
     }

@@ -46,6 +46,7 @@ struct fault {
     long number;       /* of the system call */
     int error;         /* an errno, or FAULTER_LIE */
     unsigned n_errors; /* possible for this call */
+    bool is_in_new;    /* the service had executed its program anew by then */
 };
 
 enum { FAULTER_TRACEES_MAX = 64 };
@@ -73,6 +74,8 @@ struct faulter {
     bool has_victim;
     unsigned n_calls;   /* the victim's */
     bool is_unexpected; /* a process has executed a program that it never executes */
+    bool may_reload;    /* the service may do so, and a child of it that checks this before */
+    unsigned n_reloads; /* how often the service has */
     double deadline;
     struct tracee tracees[FAULTER_TRACEES_MAX];
     size_t n_tracees;

@@ -5,6 +5,10 @@
  * reason. Then the service serves the next request, or it has ended with a message and its manager
  * starts another one. The ledger has each grant in its log, and in the end counts nothing.
  *
+ * A reload (UTSBROKER_TEST_OF=reload): while a command runs, each system call of the service fails
+ * once, from SIGHUP until it serves again. In the old program that changes nothing for the command.
+ * The new one has nothing to go back to: it may have to give the command up, but never ends it.
+ *
  * In service mode this program tries one error for each call; UTSBROKER_TEST_SEED selects it.
  * UTSBROKER_TEST_FAULTS=all tries all possible errors. UTSBROKER_TEST_VERBOSE prints each fault and
  * its outcome.
@@ -88,6 +92,7 @@ static struct {
     const char *hostname; /* the requested one */
     bool has_options;     /* utsrun gets options besides the names */
     bool is_policy_new;   /* the policy changes after the service has made its ready session */
+    bool is_reloading;    /* the service reloads while the command runs */
 } stage;
 
 static struct {
@@ -525,18 +530,60 @@ static enum outcome trial_ask_service(struct trial *trial) {
     return outcome;
 }
 
+/* The command is there, and stands still, while the service reloads. */
+static enum outcome trial_reload_service(struct trial *trial) {
+    const struct timespec pause = {.tv_nsec =
+                                       30 * 1000 * 1000}; /* of the service before a reload */
+    enum outcome outcome;
+
+    trial_start_launch(trial);
+    faulter_set_patience(&trial->faulter, PATIENCE_SECONDS);
+    while (!trial->launch.has_ended && trial->launch.n_commands == 0 && trial_wait(trial))
+        ;
+    if (!trial_settle(trial) || trial->launch.n_commands != 1)
+        fail_msg("no command for a reload: %s", trial->problem);
+    (void)nanosleep(&pause, NULL);
+    trial->faulter.may_reload = true;
+    faulter_arm(&trial->faulter);
+    assert_int_equal(kill(trial->service.pid, SIGHUP), 0);
+    if (!trial_settle(trial) || !trial_run_launch(trial))
+        return HUNG;
+    trial_end_launch(trial);
+    outcome = trial_judge_launch(trial);
+    if (!trial->fault.is_in_new && (outcome != RAN || trial->n_restarts > 0))
+        problem(trial, "a failure of the old program ends service or command");
+    if (trial->n_restarts > 0 && trial->faulter.n_reloads == 0)
+        problem(trial, "the service ends before it executes the new program");
+    trial_run_next(trial);
+    return outcome;
+}
+
+/* If the service goes on as it was, it has said so. */
+static void trial_check_message(struct trial *trial) {
+    char text[HARNESS_OUTPUT_MAX];
+
+    read_text(&trial->service.error_fd, text);
+    if (trial->fault.role == FAULTER_NOBODY && trial->faulter.n_reloads == 0)
+        fail_msg("without a fault there is no reload: %s", text);
+    if (trial->n_restarts == 0 && trial->faulter.n_reloads == 0 &&
+        strstr(text, "utsbroker: reload: ") == NULL)
+        problem(trial, "there is no reload, and the service does not say so: %s", text);
+}
+
 static enum outcome trial_run_service(struct trial *trial) {
     enum outcome outcome = HUNG;
 
-    trial->faulter.is_armed = !stage.is_policy_new;
+    trial->faulter.is_armed = !stage.is_policy_new && !stage.is_reloading;
     trial_start_service(trial);
     if (trial_settle(trial)) {
         if (stage.is_policy_new) {
             assert_int_equal(utimensat(AT_FDCWD, POLICY_PATH, NULL, 0), 0);
             faulter_arm(&trial->faulter);
         }
-        outcome = trial_ask_service(trial);
+        outcome = stage.is_reloading ? trial_reload_service(trial) : trial_ask_service(trial);
     }
+    if (stage.is_reloading)
+        trial_check_message(trial);
     (void)kill(trial->service.pid, SIGTERM);
     trial_end_processes(trial, outcome == HUNG);
     base_close_fd(&trial->service.error_fd);
@@ -721,6 +768,17 @@ static void each_failing_call_with_a_new_policy(void **state) {
     assert_roles(roles, BASE_ARRAY_SIZE(roles));
 }
 
+static void each_failing_call_of_a_reload(void **state) {
+    static const enum faulter_role roles[] = {FAULTER_SERVICE};
+
+    (void)state;
+    sleep(4); /* while the policy is new, the service reads it for each request */
+    stage.has_options = true;
+    stage.is_reloading = true;
+    try_roles(roles, BASE_ARRAY_SIZE(roles));
+    assert_roles(roles, BASE_ARRAY_SIZE(roles));
+}
+
 static int open_syslog(void) {
     const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
 
@@ -797,9 +855,13 @@ int main(void) {
         cmocka_unit_test(each_failing_call_in_service_mode),
         cmocka_unit_test(each_failing_call_of_a_launch_without_options),
         cmocka_unit_test(each_failing_call_with_a_new_policy)};
+    static const struct CMUnitTest reload[] = {cmocka_unit_test(each_failing_call_of_a_reload)};
+    bool is_reload = getenv("UTSBROKER_TEST_OF") != NULL;
     int status;
 
-    if (!test_has_root(harness_is_service() ? BASE_ARRAY_SIZE(service) : BASE_ARRAY_SIZE(direct),
+    if (!test_has_root(is_reload              ? BASE_ARRAY_SIZE(reload)
+                       : harness_is_service() ? BASE_ARRAY_SIZE(service)
+                                              : BASE_ARRAY_SIZE(direct),
                        &status))
         return status;
     if (!FAULTER_IS_SUPPORTED) {
@@ -807,6 +869,8 @@ int main(void) {
         return TEST_SKIPPED;
     }
     cmocka_set_test_filter(getenv("UTSBROKER_TEST_FILTER"));
+    if (is_reload)
+        return cmocka_run_group_tests(reload, set_up, tear_down);
     return harness_is_service() ? cmocka_run_group_tests(service, set_up, tear_down)
                                 : cmocka_run_group_tests(direct, set_up, tear_down);
 }
