@@ -13,6 +13,7 @@
 
 #include "launcher/inherit.h"
 #include "launcher/message.h"
+#include "launcher/patience.h"
 #include "launcher/program.h"
 #include "launcher/proof.h"
 #include "launcher/refusal.h"
@@ -25,12 +26,6 @@
 #include "utsbroker/base.h"
 #include "utsbroker/channel.h"
 #include "utsbroker/protocol.h"
-
-enum {
-    PAUSE_MAX_MS = 512,
-    PATIENCE_MS = 300000, /* ten thousand launches at once take the service minutes, */
-    STUCK_MS = 20000,     /* but descriptors move all the time */
-};
 
 /*
  * Connects to the service of this user. Returns 0 with the channel, which the caller owns, in
@@ -207,41 +202,6 @@ static int result_receive(struct service_command *command, struct protocol_reply
  */
 static bool is_temporary(int r, const struct protocol_reply *reply) {
     return r == -ETOOMANYREFS || (r == 0 && reply->status == PROTOCOL_TOO_LATE);
-}
-
-/* True if this process can send a descriptor now. Asks the kernel, not the service. */
-static bool can_send_descriptor(void) {
-    int ends[2];
-    bool can_send;
-
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-        return true; /* the attempt will say what is wrong */
-    can_send = channel_send(ends[0], "x", 1, ends, 1) != -ETOOMANYREFS;
-    (void)close(ends[0]);
-    (void)close(ends[1]);
-    return can_send;
-}
-
-/* Pauses, which grow and differ between processes. Their sum is the time: a clock can be forbidden
- * (PR_SET_TSC, prctl(2)). */
-struct patience {
-    int pause_ms;
-    int waited_ms; /* in all */
-    int stuck_ms;  /* since a descriptor could be sent */
-};
-
-static bool patience_is_over(const struct patience *patience) {
-    return patience->waited_ms >= PATIENCE_MS || patience->stuck_ms >= STUCK_MS;
-}
-
-static void patience_pause(struct patience *patience) {
-    int pause_ms = patience->pause_ms + getpid() % patience->pause_ms;
-
-    (void)poll(NULL, 0, pause_ms);
-    patience->waited_ms += pause_ms;
-    patience->stuck_ms = can_send_descriptor() ? 0 : patience->stuck_ms + pause_ms;
-    if (patience->pause_ms < PAUSE_MAX_MS)
-        patience->pause_ms *= 2;
 }
 
 /*

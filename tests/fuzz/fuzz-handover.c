@@ -8,7 +8,7 @@ static void client_compare(const struct handover_client *a, const struct handove
     MUST(a->state == b->state && a->version == b->version);
     MUST(a->connection == b->connection && a->control == b->control);
     MUST(a->session == b->session && a->gate == b->gate);
-    MUST(a->has_hung_up == b->has_hung_up && a->dies_with_launcher == b->dies_with_launcher);
+    MUST(a->has_hung_up == b->has_hung_up && a->signal_at_hangup == b->signal_at_hangup);
     MUST(a->wants_status == b->wants_status && a->has_ended == b->has_ended);
     MUST(a->wait_status == b->wait_status && a->stop_signal == b->stop_signal);
 }

@@ -431,9 +431,10 @@ static void names_that_nobody_knows_are_warned_of(void **state) {
     harness_assert_exit(&result, 1);
     assert_non_null(strstr(result.errors,
                            "/10-test.conf:1:13: warning: no user nosuchuser is known "
-                           "here: this permit rule ignores the name\n"));
+                           "here: this permit rule ignores the name [unknown]\n"));
     assert_non_null(strstr(result.errors, "/10-test.conf:2:12: warning: no group nosuchgroup is "
-                                          "known here: this deny rule applies to everybody\n"));
+                                          "known here: this deny rule applies to everybody "
+                                          "[unknown]\n"));
     policy_clear();
 }
 

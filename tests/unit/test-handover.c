@@ -32,7 +32,7 @@ static struct handover_client client_make(unsigned n) {
                                     .session = n % 2 == 0 ? 0 : 1000 + n,
                                     .gate = 2000 + n,
                                     .has_hung_up = n % 2 == 0,
-                                    .dies_with_launcher = n % 3 == 0,
+                                    .signal_at_hangup = n % 3 == 0 ? 9 : 0,
                                     .wants_status = n % 5 == 0,
                                     .has_ended = n % 7 == 0,
                                     .wait_status = n % 7 == 0 ? 0x7f00 : 0,
@@ -47,7 +47,7 @@ static void assert_same_client(const struct handover_client *a, const struct han
     assert_int_equal(a->session, b->session);
     assert_int_equal(a->gate, b->gate);
     assert_int_equal(a->has_hung_up, b->has_hung_up);
-    assert_int_equal(a->dies_with_launcher, b->dies_with_launcher);
+    assert_int_equal(a->signal_at_hangup, b->signal_at_hangup);
     assert_int_equal(a->wants_status, b->wants_status);
     assert_int_equal(a->has_ended, b->has_ended);
     assert_int_equal(a->wait_status, b->wait_status);
