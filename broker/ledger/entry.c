@@ -178,10 +178,16 @@ static void entry_finish(struct entry *entry) {
     entries_set_timer(entries);
 }
 
+/* True if nothing more is to be heard of the process of @entry. */
+static bool entry_is_complete(const struct entry *entry) {
+    bool awaits_report = entry->entries->wants_reports && entry->mode == LEDGER_SERVICE;
+
+    return entry->has_status || entry->has_failed || (entry->is_reaped && !awaits_report);
+}
+
 /* Finishes @entry if nothing more is to be heard of it. */
 static void entry_settle(struct entry *entry) {
-    if (entry->counter == NULL && entry->ownerp == NULL &&
-        (entry->is_reaped || entry->has_status || entry->has_failed))
+    if (entry->counter == NULL && entry->ownerp == NULL && entry_is_complete(entry))
         entry_finish(entry);
 }
 
@@ -226,7 +232,7 @@ static void entry_handle_pidfd(void *argument, uint32_t events) {
         loop_remove_source(&entry->entries->batch->loop, &entry->pidfd);
     else
         entry_watch_for_reaper(entry);
-    if (entry->is_reaped && entry->ownerp == NULL) {
+    if (entry->is_reaped && entry->ownerp == NULL && entry_is_complete(entry)) {
         entry_count_no_more(entry);
         entry_finish(entry);
         return;

@@ -9,6 +9,8 @@
  *    ENDED    it is reaped, or the service has   gone     "end" is logged, with the status if it is
  *             told its status, and its session            known; not if the grant has failed
  *             says no more; or 5 s are over
+ *             (before Linux 6.15 the service reaps
+ *             it, and tells the status after that)
  *    ENDED    the log cannot be written          ENDED    it is tried again after 5 s
  */
 
@@ -34,6 +36,7 @@ struct entries {
     struct list all, ended; /* in the order in which they came */
     struct list by_pid[ENTRY_BUCKETS];
     struct loop_timer timer; /* for the first of @ended */
+    bool wants_reports;      /* only the service tells how its commands end */
     int64_t rewrite_after;   /* the last try to rewrite the file of what lives has failed */
 };
 

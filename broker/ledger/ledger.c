@@ -109,6 +109,7 @@ static void ledger_connect_parts(struct ledger *ledger, bool tells_status) {
     struct stat uts;
 
     entries_init(&ledger->entries, &ledger->loop, &ledger->batch, &ledger->accounts, &ledger->book);
+    ledger->entries.wants_reports = !tells_status;
     ledger->connections = (struct connections){.loop = &ledger->loop,
                                                .batch = &ledger->batch,
                                                .accounts = &ledger->accounts,
