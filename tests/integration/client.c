@@ -117,7 +117,8 @@ static void records(void) {
         {sizeof(struct protocol_request), 3, PROTOCOL_VERSION, 1, 1}, /* one more than described */
         {sizeof(struct protocol_request), 253, PROTOCOL_VERSION, 1, 1},
         {sizeof(struct protocol_request), 2, 1, 1, 1},
-        {sizeof(struct protocol_request), 2, PROTOCOL_VERSION, 17, 1},
+        {sizeof(struct protocol_request), 2, PROTOCOL_VERSION,
+         PROTOCOL_FLAGS_ALL + 1 + PROTOCOL_TO_SERVICE, 1},
         {sizeof(struct protocol_request), 2, PROTOCOL_VERSION, 1, 0},
         {sizeof(struct protocol_request), 2, PROTOCOL_VERSION, 1, 3},
     };

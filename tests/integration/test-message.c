@@ -51,7 +51,13 @@ static void every_refusal_is_one_line_with_what_why_and_what_now(void **state) {
          "it has group 54329, which utsrun lacks here; log out of all sessions and in again, or "
          "use --via direct"},
         {PROTOCOL_CALLER_CONFINED, PROTOCOL_NO_NEW_PRIVS, 125,
-         "no_new_privs is set here (a sandbox or a container), and the service would start"},
+         "no_new_privs is set here (a sandbox, a container, or a command of direct mode), and the "
+         "service would start the command outside of it; run utsrun outside of it, or in a "
+         "command that was started with --via service"},
+        {PROTOCOL_CALLER_CONFINED, PROTOCOL_UNPROVED, 125,
+         "no_new_privs is set here, and this process may not attach to another of yours, so"},
+        {PROTOCOL_CALLER_CONFINED, PROTOCOL_NO_TRACING, 125,
+         "no_new_privs is set here, and kernel.yama.ptrace_scope is 2 or 3, so nobody can"},
         {PROTOCOL_CALLER_CONFINED, PROTOCOL_FILTERED, 125,
          "a seccomp filter is set here (a sandbox or a container), and the service would start"},
         {PROTOCOL_CALLER_CONFINED, PROTOCOL_OTHER_NAMESPACE | PROTOCOL_USER_NAMESPACE << 8, 125,
