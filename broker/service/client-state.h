@@ -18,6 +18,7 @@
 #include "broker/service/witness.h"
 #include "policy/subject.h"
 
+/* A reload hands the number over (handover.h): a new state comes last, and none is renumbered. */
 enum client_state {
     CLIENT_CONNECTED, /* no request has come */
     CLIENT_PROVING,   /* the launcher is to prove that nothing confines it (proof.h) */
