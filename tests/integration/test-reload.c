@@ -161,6 +161,7 @@ static void a_thousand_launches_notice_none_of_a_hundred_reloads(void **state) {
 
     (void)state;
     reload();
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
     before = harness_count_descriptors(service()->pid);
     reloader = fork();
     if (reloader == 0) {
