@@ -226,6 +226,14 @@ static int background_enter(struct options *options) {
     _exit(WEXITSTATUS(status));
 }
 
+/* As in a command of sshd(8), none is blocked. pdsh(1) blocks SIGINT in what it ends by it. */
+static void signals_unblock(void) {
+    sigset_t none;
+
+    (void)sigemptyset(&none);
+    (void)signals_set_mask(&none, NULL);
+}
+
 /* Makes this process as it was before the attempt that was refused. */
 static void attempt_undo(const struct refusal *refusal, const struct sigaction *child_action) {
     (void)sigaction(SIGCHLD, child_action, NULL);
@@ -309,6 +317,7 @@ int main(int argc, char **argv) {
 
     (void)argc;
     program = utsrsh;
+    signals_unblock();
     inherit_close_from(3);
     if (rsh_options_parse(&asked, argv) != 0) {
         message("%s", asked.error);
