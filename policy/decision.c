@@ -80,27 +80,77 @@ void selection_deinit(struct selection *selection) {
     *selection = (struct selection)SELECTION_NULL;
 }
 
+/* A name that is requested, and what patterns are compared with first, as most do not match. */
+struct requested_name {
+    const char *text; /* NULL: not requested */
+    bool is_rfc1123, has_dot;
+    char first, last, label_last; /* bytes of the name, and of its first label, in lower case */
+};
+
+static struct requested_name name_look_at(const char *text) {
+    size_t length = text != NULL ? strlen(text) : 0, label = text != NULL ? strcspn(text, ".") : 0;
+
+    return (struct requested_name){
+        .text = text,
+        .is_rfc1123 = text != NULL && name_is_rfc1123(text),
+        .has_dot = label<length, .first = length> 0 ? name_char_to_lower(text[0]) : '\0',
+        .last = length > 0 ? name_char_to_lower(text[length - 1]) : '\0',
+        .label_last = label > 0 ? name_char_to_lower(text[label - 1]) : '\0',
+    };
+}
+
 /*
- * True if a pattern of @rule for names of @kind matches @name. A wildcard in a permit rule matches
- * only valid host names (RFC 1123): any other name must be spelled out to be permitted. A wildcard
- * in a deny rule matches every name, as a name in doubt is refused. A host name pattern without a
- * dot in a deny rule denies the host in every domain, so it also matches the name's first label.
+ * True if @pattern matches @name. A host name pattern without a dot in a deny rule denies the host
+ * in every domain, so it also matches the name's first label.
  */
-bool rule_matches_name(const struct policy *policy, const struct policy_rule *rule,
-                       enum policy_name_kind kind, const char *name) {
-    bool wildcards_count = rule->action == POLICY_DENY || name_is_rfc1123(name);
-    bool has_dot = rule->action == POLICY_DENY && strchr(name, '.') != NULL;
+static bool pattern_matches_requested(const struct policy_pattern *pattern,
+                                      const struct requested_name *name) {
+    if (pattern->first != '\0' && pattern->first != name->first)
+        return false;
+    if (pattern->matches_label && name->has_dot &&
+        (pattern->last == '\0' || pattern->last == name->label_last) &&
+        pattern_matches_first_label(pattern->text, name->text))
+        return true;
+    return (pattern->last == '\0' || pattern->last == name->last) &&
+           pattern_matches(pattern->text, name->text);
+}
+
+static bool matches_name(const struct policy *policy, const struct policy_rule *rule,
+                         enum policy_name_kind kind, const struct requested_name *name) {
+    bool wildcards_count = rule->action == POLICY_DENY || name->is_rfc1123;
 
     for (size_t i = 0; i < rule->n_patterns; i++) {
         const struct policy_pattern *pattern = &policy->patterns[rule->first_pattern + i];
 
         if (pattern->kind == kind && (wildcards_count || !pattern->is_wildcard) &&
-            (pattern_matches(pattern->text, name) ||
-             (has_dot && pattern->matches_label &&
-              pattern_matches_first_label(pattern->text, name))))
+            pattern_matches_requested(pattern, name))
             return true;
     }
     return false;
+}
+
+/*
+ * True if a pattern of @rule for names of @kind matches @name. A wildcard in a permit rule matches
+ * only valid host names (RFC 1123): any other name must be spelled out to be permitted. A wildcard
+ * in a deny rule matches every name, as a name in doubt is refused.
+ */
+bool rule_matches_name(const struct policy *policy, const struct policy_rule *rule,
+                       enum policy_name_kind kind, const char *name) {
+    struct requested_name requested = name_look_at(name);
+
+    return matches_name(policy, rule, kind, &requested);
+}
+
+static bool matches_request(const struct policy *policy, const struct policy_rule *rule,
+                            const struct requested_name *hostname,
+                            const struct requested_name *domainname) {
+    bool host = hostname->text != NULL && matches_name(policy, rule, POLICY_HOSTNAME, hostname);
+    bool domain =
+        domainname->text != NULL && matches_name(policy, rule, POLICY_DOMAINNAME, domainname);
+
+    if (rule->action == POLICY_DENY)
+        return host || domain || rule_denies_everything(rule);
+    return (hostname->text == NULL || host) && (domainname->text == NULL || domain);
 }
 
 /*
@@ -109,19 +159,17 @@ bool rule_matches_name(const struct policy *policy, const struct policy_rule *ru
  */
 bool rule_matches(const struct policy *policy, const struct policy_rule *rule, const char *hostname,
                   const char *domainname) {
-    bool host = hostname != NULL && rule_matches_name(policy, rule, POLICY_HOSTNAME, hostname);
-    bool domain =
-        domainname != NULL && rule_matches_name(policy, rule, POLICY_DOMAINNAME, domainname);
+    struct requested_name host = name_look_at(hostname), domain = name_look_at(domainname);
 
-    if (rule->action == POLICY_DENY)
-        return host || domain || rule_denies_everything(rule);
-    return (hostname == NULL || host) && (domainname == NULL || domain);
+    return matches_request(policy, rule, &host, &domain);
 }
 
 static const struct selected_rule *find_first_match(const struct selection *selection,
                                                     const char *hostname, const char *domainname) {
+    struct requested_name host = name_look_at(hostname), domain = name_look_at(domainname);
+
     for (size_t i = 0; i < selection->n_rules; i++)
-        if (rule_matches(selection->policy, selection->rules[i].rule, hostname, domainname))
+        if (matches_request(selection->policy, selection->rules[i].rule, &host, &domain))
             return &selection->rules[i];
     return NULL;
 }

@@ -51,7 +51,7 @@ bool host_range_is_lone_number(const char *bracket) {
 /* Returns the first host range of @word, with *@endp the byte after its ]; NULL: none. */
 const char *host_range_find_both(const char *word, const char **endp) {
     while (*word != '\0') {
-        const char *end = host_range_find_end(word);
+        const char *end = *word == '[' ? host_range_find_end(word) : NULL;
 
         if (end != NULL) {
             *endp = end;

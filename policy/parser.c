@@ -36,7 +36,8 @@ struct draft {
 };
 
 static bool word_is(const struct word *word, const char *keyword) {
-    return !word->is_quoted && strcmp(word->text, keyword) == 0;
+    /* Mostly the first bytes differ, and each word is compared with many keywords. */
+    return !word->is_quoted && word->text[0] == keyword[0] && strcmp(word->text, keyword) == 0;
 }
 
 /* Reports an error at @word; @format has one %s, for the word. */
@@ -165,7 +166,7 @@ static int add_pattern(struct parser *parser, struct draft *draft, const struct 
                                      .written = word->text,
                                      .line = word->line,
                                      .column = word->column};
-    const char *range = host_range_find(word->text);
+    const char *range = pattern.is_wildcard ? host_range_find(word->text) : NULL;
     size_t offset;
     const char *wrong = range != NULL ? host_range_find_error(word->text, &offset)
                                       : pattern_find_error(word->text, &offset);

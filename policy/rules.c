@@ -2,6 +2,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "policy/name-pattern.h"
 
 /* Returns @array with room for one more element, or NULL. Doubling keeps the total cost linear. */
 static void *array_make_room(void *array, size_t n, size_t *roomp, size_t element_size) {
@@ -39,7 +42,13 @@ int policy_add_subject(struct policy *policy, const struct policy_subject *subje
     return 0;
 }
 
-/* Appends a copy of @pattern; its text must live as long as the policy. */
+/* Returns @c in lower case, if all names that match have it here; '\0': it is, or ends, a wildcard.
+ */
+static char edge_get_char(char c) {
+    return c == '*' || c == '?' || c == '[' || c == ']' ? '\0' : name_char_to_lower(c);
+}
+
+/* Appends a copy of @pattern, with its edges; its text must live as long as the policy. */
 int policy_add_pattern(struct policy *policy, const struct policy_pattern *pattern) {
     struct policy_pattern *patterns = array_make_room(policy->patterns, policy->n_patterns,
                                                       &policy->patterns_room, sizeof(*patterns));
@@ -47,7 +56,11 @@ int policy_add_pattern(struct policy *policy, const struct policy_pattern *patte
     if (patterns == NULL)
         return -ENOMEM;
     policy->patterns = patterns;
-    patterns[policy->n_patterns++] = *pattern;
+    patterns[policy->n_patterns] = *pattern;
+    patterns[policy->n_patterns].first = edge_get_char(pattern->text[0]);
+    patterns[policy->n_patterns].last =
+        pattern->text[0] == '\0' ? '\0' : edge_get_char(pattern->text[strlen(pattern->text) - 1]);
+    policy->n_patterns++;
     return 0;
 }
 

@@ -34,6 +34,7 @@ struct policy_pattern {
     bool is_wildcard;   /* the word has a wildcard or a range, so it spells out no name */
     bool is_set;        /* deny: a range of the word read as a set, which is denied, too */
     bool matches_label; /* deny hostname, no dot: @text may also match the name's first label */
+    char first, last;   /* bytes of @text in lower case; '\0': a wildcard. policy_add_pattern() */
     const char *text;
     const char *written; /* the word in the file; the same pointer for all patterns of the word */
     unsigned line, column;

@@ -71,8 +71,18 @@ const char *syntax_hint_get_exception(enum syntax_hint hint) {
     return texts[hint].exception;
 }
 
+/* True if @word can be @other, which is in lower case, in any case: mostly their first bytes
+ * differ. */
+static bool word_can_be(const char *word, const char *other) {
+    return (word[0] | ' ') == other[0];
+}
+
+static bool word_is(const char *word, const char *other) {
+    return word_can_be(word, other) && strcasecmp(word, other) == 0;
+}
+
 static bool word_is_one_of(const char *word, const char *const *list) {
-    while (*list != NULL && strcasecmp(word, *list) != 0)
+    while (*list != NULL && !word_is(word, *list))
         list++;
     return *list != NULL;
 }
@@ -132,6 +142,7 @@ static enum syntax_hint char_find_hint(const char *word, const char *at, bool is
 /* Characters that stand for themselves in a set are accepted there. */
 static enum syntax_hint char_find_hint_in_set(char c) {
     return c == '\''                                        ? SYNTAX_HINT_QUOTE
+           : c == '/'                                       ? SYNTAX_HINT_SLASH
            : c != '\0' && strchr(",;(){}|+$^=:", c) != NULL ? SYNTAX_HINT_SET_LIST
                                                             : SYNTAX_HINT_NONE;
 }
@@ -142,7 +153,11 @@ static enum syntax_hint find_hint_in_characters(const char *word, bool is_patter
     enum syntax_hint hint = SYNTAX_HINT_NONE;
 
     for (size_t i = 0; word[i] != '\0'; i++) {
-        size_t range = is_pattern ? host_range_get_length(word + i) : 0;
+        size_t range;
+
+        if ((word[i] >= 'a' && word[i] <= 'z') || (word[i] >= '0' && word[i] <= '9'))
+            continue;
+        range = is_pattern && word[i] == '[' ? host_range_get_length(word + i) : 0;
 
         if (range > 0) {
             i += range - 1; /* its commas are right */
@@ -259,7 +274,8 @@ const char *syntax_hint_find_clause_in(const char *word, size_t length) {
     };
 
     for (size_t i = 0; i < BASE_ARRAY_SIZE(clauses); i++)
-        if (strlen(clauses[i][0]) == length && strncasecmp(word, clauses[i][0], length) == 0)
+        if (word_can_be(word, clauses[i][0]) && strlen(clauses[i][0]) == length &&
+            strncasecmp(word, clauses[i][0], length) == 0)
             return clauses[i][1];
     return NULL;
 }
@@ -275,7 +291,7 @@ const char *syntax_hint_find_keyword(const char *word) {
                                            "hostname", "domainname", "limit", "setuid"};
 
     for (size_t i = 0; i < BASE_ARRAY_SIZE(keywords); i++)
-        if (strcasecmp(word, keywords[i]) == 0)
+        if (word_is(word, keywords[i]))
             return keywords[i];
     return NULL;
 }

@@ -19,19 +19,12 @@
  * deny rule is for, and no rule denies the host in every domain. Root is not warned of.
  */
 
-/* A deny pattern that matches first labels, too. */
-struct label {
-    const struct policy_pattern *pattern;
-    size_t rule; /* its number */
-};
-
 struct search {
     const struct policy *policy;
     const struct policy_rule *const *unreachable_by;
     struct pattern_index for_any, for_some; /* permit rules */
+    struct pattern_index labels;            /* deny patterns that match first labels, too */
     struct people people;
-    struct label *labels;
-    size_t n_labels;
     const struct policy_rule *deny; /* the rule that is checked */
     const struct policy_pattern *denied;
     char label[SUBSUMPTION_LABEL_MAX + 1]; /* the pattern's first label */
@@ -45,8 +38,8 @@ struct search {
 static void search_deinit(struct search *search) {
     pattern_index_deinit(&search->for_any);
     pattern_index_deinit(&search->for_some);
+    pattern_index_deinit(&search->labels);
     people_deinit(&search->people);
-    free(search->labels);
 }
 
 #define CLEANUP_SEARCH __attribute__((cleanup(search_deinit)))
@@ -94,14 +87,20 @@ static bool is_for_all_of(struct search *search, const struct policy_rule *rule,
 
 /* True if a rule denies the host in every domain to one of the two subjects that were found. */
 static bool is_host_denied(struct search *search, ssize_t permit_subject, ssize_t deny_subject) {
-    for (size_t i = 0; i < search->n_labels; i++) {
-        const struct policy_rule *rule = &search->policy->rules[search->labels[i].rule];
+    struct pattern_index_result result;
 
-        if (subsumption_of_pattern(search->labels[i].pattern->text, search->label) &&
-            (is_for_all_of(search, rule, permit_subject) ||
-             is_for_all_of(search, rule, deny_subject)))
-            return true;
-    }
+    pattern_index_find(&search->labels, POLICY_HOSTNAME, search->label, &result);
+    for (size_t i = 0; i < result.n_parts; i++)
+        for (size_t j = 0; j < result.parts[i].n; j++) {
+            const struct pattern_index_entry *entry = &result.parts[i].entries[j];
+            const struct policy_rule *rule = &search->policy->rules[entry->rule];
+
+            if (pattern_index_can_meet(&result, entry) &&
+                subsumption_of_pattern(entry->pattern->text, search->label) &&
+                (is_for_all_of(search, rule, permit_subject) ||
+                 is_for_all_of(search, rule, deny_subject)))
+                return true;
+        }
     return false;
 }
 
@@ -220,21 +219,9 @@ static bool has_dotted(const struct policy *policy) {
     return false;
 }
 
-static int find_labels(struct search *search) {
-    const struct policy *policy = search->policy;
-
-    search->labels = calloc(policy->n_patterns + 1, sizeof(*search->labels));
-    if (search->labels == NULL)
-        return -ENOMEM;
-    for (size_t i = 0; i < policy->n_rules; i++)
-        for (size_t j = 0; j < policy->rules[i].n_patterns; j++) {
-            const struct policy_pattern *pattern =
-                &policy->patterns[policy->rules[i].first_pattern + j];
-
-            if (pattern->matches_label && !pattern->is_set)
-                search->labels[search->n_labels++] = (struct label){pattern, i};
-        }
-    return 0;
+static bool is_label(const struct policy_rule *rule, const struct policy_pattern *pattern) {
+    (void)rule;
+    return pattern->matches_label && !pattern->is_set;
 }
 
 /*
@@ -252,11 +239,11 @@ int dotted_deny_find_all(const struct policy *policy,
         return 0;
     r = people_init(&search.people, policy, asks_databases);
     if (r == 0)
-        r = find_labels(&search);
+        r = pattern_index_init(&search.labels, policy, is_label);
     if (r == 0)
-        r = pattern_index_init(&search.for_any, policy, true);
+        r = pattern_index_init(&search.for_any, policy, pattern_index_is_for_any);
     if (r == 0)
-        r = pattern_index_init(&search.for_some, policy, false);
+        r = pattern_index_init(&search.for_some, policy, pattern_index_is_for_some);
     for (size_t i = 0; r == 0 && i < policy->n_rules; i++)
         if (policy->rules[i].action == POLICY_DENY && unreachable_by[i] == NULL)
             check_rule(&search, &policy->rules[i], report, context);

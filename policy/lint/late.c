@@ -339,9 +339,9 @@ int late_find_all(const struct unreachable_index *index,
     if (r == 0)
         r = find_denied_groups(&search);
     if (r == 0)
-        r = pattern_index_init(&search.for_any, policy, true);
+        r = pattern_index_init(&search.for_any, policy, pattern_index_is_for_any);
     if (r == 0)
-        r = pattern_index_init(&search.for_some, policy, false);
+        r = pattern_index_init(&search.for_some, policy, pattern_index_is_for_some);
     for (size_t i = 0; r == 0 && i < policy->n_rules; i++)
         if (policy->rules[i].action == POLICY_DENY && unreachable_by[i] == NULL)
             r = check_rule(&search, i, report, context);

@@ -115,11 +115,26 @@ static int side_sort(struct pattern_index_side *side, bool is_end) {
     return 0;
 }
 
+/* The patterns of permit rules for everybody. */
+bool pattern_index_is_for_any(const struct policy_rule *rule,
+                              const struct policy_pattern *pattern) {
+    (void)pattern;
+    return rule->action == POLICY_PERMIT && rule->is_any;
+}
+
+/* The patterns of all other permit rules. */
+bool pattern_index_is_for_some(const struct policy_rule *rule,
+                               const struct policy_pattern *pattern) {
+    (void)pattern;
+    return rule->action == POLICY_PERMIT && !rule->is_any;
+}
+
 /*
- * Indexes the patterns of the permit rules of @policy: of those for everybody, or of all others.
- * Returns 0 or -ENOMEM; pattern_index_deinit() frees in both cases.
+ * Indexes the patterns of @policy for which @filter is true. Returns 0 or -ENOMEM;
+ * pattern_index_deinit() frees in both cases.
  */
-int pattern_index_init(struct pattern_index *index, const struct policy *policy, bool is_for_any) {
+int pattern_index_init(struct pattern_index *index, const struct policy *policy,
+                       pattern_index_filter filter) {
     *index = (struct pattern_index){0};
     for (int kind = 0; kind < 2; kind++)
         for (int i = 0; i < PATTERN_INDEX_SIDES; i++) {
@@ -132,10 +147,9 @@ int pattern_index_init(struct pattern_index *index, const struct policy *policy,
     for (size_t i = 0; i < policy->n_rules; i++) {
         const struct policy_rule *rule = &policy->rules[i];
 
-        if (rule->action == POLICY_DENY || rule->is_any != is_for_any)
-            continue;
         for (size_t j = 0; j < rule->n_patterns; j++)
-            index_add(index, &policy->patterns[rule->first_pattern + j], i);
+            if (filter(rule, &policy->patterns[rule->first_pattern + j]))
+                index_add(index, &policy->patterns[rule->first_pattern + j], i);
     }
     for (int kind = 0; kind < 2; kind++)
         for (int i = 0; i < PATTERN_INDEX_SIDES; i++)

@@ -33,7 +33,10 @@ struct pattern_index_side {
 /* Patterns with a fixed beginning; without it, those with a fixed end; the others. */
 enum { PATTERN_INDEX_BEGINNING, PATTERN_INDEX_END, PATTERN_INDEX_REST, PATTERN_INDEX_SIDES };
 
-/* The patterns of the permit rules for everybody, or of all others. */
+/* True if the index is to have @pattern, of @rule. */
+typedef bool (*pattern_index_filter)(const struct policy_rule *rule,
+                                     const struct policy_pattern *pattern);
+
 struct pattern_index {
     struct pattern_index_side sides[2][PATTERN_INDEX_SIDES]; /* for each kind of name */
 };
@@ -49,7 +52,11 @@ struct pattern_index_result {
     size_t n_parts;
 };
 
-int pattern_index_init(struct pattern_index *index, const struct policy *policy, bool is_for_any);
+bool pattern_index_is_for_any(const struct policy_rule *rule, const struct policy_pattern *pattern);
+bool pattern_index_is_for_some(const struct policy_rule *rule,
+                               const struct policy_pattern *pattern);
+int pattern_index_init(struct pattern_index *index, const struct policy *policy,
+                       pattern_index_filter filter);
 void pattern_index_deinit(struct pattern_index *index);
 void pattern_index_find(const struct pattern_index *index, enum policy_name_kind kind,
                         const char *pattern, struct pattern_index_result *result);

@@ -115,8 +115,12 @@ static void nearest_add_word(struct nearest *nearest, const struct selection *se
             return;
         distance = get_distance(word[i].text, nearest->name);
         far = distance < far ? distance : far;
-        is_any_permitted |= is_permitted(selection, &word[i]);
     }
+    /* A decision looks at each rule, so it is made only of what is near enough. */
+    if (nearest->n == nearest->max && far >= nearest->distances[nearest->n - 1])
+        return;
+    for (size_t i = 0; i < n && !is_any_permitted; i++)
+        is_any_permitted = is_permitted(selection, &word[i]);
     if (is_any_permitted)
         nearest_add(nearest, word->written, far);
 }

@@ -438,7 +438,7 @@ static void the_index_finds_all_patterns_that_meet(void **state) {
                     choose(&seed, more, BASE_ARRAY_SIZE(more)));
         assert_int_equal(fclose(out), 0);
         parse(&policy, text);
-        assert_int_equal(pattern_index_init(&index, &policy, true), 0);
+        assert_int_equal(pattern_index_init(&index, &policy, pattern_index_is_for_any), 0);
         for (size_t j = 0; j < BASE_ARRAY_SIZE(more); j++) {
             struct policy_pattern pattern = {.text = more[j]};
             struct pattern_index_result result;

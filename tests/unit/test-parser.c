@@ -149,6 +149,7 @@ static void every_error_has_its_line_and_column(void **state) {
         {"permit any hostname [01-16]|a", 1, 28, "not regular expressions"},
         {"permit any hostname [01-16],a", 1, 28, "separate words"},
         {"permit any hostname a[b,c]", 1, 24, "without separators"},
+        {"deny any hostname n[1-10/2]", 1, 25, "no host name has a /"},
         {"permit any hostname n[11]", 1, 22, "write [01-40]"},
         {"permit any hostname a\"b\"", 1, 22, "a quote inside a word"},
         {"permit any hostname \"a\"b", 1, 24, "a closing quote ends the word"},
