@@ -146,6 +146,20 @@ static void a_command_goes_on_and_its_status_arrives(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
+/* How many descriptors the service has when it is at rest: a moment after its last client. */
+static size_t count_descriptors_at_rest(void) {
+    size_t least = SIZE_MAX;
+
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+    for (int i = 0; i < 20; i++) {
+        size_t n = harness_count_descriptors(service()->pid);
+
+        least = n < least ? n : least;
+        usleep(20000);
+    }
+    return least;
+}
+
 /* Each command runs once, each status arrives, and nothing is left. */
 static void a_thousand_launches_notice_none_of_a_hundred_reloads(void **state) {
     static struct result result;
@@ -161,8 +175,7 @@ static void a_thousand_launches_notice_none_of_a_hundred_reloads(void **state) {
 
     (void)state;
     reload();
-    harness_assert_nothing_left(USER_WITHOUT_NAME);
-    before = harness_count_descriptors(service()->pid);
+    before = count_descriptors_at_rest();
     reloader = fork();
     if (reloader == 0) {
         for (int n = 0; n < 100 || (!exists("done") && n < 10000); n++) {
@@ -178,8 +191,7 @@ static void a_thousand_launches_notice_none_of_a_hundred_reloads(void **state) {
     assert_string_equal(result.errors, "");
     assert_string_equal(result.output, "1000\n1000\n");
     assert_served();
-    harness_assert_nothing_left(USER_WITHOUT_NAME);
-    assert_int_equal(harness_count_descriptors(service()->pid), before);
+    assert_int_equal(count_descriptors_at_rest(), before);
     assert_int_equal(system("rm -f ran done"), 0);
 }
 
