@@ -484,7 +484,8 @@ void faulter_take(struct faulter *faulter, pid_t pid, enum faulter_role role, un
     tracee->becomes = role;
     tracee->executions = executions;
     assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
-    assert_true(WIFSTOPPED(status));
+    if (!WIFSTOPPED(status))
+        fail_msg("the process did not stop: wait status 0x%x", (unsigned)status);
     assert_int_equal(
         ptrace(PTRACE_SEIZE, pid, NULL,
                (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACECLONE |
