@@ -58,5 +58,6 @@ int main(int argc, char **argv) {
     if (options.dies_with_parent && end_with_parent() != 0)
         return EXIT_UTSRUN_FAILED;
     attempt_run(&options, closed_stdio, &refusal);
-    return refusal_print(&options, &refusal);
+    /* As after a command: nothing is buffered, and there may be no process or thread to be had. */
+    _exit(refusal_print(&options, &refusal));
 }
