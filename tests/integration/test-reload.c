@@ -103,10 +103,10 @@ static void a_broken_program_changes_nothing(void **state) {
             mount("new", BROKER_PATH, NULL, MS_BIND, NULL) < 0)
             fail_msg("%s: %s", cases[i].what, strerror(errno));
         assert_int_equal(kill(pid, SIGHUP), 0);
+        usleep(100000); /* else the request could be served first, and the reload come too late */
         assert_served();
         assert_int_equal(umount2(BROKER_PATH, MNT_DETACH), 0);
     }
-    assert_false(is_resumed(NULL));
     reload();
     assert_int_equal(system("rm new"), 0);
     harness_assert_nothing_left(USER_WITHOUT_NAME);
