@@ -87,16 +87,21 @@ struct requested_name {
     char first, last, label_last; /* bytes of the name, and of its first label, in lower case */
 };
 
+/* @text may be NULL: not requested. */
 static struct requested_name name_look_at(const char *text) {
-    size_t length = text != NULL ? strlen(text) : 0, label = text != NULL ? strcspn(text, ".") : 0;
+    struct requested_name name = {.text = text};
+    size_t length, label;
 
-    return (struct requested_name){
-        .text = text,
-        .is_rfc1123 = text != NULL && name_is_rfc1123(text),
-        .has_dot = label<length, .first = length> 0 ? name_char_to_lower(text[0]) : '\0',
-        .last = length > 0 ? name_char_to_lower(text[length - 1]) : '\0',
-        .label_last = label > 0 ? name_char_to_lower(text[label - 1]) : '\0',
-    };
+    if (text == NULL)
+        return name;
+    length = strlen(text);
+    label = strcspn(text, ".");
+    name.is_rfc1123 = name_is_rfc1123(text);
+    name.has_dot = label < length;
+    name.first = name_char_to_lower(text[0]);
+    name.last = length > 0 ? name_char_to_lower(text[length - 1]) : '\0';
+    name.label_last = label > 0 ? name_char_to_lower(text[label - 1]) : '\0';
+    return name;
 }
 
 /*

@@ -97,8 +97,7 @@ static const char *find_order_error(const struct host_range_number *low,
                                     const struct host_range_number *high) {
     if (low->width != high->width && (number_has_zeros(low) || number_has_zeros(high)))
         return "with leading zeros, both numbers of a range have the same number of digits: for 1 "
-               "to "
-               "100 write [001-100] or [1-100]";
+               "to 100 write [001-100] or [1-100]";
     return low->value > high->value ? "a range goes upwards: write the smaller number first" : NULL;
 }
 
