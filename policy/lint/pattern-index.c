@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/lint/pattern-edges.h"
 #include "utsbroker/base.h"
 
 /*
@@ -12,20 +13,6 @@
  * that can match are in few ranges: one for each length of a shorter or equal beginning, and the
  * range of all longer ones.
  */
-
-/* The length of the fixed text before the first wildcard. */
-static size_t get_beginning_length(const char *pattern) {
-    return strcspn(pattern, "*?[");
-}
-
-/* The length of the fixed text after the last wildcard. */
-static size_t get_end_length(const char *pattern) {
-    size_t length = strlen(pattern), n = 0;
-
-    while (n < length && strchr("*?]", pattern[length - 1 - n]) == NULL)
-        n++;
-    return n;
-}
 
 static uint64_t get_bit(char c) {
     return UINT64_C(1) << ((unsigned char)name_char_to_lower(c) % 64);
@@ -86,7 +73,8 @@ static int end_compare(const void *a, const void *b) {
 
 static void index_add(struct pattern_index *index, const struct policy_pattern *pattern,
                       size_t rule) {
-    size_t beginning = get_beginning_length(pattern->text), end = get_end_length(pattern->text);
+    size_t beginning = pattern_get_beginning_length(pattern->text),
+           end = pattern_get_end_length(pattern->text);
     struct pattern_index_entry entry = {
         .pattern = pattern, .rule = rule, .text = pattern->text, .chars = get_chars(pattern->text)};
     struct pattern_index_side *side = &index->sides[pattern->kind][PATTERN_INDEX_REST];
@@ -224,12 +212,13 @@ static void side_find(const struct pattern_index_side *side, const char *text, s
 void pattern_index_find(const struct pattern_index *index, enum policy_name_kind kind,
                         const char *pattern, struct pattern_index_result *result) {
     const struct pattern_index_side *sides = index->sides[kind];
-    size_t end = get_end_length(pattern);
+    size_t end = pattern_get_end_length(pattern);
 
     result->n_parts = 0;
     result->chars = get_chars(pattern);
     result_add(result, sides[PATTERN_INDEX_REST].by_rule, sides[PATTERN_INDEX_REST].n, true);
-    side_find(&sides[PATTERN_INDEX_BEGINNING], pattern, get_beginning_length(pattern), result);
+    side_find(&sides[PATTERN_INDEX_BEGINNING], pattern, pattern_get_beginning_length(pattern),
+              result);
     side_find(&sides[PATTERN_INDEX_END], pattern + strlen(pattern) - end, end, result);
 }
 

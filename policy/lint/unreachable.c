@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/lint/pattern-edges.h"
 #include "policy/lint/subsumption.h"
 #include "policy/decision.h"
 #include "policy/name-pattern.h"
@@ -74,22 +75,9 @@ static char make_kind(const struct policy_pattern *pattern, char part) {
     return pattern->kind == POLICY_HOSTNAME ? part : (char)(part + 'A' - 'a');
 }
 
-/* The length of the fixed text before the first wildcard. */
-static size_t get_beginning_length(const char *pattern) {
-    return strcspn(pattern, "*?[");
-}
-
-/* The length of the fixed text after the last wildcard. */
-static size_t get_end_length(const char *pattern) {
-    size_t length = strlen(pattern), n = 0;
-
-    while (n < length && strchr("*?]", pattern[length - 1 - n]) == NULL)
-        n++;
-    return n;
-}
-
 static uint64_t make_pattern_key(const struct policy_pattern *pattern) {
-    size_t beginning = get_beginning_length(pattern->text), end = get_end_length(pattern->text);
+    size_t beginning = pattern_get_beginning_length(pattern->text),
+           end = pattern_get_end_length(pattern->text);
 
     if (beginning > 0)
         return make_key(make_kind(pattern, BEGINNING), pattern->text, beginning);
@@ -163,8 +151,8 @@ static size_t make_pattern_keys(const struct policy *policy, const struct policy
     if (rule->n_patterns == 0)
         return n;
     pattern = &policy->patterns[rule->first_pattern];
-    beginning = get_beginning_length(pattern->text);
-    end = get_end_length(pattern->text);
+    beginning = pattern_get_beginning_length(pattern->text);
+    end = pattern_get_end_length(pattern->text);
     length = strlen(pattern->text);
     keys[n++] = make_key(make_kind(pattern, MIDDLE), "", 0);
     for (size_t i = 1; i <= beginning && i <= NAME_LENGTH_MAX; i++)
@@ -175,7 +163,7 @@ static size_t make_pattern_keys(const struct policy *policy, const struct policy
     if (pattern->kind == POLICY_DOMAINNAME || !subsumption_find_label(pattern->text, label))
         return n;
     length = strlen(label);
-    end = get_end_length(label);
+    end = pattern_get_end_length(label);
     for (size_t i = 1; i <= end && i <= NAME_LENGTH_MAX; i++)
         keys[n++] = make_key(make_kind(pattern, END), label + length - i, i);
     return n;

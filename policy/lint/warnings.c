@@ -1,7 +1,6 @@
 #include "policy/lint/warnings.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "policy/lint/late.h"
 #include "policy/lint/print.h"
 #include "policy/lint/unreachable.h"
+#include "policy/lint/warn.h"
 #include "policy/syntax-hints.h"
 #include "policy/name-pattern.h"
 #include "policy/subject.h"
@@ -22,24 +22,12 @@ struct warner {
     const struct policy *policy;
     const struct policy_rule *rule; /* the rule that is checked */
     struct subject database;        /* no user; keeps the results of lookups */
-    policy_report report;
-    void *context;
+    struct warning_sink sink;       /* for that rule's file */
 };
 
-__attribute__((format(printf, 5, 6))) static void warn(const struct warner *warner,
-                                                       const char *kind, unsigned line,
-                                                       unsigned column, const char *format, ...) {
-    struct policy_error warning = {.severity = POLICY_WARNING,
-                                   .kind = kind,
-                                   .file = warner->rule->file,
-                                   .line = line,
-                                   .column = column};
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(warning.message, sizeof(warning.message), format, arguments);
-    va_end(arguments);
-    warner->report(warner->context, &warning);
+static void warner_choose_rule(struct warner *warner, const struct policy_rule *rule) {
+    warner->rule = rule;
+    warner->sink.file = rule->file;
 }
 
 static int warn_of_unknown_subjects(struct warner *warner) {
@@ -56,10 +44,10 @@ static int warn_of_unknown_subjects(struct warner *warner) {
         if (r == -ENOMEM)
             return r;
         if (r < 0)
-            warn(warner, "unknown", subject->line, subject->column,
+            warn(&warner->sink, "unknown", subject->line, subject->column,
                  "%s %s could not be looked up: %s", what, subject->name, strerror(-r));
         else if (r == SUBJECT_E_UNKNOWN)
-            warn(warner, "unknown", subject->line, subject->column,
+            warn(&warner->sink, "unknown", subject->line, subject->column,
                  rule->action == POLICY_PERMIT
                      ? "no %s %s is known here: this permit rule ignores the name"
                      : "no %s %s is known here: this deny rule applies to everybody",
@@ -79,12 +67,12 @@ static void warn_of_useless_patterns(const struct warner *warner) {
             pattern->is_wildcard && is_first ? contradiction_find(pattern->text, &invalid) : NULL;
 
         if (invalid != '\0')
-            warn(warner, "no-match", pattern->line, pattern->column,
+            warn(&warner->sink, "no-match", pattern->line, pattern->column,
                  "%s matches nothing: a wildcard matches only valid host names (RFC 1123), which "
                  "never contain '%c'",
                  pattern->written, invalid);
         else if (why != NULL)
-            warn(warner, "no-match", pattern->line, pattern->column,
+            warn(&warner->sink, "no-match", pattern->line, pattern->column,
                  "%s matches nothing: a wildcard matches only valid host names (RFC 1123), and the "
                  "pattern %s",
                  pattern->written, why);
@@ -103,7 +91,7 @@ static void warn_of_misread_clauses(const struct warner *warner) {
                                pattern->written[strspn(pattern->written, "0123456789")] == '\0'))
             clause = "limit NUMBER";
         if (clause != NULL)
-            warn(warner, "clause", pattern->line, pattern->column,
+            warn(&warner->sink, "clause", pattern->line, pattern->column,
                  "%s is read as one more name; for the clause write: %s", pattern->written, clause);
     }
 }
@@ -129,7 +117,7 @@ static void warn_of_risky_clauses(const struct warner *warner) {
     for (size_t i = 0; i < rule->n_patterns; i++)
         has_wildcard |= warner->policy->patterns[rule->first_pattern + i].is_wildcard;
     if (rule->is_setuid && has_wildcard && !is_for_root_only(warner))
-        warn(warner, "setuid", rule->setuid_line, rule->setuid_column,
+        warn(&warner->sink, "setuid", rule->setuid_line, rule->setuid_column,
              "setuid with a wildcard: sudo compares its host rules with this name, so users choose "
              "which of them apply; spell out each name");
 }
@@ -163,7 +151,7 @@ static void warn_of_every_name(const struct warner *warner) {
 
         if (pattern->kind != POLICY_HOSTNAME || !is_every_name(pattern->text))
             continue;
-        warn(warner, "every-name", pattern->line, pattern->column,
+        warn(&warner->sink, "every-name", pattern->line, pattern->column,
              "%.40s permits every host of the site, also the names that licence servers and sudo "
              "rules trust: name the hosts, or a domain such as *.test",
              pattern->written);
@@ -174,15 +162,15 @@ static void warn_of_every_name(const struct warner *warner) {
 static void warn_of_late_rule(void *context, const struct late *late) {
     struct warner *warner = context;
 
-    warner->rule = late->rule;
-    warn(warner, "late", late->line, late->column, "%s", late->message);
+    warner_choose_rule(warner, late->rule);
+    warn(&warner->sink, "late", late->line, late->column, "%s", late->message);
 }
 
 static void warn_of_dotted_deny(void *context, const struct dotted_deny *found) {
     struct warner *warner = context;
 
-    warner->rule = found->rule;
-    warn(warner, "dotted-deny", found->line, found->column, "%s", found->message);
+    warner_choose_rule(warner, found->rule);
+    warn(&warner->sink, "dotted-deny", found->line, found->column, "%s", found->message);
 }
 
 /* Warns of rules that are never reached, and of those that deny too late, or too few names. */
@@ -197,9 +185,9 @@ static int warn_of_order(struct warner *warner, bool knows_users) {
         return r;
     unreachable_find_all(&index, unreachable_by);
     for (size_t i = 0; i < policy->n_rules; i++) {
-        warner->rule = &policy->rules[i];
+        warner_choose_rule(warner, &policy->rules[i]);
         if (unreachable_by[i] != NULL)
-            warn(warner, "unreachable", warner->rule->line, warner->rule->column,
+            warn(&warner->sink, "unreachable", warner->rule->line, warner->rule->column,
                  "this rule is never reached: %s:%u matches all of its requests first",
                  unreachable_by[i]->file, unreachable_by[i]->line);
     }
@@ -218,12 +206,13 @@ static int warn_of_order(struct warner *warner, bool knows_users) {
  */
 int warnings_find(const struct policy *policy, bool knows_users, policy_report report,
                   void *context) {
-    struct warner warner = {
-        .policy = policy, .database = {.uid = (uid_t)-1}, .report = report, .context = context};
+    struct warner warner = {.policy = policy,
+                            .database = {.uid = (uid_t)-1},
+                            .sink = {.report = report, .context = context}};
     int r = 0;
 
     for (size_t i = 0; i < policy->n_rules && r == 0; i++) {
-        warner.rule = &policy->rules[i];
+        warner_choose_rule(&warner, &policy->rules[i]);
         r = knows_users ? warn_of_unknown_subjects(&warner) : 0;
         warn_of_useless_patterns(&warner);
         warn_of_misread_clauses(&warner);
