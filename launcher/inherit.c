@@ -117,14 +117,6 @@ void inherit_close(bool keeps_errors) {
     }
 }
 
-/* Closes the descriptor @first and all above it: the command is to have none of them. */
-void inherit_close_from(int first) {
-    if (syscall(SYS_close_range, first, INT_MAX, 0) == 0)
-        return;
-    for (int fd = first; fd < (int)sysconf(_SC_OPEN_MAX); fd++) /* Linux before 5.9 */
-        (void)close(fd);
-}
-
 /* Only for a program without threads: another could create a file while the mask is 0. */
 static mode_t umask_read(void) {
     mode_t mask = umask(0);

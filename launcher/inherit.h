@@ -2,8 +2,8 @@
 
 /*
  * What a command inherits over execve(2): descriptors, umask, signals, processors, timer slack,
- * memory policy. The service's
- * command descends from the service, not from utsrun, so the request carries all this.
+ * memory policy. The service's command descends from the service, not from utsrun, so the request
+ * carries all this.
  */
 
 #include <signal.h>
@@ -31,5 +31,4 @@ enum {
 int inherit_collect(struct inheritance *inheritance, const struct terminal *terminal,
                     const sigset_t *mask);
 void inherit_close(bool keeps_errors);
-void inherit_close_from(int first);
 int inherit_describe(const struct inheritance *inheritance, struct launch_header *header);

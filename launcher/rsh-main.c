@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,7 +17,6 @@
 
 #include "launcher/attempt.h"
 #include "launcher/host-list.h"
-#include "launcher/inherit.h"
 #include "launcher/message.h"
 #include "launcher/options.h"
 #include "launcher/program.h"
@@ -27,6 +27,7 @@
 #include "launcher/rsh-search.h"
 #include "launcher/signals.h"
 #include "utsbroker/base.h"
+#include "utsbroker/compat.h"
 #include "utsbroker/protocol.h"
 
 enum { EXIT_UTSRSH_FAILED = 255 }; /* of ssh(1), also if a signal ended the command */
@@ -318,7 +319,7 @@ int main(int argc, char **argv) {
     (void)argc;
     program = utsrsh;
     signals_unblock();
-    inherit_close_from(3);
+    compat_close_range(3, INT_MAX); /* the command is to have none of them */
     if (rsh_options_parse(&asked, argv) != 0) {
         message("%s", asked.error);
         return EXIT_UTSRSH_FAILED;

@@ -127,10 +127,7 @@ static void monitor_hear_utsrun(struct monitor *monitor) {
 static int descriptors_keep(int slave, int channel) {
     if (dup2(slave, SLAVE) < 0 || dup2(channel, CHANNEL) < 0)
         return -errno;
-    if (syscall(SYS_close_range, SIGNALS, UINT_MAX, 0) == 0)
-        return 0;
-    for (int fd = SIGNALS; fd < (int)sysconf(_SC_OPEN_MAX); fd++)
-        (void)close(fd);
+    compat_close_range(SIGNALS, INT_MAX);
     return 0;
 }
 

@@ -5,7 +5,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -50,15 +49,6 @@ static bool is_anybody_left(struct terminal *terminal) {
            poll(&master, 1, 0) >= 0 && (master.revents & POLLHUP) == 0;
 }
 
-static void range_close(int first, int last) {
-    if (first > last || syscall(SYS_close_range, first, last, 0) == 0)
-        return;
-    if (last == INT_MAX)
-        last = (int)sysconf(_SC_OPEN_MAX);
-    for (int fd = first; fd <= last; fd++)
-        (void)close(fd);
-}
-
 /* Holds nothing but the two terminals: others wait until a pipe of theirs is closed. */
 static int descriptors_keep(const struct terminal *terminal) {
     int low = terminal->fd < terminal->master ? terminal->fd : terminal->master;
@@ -70,9 +60,9 @@ static int descriptors_keep(const struct terminal *terminal) {
     for (int fd = 0; fd < 3; fd++)
         if (dup2(null, fd) < 0)
             return -errno;
-    range_close(3, low - 1);
-    range_close(low + 1, high - 1);
-    range_close(high + 1, INT_MAX);
+    compat_close_range(3, low - 1);
+    compat_close_range(low + 1, high - 1);
+    compat_close_range(high + 1, INT_MAX);
     return 0;
 }
 
