@@ -34,20 +34,6 @@ static struct test_service *service(void) {
     return harness_service_of(USER_WITHOUT_NAME);
 }
 
-/* The new program has another command line. */
-static bool is_resumed(void *context) {
-    char path[64], text[128] = "";
-    int fd;
-
-    (void)context;
-    snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)service()->pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
-        text[0] = '\0';
-    base_close_fd(&fd);
-    return strcmp(text + strlen(text) + 1, "--resume") == 0;
-}
-
 /* After this the service is a program that was not reloaded. */
 static void service_begin_anew(void) {
     char *const options[] = {"--idle-exit", "0", NULL};
@@ -201,7 +187,7 @@ static void no_process_of_the_user_can_access_a_service_that_reloads(void **stat
     while (window_next(&window));
     stepper_detach(&window.stepper);
     attacker_end(&attacker);
-    assert_true(is_resumed(NULL));
+    assert_true(service_is_resumed(service()));
     assert_served("after the attacks");
     command_end(&command);
     harness_assert_nothing_left(USER_WITHOUT_NAME);
@@ -420,12 +406,12 @@ static void hang_up(void) {
 /* Long enough for a reload that need not wait. */
 static void assert_waits(const char *when) {
     usleep(300000);
-    if (is_resumed(NULL))
+    if (service_is_resumed(service()))
         fail_msg("%s: the service does not wait with the reload", when);
 }
 
 static void assert_resumes(const char *when) {
-    if (!harness_wait_for(is_resumed, NULL))
+    if (!harness_wait_for(service_is_resumed, service()))
         fail_msg("%s: no reload", when);
 }
 

@@ -630,6 +630,23 @@ void service_stop(struct test_service *service) {
     assert_int_equal(status, 0);
 }
 
+/*
+ * True if the service @context, a struct test_service, has reloaded: the new program has another
+ * command line. For harness_wait_for().
+ */
+bool service_is_resumed(void *context) {
+    const struct test_service *service = context;
+    char path[64], text[128] = "";
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)service->pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
+        text[0] = '\0';
+    base_close_fd(&fd);
+    return strcmp(text + strlen(text) + 1, "--resume") == 0;
+}
+
 /* The service of a user, in service mode; NULL in direct mode. */
 struct test_service *harness_service_of(const struct user *user) {
     for (size_t i = 0; i < BASE_ARRAY_SIZE(services); i++)

@@ -88,6 +88,7 @@ void service_start(struct test_service *service, const struct user *user, const 
 void service_start_in(struct test_service *service, const struct user *user, const char *path,
                       char *const options[], void (*enter)(void *context), void *context);
 void service_stop(struct test_service *service);
+bool service_is_resumed(void *context);
 struct test_service *harness_service_of(const struct user *user);
 size_t children_of(pid_t pid, pid_t *pids, size_t max);
 

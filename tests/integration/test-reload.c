@@ -18,21 +18,6 @@ static struct test_service *service(void) {
     return harness_service_of(USER_WITHOUT_NAME);
 }
 
-/* The new program has another command line, and shows that it was executed. */
-static bool is_resumed(void *context) {
-    char path[64], text[128] = "";
-    int fd;
-
-    (void)context;
-    snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)service()->pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
-        text[0] = '\0';
-    if (fd >= 0)
-        close(fd);
-    return strcmp(text + strlen(text) + 1, "--resume") == 0;
-}
-
 static void assert_served(void) {
     static struct result result;
     const struct run run = {.user = USER_WITHOUT_NAME,
@@ -47,7 +32,7 @@ static void assert_served(void) {
 static void reload(void) {
     assert_int_equal(kill(service()->pid, SIGHUP), 0);
     assert_served();
-    assert_true(harness_wait_for(is_resumed, NULL));
+    assert_true(harness_wait_for(service_is_resumed, service()));
 }
 
 static bool exists(void *path) {

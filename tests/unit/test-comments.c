@@ -4,9 +4,9 @@
 #include "policy/lint/format.h"
 #include "policy/lint/print.h"
 #include "policy/lint/warning-names.h"
-#include "policy/parser.h"
 #include "policy/rule-key.h"
 #include "tests/test.h"
+#include "tests/unit/parse.h"
 
 struct found {
     size_t n;
@@ -184,10 +184,6 @@ static void random_bytes_do_not_break_it(void **state) {
     }
 }
 
-static void fail_on_error(void *context, const struct policy_error *error) {
-    fail_msg("%s:%u: %s", (const char *)context, error->line, error->message);
-}
-
 /* Neither what is permitted nor what the ledger counts by changes. */
 static void a_comment_changes_no_rule(void **state) {
     static const char plain[] = "permit user 5 hostname * limit 3\n";
@@ -198,11 +194,8 @@ static void a_comment_changes_no_rule(void **state) {
     CLEANUP_FREE char *second_text = NULL;
 
     (void)state;
-    assert_int_equal(
-        policy_parse(&first, "x", plain, strlen(plain), fail_on_error, (void *)(uintptr_t)plain),
-        0);
-    assert_int_equal(
-        policy_parse(&second, "x", with, strlen(with), fail_on_error, (void *)(uintptr_t)with), 0);
+    parse_valid(&first, "x", plain);
+    parse_valid(&second, "x", with);
     assert_int_equal(first.n_rules, second.n_rules);
     assert_int_equal(first.n_patterns, second.n_patterns);
     first_text = print_to_text(print_rule, &first, first.rules);

@@ -4,8 +4,8 @@
 #include <grp.h>
 #include <pwd.h>
 
-#include "policy/parser.h"
 #include "tests/test.h"
+#include "tests/unit/parse.h"
 
 /*
  * The user database of these tests replaces that of the C library (ld's --wrap): it counts lookups,
@@ -63,11 +63,6 @@ int __wrap_getgrnam_r(const char *name, struct group *entry, char *buffer, size_
     return r;
 }
 
-static void fail_on_error(void *context, const struct policy_error *error) {
-    (void)context;
-    fail_msg("%s:%u:%u: %s", error->file, error->line, error->column, error->message);
-}
-
 struct world {
     struct policy policy;
     struct subject subject;
@@ -90,8 +85,7 @@ static void world_init(struct world *world, const char *text, uid_t uid) {
     *world = (struct world){.subject = {.uid = uid, .n_gids = 2}};
     world->subject.gids = uid < 2000 ? gids_of(uid, 2000) : gids_of(2000, uid);
     n_lookups = 0;
-    assert_int_equal(
-        policy_parse(&world->policy, "x.conf", text, strlen(text), fail_on_error, NULL), 0);
+    parse_valid(&world->policy, "x.conf", text);
     world->result =
         selection_init(&world->selection, &world->policy, &world->subject, &world->failed);
 }

@@ -12,20 +12,10 @@
 #include "policy/lint/people.h"
 #include "policy/lint/subsumption.h"
 #include "policy/name-pattern.h"
-#include "policy/parser.h"
 #include "tests/test.h"
+#include "tests/unit/parse.h"
 
 enum { RULES_MAX = 8 };
-
-static void fail_on_error(void *context, const struct policy_error *error) {
-    fail_msg("%u:%u: %s in:\n%s", error->line, error->column, error->message,
-             (const char *)context);
-}
-
-static void parse(struct policy *policy, const char *text) {
-    assert_int_equal(
-        policy_parse(policy, "x", text, strlen(text), fail_on_error, (void *)(uintptr_t)text), 0);
-}
 
 struct found {
     bool is_late[RULES_MAX];
@@ -203,7 +193,7 @@ static void a_deny_rule_is_late_for_those_who_are_permitted_before(void **state)
             const struct policy_rule *unreachable_by[RULES_MAX];
             struct found found;
 
-            parse(&policy, cases[i].policy);
+            parse_valid(&policy, "x", cases[i].policy);
             find(&found, &policy, unreachable_by, asks == 1);
             if (expected == NULL
                     ? found.n != 0
@@ -367,7 +357,7 @@ static void two_rules_are_found_late_if_and_only_if_they_are(void **state) {
         struct found found;
         bool is_late;
 
-        parse(&policy, text);
+        parse_valid(&policy, "x", text);
         find(&found, &policy, unreachable_by, true);
         is_late = unreachable_by[1] == NULL && is_really_late(&policy, &policy.rules[1]);
         if (found.is_late[1] != is_late)
@@ -388,7 +378,7 @@ static void no_late_rule_is_missed(void **state) {
         const struct policy_rule *unreachable_by[RULES_MAX];
         struct found found;
 
-        parse(&policy, text);
+        parse_valid(&policy, "x", text);
         find(&found, &policy, unreachable_by, true);
         for (size_t j = 0; j < policy.n_rules; j++) {
             bool is_late = policy.rules[j].action == POLICY_DENY && unreachable_by[j] == NULL &&
@@ -437,7 +427,7 @@ static void the_index_finds_all_patterns_that_meet(void **state) {
                     j % 7 == 0 ? "domainname" : "hostname",
                     choose(&seed, more, BASE_ARRAY_SIZE(more)));
         assert_int_equal(fclose(out), 0);
-        parse(&policy, text);
+        parse_valid(&policy, "x", text);
         assert_int_equal(pattern_index_init(&index, &policy, pattern_index_is_for_any), 0);
         for (size_t j = 0; j < BASE_ARRAY_SIZE(more); j++) {
             struct policy_pattern pattern = {.text = more[j]};

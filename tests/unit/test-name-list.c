@@ -7,21 +7,10 @@
 #include "policy/lint/expansion.h"
 #include "policy/lint/name-list.h"
 #include "policy/name-pattern.h"
-#include "policy/parser.h"
 #include "tests/test.h"
+#include "tests/unit/parse.h"
 
 #define A60 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-
-static void fail_on_error(void *context, const struct policy_error *error) {
-    fail_msg("%s:%u:%u: %s in:\n%s", error->file, error->line, error->column, error->message,
-             (const char *)context);
-}
-
-static void parse(struct policy *policy, const char *text) {
-    assert_int_equal(
-        policy_parse(policy, "x.conf", text, strlen(text), fail_on_error, (void *)(uintptr_t)text),
-        0);
-}
 
 static int append(void *context, const char *name) {
     FILE *out = context;
@@ -131,7 +120,7 @@ static void lists_are_in_the_order_of_the_rules(void **state) {
         CLEANUP_NAME_LIST struct name_list list = {.n = 0};
         char names[256] = "";
 
-        parse(&policy, cases[i].text);
+        parse_valid(&policy, "x.conf", cases[i].text);
         assert_int_equal(name_list_init(&list, &policy, NULL, POLICY_HOSTNAME, false), 0);
         for (size_t j = 0; j < list.n; j++) {
             strcat(names, " ");
@@ -164,7 +153,7 @@ static void lists_with_patterns_have_everything(void **state) {
         CLEANUP_NAME_LIST struct name_list list = {.n = 0};
         char names[256] = "";
 
-        parse(&policy, cases[i].text);
+        parse_valid(&policy, "x.conf", cases[i].text);
         assert_int_equal(name_list_init(&list, &policy, NULL, cases[i].kind, true), 0);
         if (cases[i].names == NULL) {
             assert_int_equal(list.n, 1002);
@@ -200,7 +189,7 @@ static void a_list_ends_at_its_limit(void **state) {
         CLEANUP_NAME_LIST struct name_list list = {.n = 0};
         int r;
 
-        parse(&policy, cases[i].text);
+        parse_valid(&policy, "x.conf", cases[i].text);
         r = name_list_init(&list, &policy, NULL, POLICY_HOSTNAME, false);
         assert_int_equal(r, cases[i].exceeded != NULL ? NAME_LIST_E_TOO_MANY : 0);
         if (r == 0)
@@ -328,7 +317,7 @@ static void a_list_has_what_is_permitted(void **state) {
         struct users users = {.selections = {SELECTION_NULL}};
         char name[LENGTH_MAX + 1] = "";
 
-        parse(&policy, text);
+        parse_valid(&policy, "x.conf", text);
         assert_int_equal(name_list_init(&all, &policy, NULL, POLICY_HOSTNAME, false), 0);
         users_init(&users, &policy);
         while (name_advance(name)) {
@@ -366,7 +355,7 @@ static void a_list_misses_nothing(void **state) {
         CLEANUP_FREE char *text = random_policy(&seed);
         struct users users = {.selections = {SELECTION_NULL}};
 
-        parse(&policy, text);
+        parse_valid(&policy, "x.conf", text);
         users_init(&users, &policy);
         for (unsigned user = 0; user < N_USERS << N_GROUPS; user++) {
             const struct selection *selection = &users.selections[user];

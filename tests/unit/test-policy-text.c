@@ -10,23 +10,12 @@
 #include "policy/decision.h"
 #include "policy/lint/format.h"
 #include "policy/name-pattern.h"
-#include "policy/parser.h"
 #include "policy/lint/print.h"
 #include "policy/lint/suggest.h"
 #include "tests/test.h"
+#include "tests/unit/parse.h"
 
 enum { UID = 1000, GID = 2000 };
-
-static void fail_on_error(void *context, const struct policy_error *error) {
-    fail_msg("%s:%u:%u: %s in:\n%s", error->file, error->line, error->column, error->message,
-             (const char *)context);
-}
-
-static void parse(struct policy *policy, const char *text) {
-    assert_int_equal(
-        policy_parse(policy, "x.conf", text, strlen(text), fail_on_error, (void *)(uintptr_t)text),
-        0);
-}
 
 static char *format(const char *text) {
     char *formatted = NULL;
@@ -35,7 +24,7 @@ static char *format(const char *text) {
 
     assert_non_null(out);
     assert_int_equal(
-        format_text(out, "x.conf", text, strlen(text), fail_on_error, (void *)(uintptr_t)text), 0);
+        format_text(out, "x.conf", text, strlen(text), parse_fail, (void *)(uintptr_t)text), 0);
     assert_int_equal(fclose(out), 0);
     return formatted;
 }
@@ -196,13 +185,13 @@ static void what_is_printed_is_the_same_when_parsed(void **state) {
         size_t size = 0;
         FILE *out = open_memstream(&printed, &size);
 
-        parse(&policy, text);
+        parse_valid(&policy, "x.conf", text);
         for (size_t j = 0; j < policy.n_rules; j++) {
             print_rule(out, &policy, &policy.rules[j]);
             fputc('\n', out);
         }
         assert_int_equal(fclose(out), 0);
-        parse(&again, printed);
+        parse_valid(&again, "x.conf", printed);
         assert_same_rules(&policy, &again, text);
     }
 }
@@ -226,8 +215,8 @@ static void the_usual_layout_means_the_same_and_stays(void **state) {
         CLEANUP_POLICY struct policy policy = POLICY_NULL;
         CLEANUP_POLICY struct policy again = POLICY_NULL;
 
-        parse(&policy, text);
-        parse(&again, formatted);
+        parse_valid(&policy, "x.conf", text);
+        parse_valid(&again, "x.conf", formatted);
         assert_same_rules(&policy, &again, text);
         assert_string_equal(formatted, twice);
         assert_int_equal(count(formatted, "# a remark, \"quoted\" \\"), count(text, "# a remark"));
@@ -287,9 +276,9 @@ static void a_deny_rule_before_never_permits_more(void **state) {
         CLEANUP_POLICY struct policy policy = POLICY_NULL;
         CLEANUP_POLICY struct policy denying = POLICY_NULL;
 
-        parse(&policy, text);
+        parse_valid(&policy, "x.conf", text);
         assert_true(asprintf(&longer, "deny any hostname %s\n%s", random_pattern(&seed), text) > 0);
-        parse(&denying, longer);
+        parse_valid(&denying, "x.conf", longer);
         for (int j = 0; j < 20; j++) {
             const char *host = random_below(&seed, 4) != 0 ? random_name(&seed) : NULL;
             const char *domain =
@@ -312,7 +301,7 @@ static void an_unreachable_rule_decides_nothing(void **state) {
         CLEANUP_UNREACHABLE_INDEX struct unreachable_index index = {.entries = NULL};
         const struct policy_rule *unreachable_by[10];
 
-        parse(&policy, text);
+        parse_valid(&policy, "x.conf", text);
         assert_int_equal(unreachable_index_init(&index, &policy), 0);
         unreachable_find_all(&index, unreachable_by);
         for (size_t j = 0; j < policy.n_rules; j++)
@@ -346,7 +335,7 @@ static void every_unreachable_rule_is_found(void **state) {
         CLEANUP_UNREACHABLE_INDEX struct unreachable_index index = {.entries = NULL};
         const struct policy_rule *unreachable_by[10];
 
-        parse(&policy, text);
+        parse_valid(&policy, "x.conf", text);
         assert_int_equal(unreachable_index_init(&index, &policy), 0);
         unreachable_find_all(&index, unreachable_by);
         for (size_t later = 0; later < policy.n_rules; later++) {
@@ -403,7 +392,7 @@ static void the_nearest_is_suggested(void **state) {
     const struct policy_rule *failed;
 
     (void)state;
-    parse(&policy, text);
+    parse_valid(&policy, "x.conf", text);
     assert_int_equal(selection_init(&selection, &policy, &subject, &failed), 0);
     for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
         const char *patterns[3];
@@ -438,7 +427,7 @@ static void words_that_need_quotes_keep_them(void **state) {
         size_t size = 0;
         FILE *out = open_memstream(&text, &size);
 
-        parse(&policy, rules[i]);
+        parse_valid(&policy, "x.conf", rules[i]);
         print_rule(out, &policy, &policy.rules[0]);
         assert_int_equal(fclose(out), 0);
         assert_string_equal(text, rules[i]);
@@ -513,7 +502,7 @@ static void patterns_meet_if_a_name_matches_both(void **state) {
 
         assert_true(asprintf(&text, "permit any hostname %s\ndeny any hostname %s\n",
                              random_pattern(&seed), random_pattern(&seed)) > 0);
-        parse(&policy, text);
+        parse_valid(&policy, "x.conf", text);
         for (size_t j = 0; j < policy.rules[0].n_patterns; j++)
             for (size_t k = policy.rules[1].first_pattern; k < policy.n_patterns; k++, n++) {
                 const struct policy_pattern *a = &policy.patterns[j], *b = &policy.patterns[k];

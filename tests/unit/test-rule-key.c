@@ -2,13 +2,8 @@
 
 #include "policy/rule-key.h"
 
-#include "policy/parser.h"
 #include "tests/test.h"
-
-static void fail_on_error(void *context, const struct policy_error *error) {
-    (void)context;
-    fail_msg("%u:%u: %s", error->line, error->column, error->message);
-}
+#include "tests/unit/parse.h"
 
 static uint64_t key_of(const char *text) {
     struct policy policy = POLICY_NULL;
@@ -16,7 +11,7 @@ static uint64_t key_of(const char *text) {
     uint64_t key;
 
     snprintf(line, sizeof(line), "%s\n", text);
-    assert_int_equal(policy_parse(&policy, "test", line, strlen(line), fail_on_error, NULL), 0);
+    parse_valid(&policy, "test", line);
     assert_int_equal(policy.n_rules, 1);
     key = rule_key_make(&policy, &policy.rules[0]);
     policy_deinit(&policy);
