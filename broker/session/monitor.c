@@ -31,6 +31,7 @@ struct monitor {
     pid_t command;
     pid_t front;      /* the process group that has the pty's foreground when utsrun has its own */
     bool is_in_front; /* utsrun is in its terminal's foreground */
+    bool is_hung_up;  /* the kernel has said so, and the command does not know */
     int channel;      /* CHANNEL; -1: utsrun has ended */
 };
 
@@ -84,8 +85,18 @@ static void monitor_look(struct monitor *monitor) {
     }
 }
 
-/* The kernel's SIGHUP means that the terminal is gone, which a command in the background survives.
- * Who else signals the monitor means the command. */
+/*
+ * The kernel's SIGHUP means that the pty is gone: with the user's terminal, which a command in the
+ * background survives; or with utsrun, which somebody has killed in the place of the command.
+ */
+static void monitor_pass_hangup(struct monitor *monitor) {
+    if (!monitor->is_hung_up || (!monitor->is_in_front && monitor->channel >= 0))
+        return;
+    monitor->is_hung_up = false;
+    (void)kill(-monitor->command, SIGHUP);
+}
+
+/* Who else than the kernel signals the monitor means the command. */
 static void monitor_hear_signals(struct monitor *monitor) {
     struct signalfd_siginfo info;
 
@@ -96,7 +107,9 @@ static void monitor_hear_signals(struct monitor *monitor) {
             monitor_look(monitor);
         else if (info.ssi_code != SI_KERNEL)
             (void)kill(monitor->command, number);
-        else if (number != SIGHUP || monitor->is_in_front)
+        else if (number == SIGHUP)
+            monitor->is_hung_up = true;
+        else
             (void)kill(-monitor->command, number);
     }
 }
@@ -156,6 +169,7 @@ static _Noreturn void monitor_run(pid_t command, bool is_in_front, int slave, in
             monitor_hear_signals(&monitor);
         if (fds[1].revents != 0)
             monitor_hear_utsrun(&monitor);
+        monitor_pass_hangup(&monitor);
     }
 }
 

@@ -28,6 +28,7 @@ struct scene {
 struct script {
     void (*prepare)(void);
     int (*command)(void);
+    bool is_in_background; /* utsrun is */
 };
 
 static _Noreturn void gate_run(const struct script *script, int slave, int channel) {
@@ -41,7 +42,8 @@ static _Noreturn void gate_run(const struct script *script, int slave, int chann
 }
 
 static void scene_open(struct scene *scene, const struct script *script) {
-    const struct monitor_message front = {.word = MONITOR_FRONT, .value = 1};
+    const struct monitor_message front = {.word = MONITOR_FRONT,
+                                          .value = script->is_in_background ? 0 : 1};
     int ends[2], slave;
 
     assert_int_equal(openpty(&scene->master, &slave, NULL, NULL, NULL), 0);
@@ -108,8 +110,8 @@ static void numbers_take_all(void) {
 }
 
 static void it_ends_as_the_command_also_with_no_number_left(void **state) {
-    static const struct script scripts[] = {{NULL, command_end_by_7},
-                                            {numbers_take_all, command_end_by_7}};
+    static const struct script scripts[] = {{NULL, command_end_by_7, false},
+                                            {numbers_take_all, command_end_by_7, false}};
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(scripts); i++) {
@@ -143,7 +145,7 @@ static int command_read_in_the_background(void) {
 }
 
 static void a_command_that_waits_for_the_foreground_gets_it(void **state) {
-    static const struct script script = {NULL, command_read_in_the_background};
+    static const struct script script = {NULL, command_read_in_the_background, false};
     const struct monitor_message go_on = {.word = MONITOR_CONTINUE, .value = 1};
     struct scene scene;
     int status;
@@ -159,9 +161,58 @@ static void a_command_that_waits_for_the_foreground_gets_it(void **state) {
     assert_int_equal(WEXITSTATUS(status), 7);
 }
 
+/* Says that it runs, and ends by itself after a time, if it is not killed before. */
+static int command_last(void) {
+    if (write(1, "x", 1) != 1)
+        return COMMAND_FAILED;
+    (void)usleep(500000);
+    return 7;
+}
+
+/*
+ * The user's terminal is gone, or utsrun: its master is closed first or last. A command in the
+ * background survives the first, as it would on that terminal.
+ */
+static void a_hangup_is_for_the_foreground_and_the_end_of_utsrun_for_all(void **state) {
+    static const struct {
+        const char *what;
+        bool is_in_background, utsrun_ends, master_is_last;
+        int status; /* wait(2)'s */
+    } cases[] = {
+        {"the terminal, in front", false, false, false, SIGHUP},
+        {"the terminal, in the background", true, false, false, 7 << 8},
+        {"utsrun, in front", false, true, false, SIGHUP},
+        {"utsrun, in the background", true, true, false, SIGHUP},
+        {"utsrun in the background, its master last", true, true, true, SIGHUP},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        const struct script script = {NULL, command_last, cases[i].is_in_background};
+        struct scene scene;
+        char byte;
+        int status;
+
+        scene_open(&scene, &script);
+        (void)await_word(&scene, MONITOR_RUNS);
+        assert_int_equal(read(scene.master, &byte, 1), 1);
+        if (cases[i].utsrun_ends && cases[i].master_is_last)
+            close(scene.channel);
+        close(scene.master);
+        if (cases[i].utsrun_ends && !cases[i].master_is_last)
+            close(scene.channel);
+        assert_int_equal(waitpid(scene.monitor, &status, 0), scene.monitor);
+        if (status != cases[i].status)
+            fail_msg("%s: wait status 0x%x", cases[i].what, (unsigned)status);
+        if (!cases[i].utsrun_ends)
+            close(scene.channel);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(it_ends_as_the_command_also_with_no_number_left),
     cmocka_unit_test(a_command_that_waits_for_the_foreground_gets_it),
+    cmocka_unit_test(a_hangup_is_for_the_foreground_and_the_end_of_utsrun_for_all),
 };
 
 TEST_MAIN(tests)
