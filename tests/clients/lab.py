@@ -25,7 +25,7 @@ def wait_until(is_true, seconds):
 class Lab:
     """Mounts are made in the mount namespace of this process, which must be its own."""
 
-    def __init__(self, mode, programs, broker, run_folder):
+    def __init__(self, mode, programs, broker, run_folder, policy_folder):
         self.mode, self.programs, self.broker, self.run_folder = mode, programs, broker, run_folder
         self.folder = tempfile.mkdtemp(prefix="utsbroker-clients-")
         self.home = self.folder + "/home"
@@ -36,6 +36,10 @@ class Lab:
             shutil.copy("/etc/" + name, path)
             os.chmod(path, 0o644)
             subprocess.run(["mount", "--bind", path, "/etc/" + name], check=True)
+        # Other tests write policies meanwhile; here only what is installed for everybody applies.
+        settings = os.path.dirname(policy_folder)
+        os.makedirs(settings, 0o755, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", settings], check=True)
         with open("/etc/passwd", "a") as file:
             file.write("%s:x:%d:%d::%s:/bin/bash\n" % (NAME, UID, UID, self.home))
         with open("/etc/group", "a") as file:
