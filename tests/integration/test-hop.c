@@ -222,6 +222,7 @@ enum answer {
 };
 
 #define POLICY_MARK "marked-in-the-policy"
+#define MEMORY_MAX (1UL << 30)
 
 /* True if memory of the process @pid that can be read and written has @text. */
 static bool memory_has(pid_t pid, const char *text) {
@@ -240,7 +241,8 @@ static bool memory_has(pid_t pid, const char *text) {
     while (!is_found && fgets(line, sizeof(line), maps) != NULL) {
         unsigned long from, to;
 
-        if (sscanf(line, "%lx-%lx rw", &from, &to) != 2)
+        /* What is larger is the shadow memory of a sanitizer, which has no text. */
+        if (sscanf(line, "%lx-%lx rw", &from, &to) != 2 || to - from > MEMORY_MAX)
             continue;
         for (unsigned long at = from; at < to && !is_found; at += sizeof(bytes) - 64) {
             ssize_t n = pread(memory, bytes, sizeof(bytes), (off_t)at);
