@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "launcher/children.h"
 #include "launcher/signals.h"
 #include "utsbroker/base.h"
 
@@ -98,22 +99,6 @@ static int broker_spawn(pid_t *pidp, int session_fd, const sigset_t *mask, bool 
     return 0;
 }
 
-/* Lists this process's children (proc(5)). Returns 0 if the kernel has no such list. */
-static size_t children_list(pid_t *pids, size_t max) {
-    char path[64];
-    FILE *children;
-    size_t n = 0;
-
-    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
-    children = fopen(path, "re");
-    if (children == NULL)
-        return 0;
-    while (n < max && fscanf(children, "%d", &pids[n]) == 1)
-        n++;
-    (void)fclose(children);
-    return n;
-}
-
 /* True if this process has children: it had them before it executed utsrun. */
 static bool has_children(void) {
     siginfo_t info;
@@ -142,7 +127,7 @@ static bool adopts_orphans(void) {
  */
 pid_t direct_broker_find_gate(const struct direct_broker *broker) {
     pid_t now[DIRECT_BROKER_CHILDREN_MAX];
-    size_t n = children_list(now, BASE_ARRAY_SIZE(now));
+    size_t n = children_list(getpid(), getpid(), now, BASE_ARRAY_SIZE(now));
 
     if (!broker->knows_earlier || adopts_orphans())
         return 0;
@@ -170,7 +155,8 @@ int direct_broker_start(struct direct_broker *broker, const sigset_t *mask, bool
     broker->n_earlier = 0;
     broker->knows_earlier = true;
     if (has_children()) {
-        broker->n_earlier = children_list(broker->earlier, BASE_ARRAY_SIZE(broker->earlier));
+        broker->n_earlier =
+            children_list(getpid(), getpid(), broker->earlier, BASE_ARRAY_SIZE(broker->earlier));
         broker->knows_earlier =
             broker->n_earlier > 0 && broker->n_earlier < DIRECT_BROKER_CHILDREN_MAX;
     }

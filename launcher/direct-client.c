@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "launcher/abandon.h"
 #include "launcher/direct-broker.h"
 #include "launcher/hang-up.h"
 #include "launcher/inherit.h"
@@ -155,24 +156,45 @@ static int command_kill(pid_t command, int *statusp) {
     return WIFSIGNALED(*statusp) && WTERMSIG(*statusp) == SIGKILL ? 0 : SUPERVISOR_E_ENDED;
 }
 
+/* Waits for one event, and ends this process if somebody wants that, or if nobody needs it. */
+static void ending_await(const struct supervisor *supervisor, pid_t command,
+                         struct abandon *abandon) {
+    struct pollfd fds[] = {{.fd = supervisor->signal_fd, .events = POLLIN},
+                           abandon_prepare_poll(abandon)};
+    struct signalfd_siginfo info;
+
+    if (poll(fds, BASE_ARRAY_SIZE(fds), abandon_timeout(abandon)) < 0)
+        return; /* EINTR: it was stopped, and continued */
+    while (read(supervisor->signal_fd, &info, sizeof(info)) == sizeof(info))
+        if (info.ssi_signo != SIGCHLD)
+            hang_up_end(command, (int)info.ssi_signo);
+    if (abandon_check(abandon, fds[1].revents))
+        hang_up_end(command, 0);
+}
+
 /*
- * Waits for the command, which has not the terminal, and ends as it does. Signals act on this
- * process as on any other. If it ends before the command, the command gets SIGHUP.
+ * Waits for the command, which has not the terminal, and ends as it does. If this process ends
+ * before the command, the command gets SIGHUP.
  */
-static _Noreturn void command_await(const struct supervisor *supervisor, pid_t command,
-                                    struct hang_up *hang_up) {
+static _Noreturn void command_await(struct supervisor *supervisor, pid_t command,
+                                    struct hang_up *hang_up, pid_t parent) {
+    struct abandon abandon;
     int status = 0;
-    pid_t pid;
+    int r = supervisor_take_endings(supervisor);
+    pid_t pid = 0;
 
     hang_up_follow_stops(hang_up->group, -1);
-    (void)signals_set_mask(&supervisor->original_mask, NULL);
-    do
-        pid = waitpid(-1, &status, 0); /* the broker as well */
-    while (pid != command && (pid >= 0 || errno == EINTR));
+    abandon_begin(&abandon, parent);
+    while (r == 0 && (pid = waitpid(-1, &status, WNOHANG)) != command) { /* the broker as well */
+        if (pid < 0)
+            r = -errno;
+        else if (pid == 0)
+            ending_await(supervisor, command, &abandon);
+    }
     hang_up_cancel(hang_up);
-    if (pid == command)
+    if (r == 0)
         supervisor_end_self(status);
-    message_failure("waiting for the command failed", errno, "its exit status is not known");
+    message_failure("waiting for the command failed", -r, "its exit status is not known");
     _exit(program.status_failed);
 }
 
@@ -252,7 +274,7 @@ void direct_client_run(const struct options *options, uint32_t closed_stdio,
     /* What could be said afterwards is an error that waitpid(2) does not have here. */
     inherit_close(!options->is_background);
     if (options->leaves_terminal)
-        command_await(&supervisor, reply.pid, &hang_up);
+        command_await(&supervisor, reply.pid, &hang_up, options->parent);
     supervisor.hangs_up = options->hangs_up;
     command_supervise(&supervisor, reply.pid, options);
 }

@@ -7,7 +7,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "launcher/jobs.h"
 #include "launcher/pidfd.h"
+#include "launcher/program.h"
 #include "utsbroker/base.h"
 
 /* For the handler of SIGTSTP. */
@@ -85,4 +87,21 @@ void hang_up_follow_stops(pid_t group, int pidfd) {
     stopped_pidfd = pidfd;
     if (sigaction(SIGTSTP, NULL, &before) == 0 && before.sa_handler == SIG_DFL)
         (void)sigaction(SIGTSTP, &action, NULL);
+}
+
+/*
+ * Ends this process, after the jobs of @command have heard of it: by the signal @signal_number,
+ * which is blocked, or with the status of a failure for 0.
+ */
+_Noreturn void hang_up_end(pid_t command, int signal_number) {
+    sigset_t set;
+
+    jobs_hang_up(command);
+    if (signal_number != 0) {
+        (void)sigemptyset(&set);
+        (void)sigaddset(&set, signal_number);
+        (void)kill(getpid(), signal_number);
+        (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+    }
+    _exit(program.status_failed);
 }

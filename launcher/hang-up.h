@@ -21,3 +21,4 @@ struct hang_up {
 void hang_up_begin(struct hang_up *hang_up, pid_t group);
 void hang_up_cancel(struct hang_up *hang_up);
 void hang_up_follow_stops(pid_t group, int pidfd);
+_Noreturn void hang_up_end(pid_t command, int signal_number);

@@ -3,6 +3,7 @@
 /* What is to be run and how; the command line of utsrun. */
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* How utsrun reaches a broker. */
 enum mode { MODE_AUTO, MODE_DIRECT, MODE_SERVICE };
@@ -22,6 +23,7 @@ struct options {
     bool leaves_terminal; /* utsrsh: the command does not get the terminal */
     bool is_background;   /* utsrsh: nobody reads what it says after the command runs */
     bool is_login;        /* utsrsh: the command is a login shell */
+    pid_t parent;         /* utsrsh: who has started it, abandon.h; 0: nobody who may end */
     int status_fd;        /* -1: none */
     char **command;       /* at least one word, then NULL */
     char *shell[2];       /* @command points here if the user gave none */

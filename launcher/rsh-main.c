@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "launcher/attempt.h"
@@ -21,6 +20,7 @@
 #include "launcher/options.h"
 #include "launcher/program.h"
 #include "launcher/refusal.h"
+#include "launcher/rsh-background.h"
 #include "launcher/rsh-caller.h"
 #include "launcher/rsh-command.h"
 #include "launcher/rsh-options.h"
@@ -197,36 +197,6 @@ static int input_close(uint32_t *closed_stdiop) {
     return 0;
 }
 
-/*
- * Goes to the background: returns in a child. This process ends with 0 when the child says that the
- * command runs, by the line of --status-fd, or as the child does if that ends before.
- */
-static int background_enter(struct options *options) {
-    int ends[2], status = 0, writer;
-    char first;
-    pid_t child;
-
-    if (pipe2(ends, O_CLOEXEC) < 0 || (writer = fcntl(ends[1], F_DUPFD_CLOEXEC, 3)) < 0 ||
-        (child = fork()) < 0) {
-        message_failure("utsrsh cannot go to the background", errno, "try again, or without -f");
-        return EXIT_UTSRSH_FAILED;
-    }
-    (void)close(ends[1]);
-    if (child == 0) {
-        (void)close(ends[0]);
-        (void)setsid();
-        options->status_fd = writer;
-        options->is_background = true;
-        return 0;
-    }
-    (void)close(writer);
-    if (read(ends[0], &first, 1) == 1)
-        _exit(0);
-    if (waitpid(child, &status, 0) != child || !WIFEXITED(status))
-        _exit(EXIT_UTSRSH_FAILED);
-    _exit(WEXITSTATUS(status));
-}
-
 /* As in a command of sshd(8), none is blocked. pdsh(1) blocks SIGINT in what it ends by it. */
 static void signals_unblock(void) {
     sigset_t none;
@@ -286,9 +256,11 @@ static int names_try(struct options *options, const char *host, char *const *wor
     return refusal_print(options, &last);
 }
 
-static int command_run(const struct rsh_options *asked, uint32_t closed_stdio) {
-    struct options options = {
-        .status_fd = -1, .hangs_up = true, .is_verbose = asked->is_verbose && !asked->is_quiet};
+static int command_run(const struct rsh_options *asked, uint32_t closed_stdio, pid_t parent) {
+    struct options options = {.status_fd = -1,
+                              .hangs_up = true,
+                              .is_verbose = asked->is_verbose && !asked->is_quiet,
+                              .parent = parent};
     struct rsh_command command;
     CLEANUP_FREE char *line = NULL;
     bool has_null_input = asked->has_null_input || asked->goes_to_background;
@@ -306,13 +278,14 @@ static int command_run(const struct rsh_options *asked, uint32_t closed_stdio) {
     if (mode_read(&options) != 0 || (has_null_input && input_close(&closed_stdio) != 0))
         return EXIT_UTSRSH_FAILED;
     home_enter(asked);
-    if (asked->goes_to_background && background_enter(&options) != 0)
+    if (asked->goes_to_background && rsh_background_enter(&options) != 0)
         return EXIT_UTSRSH_FAILED;
     return names_try(&options, asked->host_name[0] != '\0' ? asked->host_name : asked->host,
                      asked->words, closed_stdio);
 }
 
 int main(int argc, char **argv) {
+    pid_t parent = getppid(); /* early: it may end at any time */
     uint32_t closed_stdio = attempt_find_closed_stdio();
     struct rsh_options asked;
 
@@ -346,5 +319,5 @@ int main(int argc, char **argv) {
     }
     if (log_open(&asked) != 0 || user_check(&asked) != 0)
         return EXIT_UTSRSH_FAILED;
-    return command_run(&asked, closed_stdio);
+    return command_run(&asked, closed_stdio, parent);
 }

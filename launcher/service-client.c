@@ -290,6 +290,7 @@ void service_client_run(const struct options *options, uint32_t closed_stdio, in
                                       .monitor_pidfd = -1,
                                       .channel = channel,
                                       .terminal = TERMINAL_NULL,
+                                      .abandon = ABANDON_NULL,
                                       .supervisor = SUPERVISOR_NULL};
     struct protocol_reply reply = {.version = 0};
     int r = supervisor_block_signals(&command.supervisor);

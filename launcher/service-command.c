@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "utsbroker/clock.h"
+#include "launcher/abandon.h"
 #include "launcher/hang-up.h"
 #include "launcher/message.h"
 #include "launcher/program.h"
@@ -109,6 +110,8 @@ static void signal_forward(struct service_command *command, const struct signalf
                                            .has_child_left_group = true};
     int number = (int)info->ssi_signo;
 
+    if (command->options->leaves_terminal && number != SIGCHLD)
+        hang_up_end(command->pid, number);
     /* Its pty hangs up with this process, and the service sees its connection close. */
     if (command->options->hangs_up && supervisor_is_hang_up(info))
         service_command_fail(command);
@@ -169,17 +172,22 @@ static void command_check_stop(struct service_command *command) {
 
 /* Waits for one event and handles it. Returns while the command lives. */
 static void event_handle(struct service_command *command) {
-    struct pollfd fds[4] = {
+    struct pollfd fds[5] = {
         {.fd = command->supervisor.signal_fd, .events = POLLIN},
         {.fd = command->channel >= 0 ? command->channel : command->pidfd, .events = POLLIN},
-        {.fd = command->terminal.monitor, .events = POLLIN}};
+        {.fd = command->terminal.monitor, .events = POLLIN},
+        [4] = abandon_prepare_poll(&command->abandon)};
     int timeout = terminal_prepare_poll(&command->terminal, &fds[3]);
 
+    if (command->options->leaves_terminal)
+        timeout = abandon_timeout(&command->abandon);
     if (poll(fds, BASE_ARRAY_SIZE(fds), timeout) < 0)
         return; /* EINTR: all signals are blocked, so this process was stopped and continued */
     /* First: what the terminal holds was typed after the key for the signal. */
     if (fds[0].revents != 0)
         signals_forward(command);
+    if (abandon_check(&command->abandon, fds[4].revents))
+        hang_up_end(command->pid, 0);
     terminal_relay(&command->terminal);
     if (fds[2].revents != 0)
         command_check_stop(command);
@@ -191,10 +199,11 @@ static void event_handle(struct service_command *command) {
         command_end_without_service(command);
 }
 
-/* Signals act on this process as on any other: the command has not the terminal. */
+/* The command has not the terminal: a signal ends or stops this process as any other. */
 static int signals_take(struct service_command *command) {
     hang_up_follow_stops(command->pid, command->pidfd);
-    return signals_set_mask(&command->supervisor.original_mask, NULL);
+    abandon_begin(&command->abandon, command->options->parent);
+    return supervisor_take_endings(&command->supervisor);
 }
 
 /* Supervises the command, which runs, and ends as it does. */

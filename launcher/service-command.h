@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "launcher/abandon.h"
 #include "launcher/options.h"
 #include "launcher/supervisor.h"
 #include "launcher/terminal/terminal.h"
@@ -21,6 +22,7 @@ struct service_command {
     int64_t suspended_ms; /* CLOCK_MONOTONIC: the terminal has last sent SIGTSTP to this group */
     struct terminal terminal;
     struct supervisor supervisor;
+    struct abandon abandon; /* only of a command without the terminal */
 };
 
 _Noreturn void service_command_fail(struct service_command *command);

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "launcher/jobs.h"
 #include "launcher/program.h"
 #include "launcher/signals.h"
 #include "utsbroker/base.h"
@@ -57,6 +58,29 @@ int supervisor_forward_signals(struct supervisor *supervisor) {
     supervisor->is_forwarding = true;
     signals_fill(&set);
     return signal_fd_set(supervisor, &set);
+}
+
+/*
+ * Has signals act on this process as on any other, but for those by which somebody ends it, unless
+ * they are ignored: with SIGCHLD they are read from signal_fd. Returns 0 or a negative errno.
+ */
+int supervisor_take_endings(struct supervisor *supervisor) {
+    static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    sigset_t set, mask = supervisor->original_mask;
+    struct sigaction action;
+    int r;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGCHLD);
+    (void)sigaddset(&mask, SIGCHLD);
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(numbers); i++) {
+        if (sigaction(numbers[i], NULL, &action) < 0 || action.sa_handler == SIG_IGN)
+            continue;
+        (void)sigaddset(&set, numbers[i]);
+        (void)sigaddset(&mask, numbers[i]);
+    }
+    r = signal_fd_set(supervisor, &set);
+    return r < 0 ? r : signals_set_mask(&mask, NULL);
 }
 
 /*
@@ -158,6 +182,7 @@ static int signals_forward(const struct supervisor *supervisor, pid_t child) {
          * EPERM: the command has become another user's (a setuid program). A shell fails as well.
          */
         if (supervisor->hangs_up && supervisor_is_hang_up(&info)) {
+            jobs_hang_up(child);
             (void)kill(child, SIGHUP);
             _exit(program.status_failed);
         }

@@ -34,6 +34,7 @@ struct signal_parties {
 
 int supervisor_block_signals(struct supervisor *supervisor);
 int supervisor_watch_children(struct supervisor *supervisor);
+int supervisor_take_endings(struct supervisor *supervisor);
 int supervisor_forward_signals(struct supervisor *supervisor);
 int supervisor_wait_for_child(struct supervisor *supervisor, pid_t child, int readable_fd,
                               int *statusp);

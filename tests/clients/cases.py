@@ -93,14 +93,12 @@ MORE = [
 @dataclass
 class Ending:
     """A launcher that is ended while its commands run, each of which is "sleep 987". After the signals in
-    goes_on_after utsrun and utsrsh are left, as ssh would be: the test ends them, or what begins with
-    ended_with, and then nothing may be left."""
+    goes_on_after utsrun and utsrsh are left, as ssh would be: the test ends them, and then nothing may be left."""
     name: str
     command: str
     needs: list
     commands: int = 2
     goes_on_after: tuple = ()
-    ended_with: str = "uts"
     how: tuple = HOW
     needs_two_keys: bool = False
 
@@ -112,15 +110,15 @@ ENDINGS = [
     Ending("pdsh with utsrun --die-with-parent",
            "pdsh -R exec -w " + HOSTS + " utsrun --die-with-parent -n %h -- sleep 987", ["pdsh"],
            needs_two_keys=True),
-    Ending("pdsh with utsrsh", "pdsh -R exec -w " + HOSTS + " utsrsh %h sleep 987", ["pdsh"],
-           goes_on_after=("TERM", "KILL"), needs_two_keys=True),
-    Ending("clush with utsrsh", "clush -O ssh_path=utsrsh -w " + HOSTS + " sleep 987", ["clush"],
-           goes_on_after=("TERM", "KILL")),
+    Ending("pdsh with utsrsh", "pdsh -R exec -w " + HOSTS + " utsrsh %h sleep 987", ["pdsh"], needs_two_keys=True),
+    Ending("clush with utsrsh", "clush -O ssh_path=utsrsh -w " + HOSTS + " sleep 987", ["clush"]),
     Ending("parallel with utsrun", "parallel utsrun -n {} -- sleep 987 ::: n1.test n2.test", ["parallel"],
            goes_on_after=("KILL",)),
-    # With ssh, its script on the host notices that sshd has ended.
+    # parallel has a shell run the words, and the shell would be the parent.
+    Ending("parallel with exec utsrun --die-with-parent",
+           "parallel exec utsrun --die-with-parent -n {} -- sleep 987 ::: n1.test n2.test", ["parallel"]),
     Ending("parallel with utsrsh", "parallel --ssh utsrsh -S n1.test,n2.test sleep ::: 987 987", ["parallel"],
-           goes_on_after=HOW, ended_with="sleep"),
+           goes_on_after=("KILL",)),
     Ending("ansible", "ansible -i " + HOSTS + " all -e ansible_ssh_executable=utsrsh"
            " -e ansible_ssh_transfer_method=piped -e ansible_python_interpreter=/usr/bin/python3"
            " -m command -a 'sleep 987'", ["ansible"], how=("Ctrl-C",)),  # else its workers go on

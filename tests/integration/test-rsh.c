@@ -231,6 +231,107 @@ static void a_command_hangs_up_with_utsrsh(void **state) {
     }
 }
 
+/* A shell with job control, and GNU parallel on a host, make process groups of their own. */
+static void jobs_hang_up_with_utsrsh(void **state) {
+    static char *const scripts[] = {
+        "set -m; sleep 1000 & echo; wait; sleep 1000",
+        "set -m; (set -m; sleep 1000 & sleep 1000 & echo; wait; sleep 1000) & wait; sleep 1000",
+        "set -m; sleep 1000 & kill -STOP $!; echo; wait; sleep 1000",
+    };
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+    static char *bash[] = {"HOME=/usr", "SHELL=/bin/bash", "PATH=/usr/bin:/bin", NULL};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(scripts) * BASE_ARRAY_SIZE(signals); i++) {
+        const struct run run = {
+            .user = USER_WITHOUT_NAME,
+            .argv = {UTSRSH_PATH, "n1.test", scripts[i / BASE_ARRAY_SIZE(signals)]},
+            .environment = bash};
+        int output, errors, status, signal_number = signals[i % BASE_ARRAY_SIZE(signals)];
+        pid_t pid = harness_start(&run, &output, &errors);
+
+        assert_string_equal(harness_read_line(output), "");
+        assert_int_equal(kill(pid, signal_number), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == signal_number);
+        close(output);
+        close(errors);
+        harness_assert_nothing_left(USER_WITHOUT_NAME);
+    }
+}
+
+static bool has_sleep(void *context) {
+    (void)context;
+    return system("pgrep -u 54321 -x sleep >/dev/null") == 0;
+}
+
+/* What wants to live on does. */
+static void daemons_do_not_hang_up_with_utsrsh(void **state) {
+    static char *const scripts[] = {"setsid sleep 1000 & sleep 0.1; echo; exec cat",
+                                    "nohup sleep 1000 & sleep 0.1; echo; exec cat"};
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(scripts); i++) {
+        int output, errors, status;
+        pid_t pid = tree_start(scripts[i], &output, &errors);
+
+        assert_int_equal(kill(pid, SIGTERM), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        close(output);
+        close(errors);
+        usleep(100000);
+        assert_true(has_sleep(NULL));
+        assert_int_equal(system("pkill -KILL -u 54321 -x sleep"), 0);
+        harness_assert_nothing_left(USER_WITHOUT_NAME);
+    }
+}
+
+/* Whoever started utsrsh is killed: pdsh, clush, parallel. */
+static void a_command_that_nobody_hears_of_hangs_up(void **state) {
+    static const struct {
+        const char *what, *redirection;
+        bool kills_parent, closes_errors, ends;
+    } cases[] = {
+        {"no reader, no parent", "", true, true, true},
+        {"no parent", "", true, false, false},
+        {"no reader", "", false, true, false},
+        {"a file, no parent", "2>/dev/null", true, true, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
+        char script[512];
+        const struct run run = {
+            .user = USER_WITHOUT_NAME, .argv = {"/bin/bash", "-c", script}, .environment = usual};
+        int output, errors, status;
+        pid_t pid;
+
+        snprintf(script, sizeof(script), "%s n1.test 'echo; exec sleep 1000' %s & wait",
+                 UTSRSH_PATH, cases[i].redirection);
+        pid = harness_start(&run, &output, &errors);
+        assert_string_equal(harness_read_line(output), "");
+        usleep(200000);
+        if (cases[i].closes_errors)
+            close(errors);
+        if (cases[i].kills_parent) {
+            assert_int_equal(kill(pid, SIGKILL), 0);
+            assert_int_equal(waitpid(pid, &status, 0), pid);
+        }
+        if (!cases[i].ends) {
+            usleep(2500000); /* longer than utsrsh waits for the command to see it by itself */
+            if (!has_sleep(NULL))
+                fail_msg("%s: the command has ended", cases[i].what);
+            assert_int_equal(system("pkill -KILL -u 54321 -x utsrsh"), 0);
+        }
+        if (!cases[i].kills_parent)
+            assert_int_equal(waitpid(pid, &status, 0), pid);
+        close(output);
+        if (!cases[i].closes_errors)
+            close(errors);
+        harness_assert_nothing_left(USER_WITHOUT_NAME);
+    }
+}
+
 /* A command that has something to do before it ends, as orted has. */
 static void a_command_can_handle_the_hangup(void **state) {
     int output, errors, status;
@@ -266,11 +367,6 @@ static void utsrsh_that_is_killed_early_leaves_no_command(void **state) {
         close(errors);
         harness_assert_nothing_left(USER_WITHOUT_NAME);
     }
-}
-
-static bool has_sleep(void *context) {
-    (void)context;
-    return system("pgrep -u 54321 -x sleep >/dev/null") == 0;
 }
 
 /* What a command leaves behind on purpose lives on, as after ssh(1). */
@@ -411,6 +507,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_working_directory_can_be_kept),
     cmocka_unit_test(an_ignored_signal_stays_ignored_after_a_refusal),
     cmocka_unit_test(a_command_hangs_up_with_utsrsh),
+    cmocka_unit_test(jobs_hang_up_with_utsrsh),
+    cmocka_unit_test(daemons_do_not_hang_up_with_utsrsh),
+    cmocka_unit_test(a_command_that_nobody_hears_of_hangs_up),
     cmocka_unit_test(a_command_can_handle_the_hangup),
     cmocka_unit_test(utsrsh_that_is_killed_early_leaves_no_command),
     cmocka_unit_test(what_a_command_leaves_behind_lives_on),
