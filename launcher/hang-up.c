@@ -90,13 +90,14 @@ void hang_up_follow_stops(pid_t group, int pidfd) {
 }
 
 /*
- * Ends this process, after the jobs of @command have heard of it: by the signal @signal_number,
- * which is blocked, or with the status of a failure for 0.
+ * Ends this process, after the jobs of @command (0: it has ended) have heard of it: by the signal
+ * @signal_number, which is blocked, or with the status of a failure for 0.
  */
 _Noreturn void hang_up_end(pid_t command, int signal_number) {
     sigset_t set;
 
-    jobs_hang_up(command);
+    if (command != 0)
+        jobs_hang_up(command);
     if (signal_number != 0) {
         (void)sigemptyset(&set);
         (void)sigaddset(&set, signal_number);

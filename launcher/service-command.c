@@ -103,6 +103,13 @@ static bool signal_relay(struct service_command *command, int number) {
     }
 }
 
+/* Ends this process, as hang_up_end(): the pid may be another's if the command has ended. */
+static _Noreturn void hang_up(const struct service_command *command, int signal_number) {
+    bool is_alive = pidfd_signal(command->pidfd, 0) == 0;
+
+    hang_up_end(is_alive ? command->pid : 0, signal_number);
+}
+
 static void signal_forward(struct service_command *command, const struct signalfd_siginfo *info) {
     const struct signal_parties parties = {.self = getpid(),
                                            .child = command->pid,
@@ -111,7 +118,7 @@ static void signal_forward(struct service_command *command, const struct signalf
     int number = (int)info->ssi_signo;
 
     if (command->options->leaves_terminal && number != SIGCHLD)
-        hang_up_end(command->pid, number);
+        hang_up(command, number);
     /* Its pty hangs up with this process, and the service sees its connection close. */
     if (command->options->hangs_up && supervisor_is_hang_up(info))
         service_command_fail(command);
@@ -187,7 +194,7 @@ static void event_handle(struct service_command *command) {
     if (fds[0].revents != 0)
         signals_forward(command);
     if (abandon_check(&command->abandon, fds[4].revents))
-        hang_up_end(command->pid, 0);
+        hang_up(command, 0);
     terminal_relay(&command->terminal);
     if (fds[2].revents != 0)
         command_check_stop(command);
