@@ -75,8 +75,8 @@ int ledger_link_receive_hello(int link, struct ledger_hello *hellop) {
 }
 
 /*
- * True if the ledger still has its end of @link, on which all that it has sent was received. A
- * hello that waited in the queue says nothing about that.
+ * True if the ledger still has its end of @link, and has not said that it ends. All that it sent
+ * before must have been received: a hello that waited in the queue says nothing about that.
  */
 bool ledger_link_is_open(int link) {
     char byte;
@@ -93,13 +93,18 @@ int ledger_link_send(int link, const struct ledger_event *event, int pidfd) {
     return r == -ECONNRESET ? -EPIPE : r;
 }
 
-/* Receives the ledger's reply to an event. Returns 0 with *@replyp or a negative errno, as above.
+/*
+ * Receives the ledger's reply to an event. It may have said before that it ends, when the event was
+ * on its way; it replies all the same. Returns 0 with *@replyp or a negative errno, as above.
  */
 int ledger_link_receive_reply(int link, struct ledger_reply *replyp) {
-    struct ledger_reply reply;
-    int r = record_receive(link, &reply, sizeof(reply));
+    struct ledger_reply reply = {.status = LEDGER_ENDS};
+    int r = 0;
 
-    if (r < 0)
-        return r;
-    return ledger_decode_reply(&reply, sizeof(reply), 0, replyp) ? 0 : -EBADMSG;
+    for (int i = 0; i < 2 && r == 0 && reply.status == LEDGER_ENDS; i++) {
+        r = record_receive(link, &reply, sizeof(reply));
+        if (r == 0 && !ledger_decode_reply(&reply, sizeof(reply), 0, replyp))
+            r = -EBADMSG;
+    }
+    return r;
 }

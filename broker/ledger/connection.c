@@ -8,69 +8,9 @@
 #include <sys/socket.h>
 #include <sys/utsname.h>
 
+#include "broker/ledger/discard.h"
 #include "utsbroker/base.h"
 #include "utsbroker/channel.h"
-
-enum { RECORDS_MAX = 4096 /* more than a socket's queue holds */ };
-
-/*
- * Closes those of @fds that are pidfds. The others stay open for ever, and @account is charged for
- * them: they are not what a broker sends, and close(2) of them could take for ever (a lingering
- * socket, a file system that does not answer).
- */
-static void account_discard(struct account *account, struct channel_fds *fds) {
-    for (size_t i = 0; i < fds->n_fds; i++) {
-        struct identity identity;
-        int r = identity_read(&identity, fds->fds[i], 0);
-
-        if (r == 0 || r == IDENTITY_E_OTHER_USER || r == IDENTITY_E_ENDED)
-            base_close_fd(&fds->fds[i]);
-        else
-            account->n_parked++;
-    }
-    fds->n_fds = 0;
-}
-
-/* True if nothing more is received from this user, who has sent too many wrong descriptors. */
-static bool account_is_barred(const struct account *account) {
-    return account->n_parked >= ACCOUNT_PARKED_MAX;
-}
-
-/* True if nothing that was sent to @fd is left in its queue. With SO_PASSCRED only the end of the
- * connection comes without control data, and not an empty record. Takes no descriptor. */
-static bool is_drained(int fd) {
-    union {
-        char bytes[CMSG_SPACE(sizeof(struct ucred))];
-        struct cmsghdr aligned;
-    } control;
-    struct msghdr message = {.msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
-    ssize_t n = recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
-
-    if (n < 0) /* an error that the peer's end left is reported once */
-        n = recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
-    return n == 0 && message.msg_controllen == 0;
-}
-
-/*
- * Closes @fd after what was sent to it was taken out: close(2) would close queued descriptors. If
- * the user is barred nothing is taken out, and it stays open; the peer sees its end all the same.
- */
-static void account_close(struct account *account, int fd) {
-    const int on = 1;
-    struct ledger_event event;
-    struct channel_fds fds;
-    size_t size;
-
-    if (shutdown(fd, SHUT_RDWR) < 0 || setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
-        return;
-    for (int i = 0; !is_drained(fd); i++) {
-        if (account_is_barred(account) || i == RECORDS_MAX)
-            return;
-        (void)channel_receive_all(fd, &event, sizeof(event), &size, &fds);
-        account_discard(account, &fds);
-    }
-    (void)close(fd);
-}
 
 static void connection_free(struct connection *connection) {
     struct account *account = connection->account;
@@ -78,7 +18,8 @@ static void connection_free(struct connection *connection) {
     if (connection->entry != NULL)
         entry_leave(connection->entry);
     loop_remove_source(connection->loop, &connection->source);
-    account_close(account, connection->source.fd);
+    list_remove(&connection->link);
+    discard_connection(account, connection->source.fd);
     account->n_connections--;
     account_give_back(account);
     free(connection);
@@ -279,7 +220,7 @@ static void connection_handle(void *argument, uint32_t events) {
     int r;
 
     (void)events;
-    if (account_is_barred(connection->account)) {
+    if (discard_is_barred(connection->account)) {
         connection_free(connection);
         return;
     }
@@ -297,7 +238,7 @@ static void connection_handle(void *argument, uint32_t events) {
     }
     if (fds.n_fds == 1 && fds.fds[0] < 0)
         fds.n_fds = 0;
-    account_discard(connection->account, &fds);
+    discard_descriptors(connection->account, &fds);
     if (!may_follow || connection_be_heard_later(connection) < 0)
         connection_free(connection);
 }
@@ -324,10 +265,10 @@ int connection_new(struct connections *connections, int fd) {
     if (connection->account->n_connections >=
         account_limit(connection->account, ACCOUNT_CONNECTIONS_MAX))
         batch_take(connections->batch);
-    if (account_is_barred(connection->account) ||
+    if (discard_is_barred(connection->account) ||
         connection->account->n_connections >=
             account_limit(connection->account, ACCOUNT_CONNECTIONS_MAX)) {
-        account_close(connection->account, fd);
+        discard_connection(connection->account, fd);
         account_give_back(connection->account);
         free(connection);
         return -EUSERS;
@@ -335,6 +276,7 @@ int connection_new(struct connections *connections, int fd) {
     connection->connections = connections;
     connection->loop = connections->loop;
     connection->account->n_connections++;
+    list_append(&connections->all, &connection->link, connection);
     connection->source =
         (struct loop_source){.fd = fd, .function = connection_handle, .argument = connection};
     hello_fill(&hello, connections);
@@ -346,4 +288,16 @@ int connection_new(struct connections *connections, int fd) {
     else
         connection_handle(connection, EPOLLIN); /* in direct mode the event is there already */
     return r;
+}
+
+/* Tells all that have sent nothing that this ledger ends. */
+void connections_announce_end(struct connections *connections) {
+    static const struct ledger_reply end = {.status = LEDGER_ENDS};
+
+    for (struct list_link *link = connections->all.first; link != NULL; link = link->next) {
+        const struct connection *connection = link->owner;
+
+        if (!connection->has_entered)
+            connection_reply(connection, &end);
+    }
 }

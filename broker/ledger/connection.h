@@ -18,12 +18,14 @@ struct connections {
     struct accounts *accounts;
     struct entries *entries;
     struct book *book;
+    struct list all;
     bool wants_status;              /* the kernel does not tell how a command ended */
     uint64_t uts_device, uts_inode; /* of the ledger's UTS namespace; 0: not known */
 };
 
 struct connection {
     struct connections *connections;
+    struct list_link link;
     struct loop *loop; /* of @source */
     struct loop_source source;
     struct account *account;
@@ -32,3 +34,4 @@ struct connection {
 };
 
 int connection_new(struct connections *connections, int fd);
+void connections_announce_end(struct connections *connections);

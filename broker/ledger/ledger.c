@@ -25,7 +25,10 @@
 #include "broker/loop.h"
 #include "utsbroker/base.h"
 
-enum { ACCEPT_PAUSE_MS = 200 };
+enum {
+    ACCEPT_PAUSE_MS = 200,
+    END_MS = 200, /* a request that has been read has its event here in a moment */
+};
 
 /* The parts of the ledger. Only this file knows all of them. */
 struct ledger {
@@ -37,8 +40,8 @@ struct ledger {
     struct entries entries;
     struct connections connections;
     struct loop_source listener, signals;
-    struct loop_timer accept_again;
-    bool is_ending;
+    struct loop_timer accept_again, end;
+    bool is_ending, has_ended;
 };
 
 static _Noreturn void ledger_die(const char *step, const char *path, int error) {
@@ -69,6 +72,27 @@ static void ledger_handle_accept_again(void *argument) {
     (void)loop_change_source(&ledger->loop, &ledger->listener, EPOLLIN);
 }
 
+static void ledger_handle_end(void *argument) {
+    struct ledger *ledger = argument;
+
+    ledger->has_ended = true;
+}
+
+/*
+ * What sessions send that have read their request already is booked first: they cannot connect
+ * again. Who comes now waits for the next ledger, if the service manager keeps the socket.
+ */
+static void ledger_begin_end(struct ledger *ledger) {
+    ledger->has_ended = ledger->is_ending; /* told twice */
+    ledger->is_ending = true;
+    if (ledger->setup->is_kept) {
+        loop_cancel_timer(&ledger->accept_again);
+        (void)loop_change_source(&ledger->loop, &ledger->listener, 0);
+    }
+    connections_announce_end(&ledger->connections);
+    loop_set_timer(&ledger->loop, &ledger->end, loop_now() + END_MS);
+}
+
 /* SIGHUP: the log was renamed. SIGTERM, SIGINT: the end; what lives is in its file. */
 static void ledger_handle_signals(void *argument, uint32_t events) {
     struct ledger *ledger = argument;
@@ -79,7 +103,7 @@ static void ledger_handle_signals(void *argument, uint32_t events) {
     if (read(ledger->signals.fd, &info, sizeof(info)) != sizeof(info))
         return;
     if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
-        ledger->is_ending = true;
+        ledger_begin_end(ledger);
     if (info.ssi_signo != SIGHUP)
         return;
     r = book_reopen(&ledger->book);
@@ -124,6 +148,7 @@ static void ledger_connect_parts(struct ledger *ledger, bool tells_status) {
         .fd = ledger->setup->listener, .function = ledger_handle_listener, .argument = ledger};
     ledger->accept_again =
         (struct loop_timer){.function = ledger_handle_accept_again, .argument = ledger};
+    ledger->end = (struct loop_timer){.function = ledger_handle_end, .argument = ledger};
 }
 
 /*
@@ -201,7 +226,7 @@ int ledger_run(const struct ledger_setup *setup) {
     r = ledger_confine();
     if (r < 0)
         ledger_die("loading the seccomp filter", NULL, r);
-    while (r >= 0 && !ledger.is_ending)
+    while (r >= 0 && !ledger.has_ended && (!ledger.is_ending || ledger.connections.all.n > 0))
         r = loop_run_once(&ledger.loop, true);
     if (r >= 0)
         return EXIT_SUCCESS;

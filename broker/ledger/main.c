@@ -93,6 +93,7 @@ int main(int argc, char **argv) {
     r = listener_take(&listener);
     setup.notify_socket = listener.notify_socket;
     setup.listener = listener.fd;
+    setup.is_kept = !is_listening;
     if (is_listening) {
         listener_drop(&listener);
         setup.listener = r = socket_make();

@@ -60,13 +60,15 @@ static bool session_is_outdated(const struct session *session, const struct sess
 }
 
 /*
- * Hears the ledger, to which a session that was made ahead may have connected long ago. Returns
+ * Hears the ledger, to which a session that was made ahead may have connected long ago. One that
+ * was made for this client is in time, also if the ledger has said since that it ends. Returns
  * false if another session must serve the client.
  */
 static bool session_check_ledger(struct session *session, const struct session_client *client) {
     int r = session_hear_ledger(session);
 
-    if (r == 0 && session->ledger >= 0 && !ledger_link_is_open(session->ledger))
+    if (r == 0 && session->setup->service->is_ahead && session->ledger >= 0 &&
+        !ledger_link_is_open(session->ledger))
         r = -EPIPE;
     if (session_is_outdated(session, client, r))
         return false;

@@ -148,6 +148,7 @@ static int session_take_reply(struct session *session, const struct ledger_reply
         return 0;
     case LEDGER_NOT_LOGGED:
     case LEDGER_BAD_EVENT:
+    case LEDGER_ENDS:
     case LEDGER_STATUS_COUNT:
     default:
         return reply->error > 0 ? -reply->error : -EPROTO;

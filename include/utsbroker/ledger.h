@@ -12,6 +12,9 @@
  *    broker -> ledger    struct ledger_event: an enter or a refusal, then a reply; or an end
  *    broker -> ledger    struct ledger_event: a failure, only after an enter; then a reply
  *
+ * A ledger that is told to end says LEDGER_ENDS to those that have sent nothing, then serves for a
+ * moment those that are connected: their request is read already, and they cannot connect again.
+ *
  * Both run on one machine, so integers are in its byte order. No record says who the user is: the
  * ledger asks the kernel (SO_PEERCRED).
  */
@@ -86,6 +89,7 @@ enum ledger_status {
     LEDGER_TOO_MANY,      /* the same, of the ledger's own bound for each user */
     LEDGER_NOT_LOGGED,    /* the line could not be written; @error says why */
     LEDGER_BAD_EVENT,     /* not a valid record, or not in this order */
+    LEDGER_ENDS,          /* no reply: who has sent nothing yet should connect to the next ledger */
     LEDGER_STATUS_COUNT
 };
 

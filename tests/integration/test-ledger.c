@@ -258,6 +258,73 @@ static void limits_survive_the_end_of_the_ledger(void **state) {
     close(outputs[0]);
 }
 
+/* True if the ledger would not be killed by a signal any more, but end. */
+static bool ledger_hears_signals(void *context) {
+    const char *blocked = harness_status_line(ledger.pid, "SigBlk");
+
+    (void)context;
+    return strspn(blocked, "0") < strlen(blocked);
+}
+
+/* Ends the ledger and starts it again, as often as it can, until the process @pid ends. Returns how
+ * often. */
+static unsigned restart_until_end(pid_t pid) {
+    unsigned n = 0;
+    int status;
+
+    for (; waitpid(pid, &status, WNOHANG) == 0; n++) {
+        usleep(20000);
+        assert_true(harness_wait_for(ledger_hears_signals, NULL));
+        ledger_kill(&ledger, SIGTERM);
+        ledger_start(&ledger);
+    }
+    assert_int_equal(status, 0);
+    return n;
+}
+
+static bool all_have_ended(void *context) {
+    (void)context;
+    return ledger_count_lines(" end ") == ledger_count_lines(" grant ");
+}
+
+/*
+ * Many commands live while the ledger is restarted again and again, and others start and end: none
+ * is refused, none is counted too much or too little, and each has one end in the log.
+ */
+static void restarts_lose_nothing(void **state) {
+    enum { N_LIVE = 50, N_LAUNCHES = 400 };
+    static struct live_command live[N_LIVE + 1];
+    static int outputs[N_LIVE];
+    static pid_t pids[N_LIVE], commands[N_LIVE];
+    const struct run run = {
+        .user = USER_WITHOUT_NAME,
+        .argv = {"/bin/bash", "-c",
+                 "for n in {1..4}; do for i in {1..100}; do \"$0\" -n calm true || echo $?; done & "
+                 "done; wait; echo all",
+                 UTSRUN_PATH}};
+    char limit[32];
+    unsigned n;
+    int output, errors;
+
+    (void)state;
+    policy_write("10-test.conf", "permit any hostname lab* limit 50\npermit any hostname *");
+    snprintf(limit, sizeof(limit), "limit reached: %d of %d", N_LIVE, N_LIVE);
+    for (size_t i = 0; i < N_LIVE; i++)
+        pids[i] = start_ready("lab1", &outputs[i], &commands[i]);
+    let_policy_settle();
+    n = restart_until_end(harness_start(&run, &output, &errors));
+    assert_string_equal(harness_read_line(output), "all");
+    assert_refused(run_named("lab2", "true"), limit);
+    assert_int_equal(ledger_count_lines(" grant "), N_LIVE + N_LAUNCHES);
+    for (size_t i = 0; i < N_LIVE; i++)
+        end_started(pids[i], outputs[i]);
+    assert_true(harness_wait_for(all_have_ended, NULL));
+    assert_int_equal(ledger_read_live(live, N_LIVE + 1), 0);
+    close(output);
+    close(errors);
+    print_message("tried: %u restarts of the ledger under load\n", n);
+}
+
 /* The ledger hears of many ends together; but a limit counts what lives now. */
 static void the_next_may_begin_as_soon_as_one_has_ended(void **state) {
     (void)state;
@@ -768,6 +835,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(a_limit_counts_both_modes_together_and_users_apart, begin),
     cmocka_unit_test_setup(simultaneous_requests_cannot_exceed_the_limit, begin),
     cmocka_unit_test_setup(limits_survive_the_end_of_the_ledger, begin),
+    cmocka_unit_test_setup(restarts_lose_nothing, begin),
     cmocka_unit_test_setup(the_next_may_begin_as_soon_as_one_has_ended, begin),
     cmocka_unit_test_setup(a_reused_pid_counts_for_nobody, begin),
     cmocka_unit_test_setup(the_first_launch_after_a_restart_is_granted, begin),
