@@ -128,7 +128,7 @@ int privilege_pass_on(void) {
     int r;
 
     /* Safe: it gives this process nothing. Its caller executes the installed broker next, which
-     * root owns and which does the same again, and makes no child before. */
+     * root owns and which drops it again, and makes no child before. */
     privilege_start_sets();
     if (capng_update(CAPNG_ADD, (capng_type_t)(CAPNG_PERMITTED | CAPNG_INHERITABLE),
                      CAP_SYS_ADMIN) != 0)

@@ -15,7 +15,11 @@
 #include "broker/service/setup.h"
 #include "utsbroker/base.h"
 
-enum { CHECK_MS = 5000 /* how long the new program may take to read what it is told */ };
+enum {
+    CHECK_MS = 5000, /* how long the new program may take to read what it is told */
+    HELD_MS = 5,     /* a child that has ended and cannot be waited for is tried again after this */
+    HELD_TRIES = 100,
+};
 
 /*
  * Opens the file that is installed as this program now. Only root may have put it there. It is
@@ -42,39 +46,49 @@ static void program_execute(int program, const char *option, int memfd) {
     (void)syscall(SYS_execveat, program, "", argv, environment, AT_EMPTY_PATH);
 }
 
-/* Waits for the child @pid, and kills it if it takes too long. Returns 0 if it has ended with 0. */
+/*
+ * Waits for the child @pid, and kills it if it takes too long. It may not end at once then, or a
+ * tracer may hold it: after a moment it is the reaper's, as any child that that does not know.
+ * Returns 0 if it has ended with 0; -EPROTO if with another status; -EAGAIN if that is not known.
+ */
 static int check_wait(pid_t pid) {
     struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
-    int status = -1;
+    int status = SIGKILL;
 
     if (end.fd < 0 || poll(&end, 1, CHECK_MS) != 1)
         (void)kill(pid, SIGKILL);
     base_close_fd(&end.fd);
-    return waitpid(pid, &status, 0) == pid && status == 0 ? 0 : -EPROTO;
+    for (int i = 0; i < HELD_TRIES && waitpid(pid, &status, WNOHANG) == 0; i++)
+        (void)poll(NULL, 0, HELD_MS);
+    return status == 0 ? 0 : WIFEXITED(status) ? -EPROTO : -EAGAIN;
 }
 
 /*
- * Has the new program read @memfd in a child, which has no capability and no other descriptor.
- * Returns 0; -EPROTO if it cannot; another negative errno.
+ * Has the new program read @memfd in a child, which it executes as it will be executed: with the
+ * capability. The child has no other descriptor, and the service manager's log neither. Returns 0;
+ * -EPROTO if the program cannot go on; another negative errno, -EAGAIN if that is not known.
  */
 static int program_check(int program, int memfd) {
     const int kept[] = {program < memfd ? program : memfd, program < memfd ? memfd : program};
     pid_t pid = fork();
 
     if (pid == 0) {
-        if (privilege_drop_all() == 0 && setup_close_all_but(kept, 2) == 0 &&
-            fcntl(memfd, F_SETFD, 0) == 0)
+        if (setup_close_all_but(kept, 2) == 0 && dup2(1, 2) == 2 && fcntl(memfd, F_SETFD, 0) == 0 &&
+            privilege_pass_on() == 0)
             program_execute(program, "--check-resume", memfd);
         _exit(1);
     }
     return pid < 0 ? -errno : check_wait(pid);
 }
 
-/* In that child: ends with 0 if this program can go on with what @memfd says. */
+/* In that child: ends with 0 if this program can go on with what @memfd says. It gives away its
+ * capability before it reads that, and nobody can attach to it. */
 _Noreturn void reload_check(int memfd) {
     CLEANUP_HANDOVER struct handover handover = HANDOVER_NULL;
+    bool can_go_on = privilege_keep_sys_admin() == 0 && privilege_forbid_attach() == 0 &&
+                     privilege_drop_all() == 0 && handover_read(&handover, memfd) == 0;
 
-    exit(handover_read(&handover, memfd) == 0 ? 0 : 1);
+    exit(can_go_on ? 0 : 1);
 }
 
 static int fd_pass_on(int fd, bool is_passed_on) {

@@ -27,5 +27,6 @@ struct service {
     struct loop_timer accept_again, kill, idle, reload;
     int64_t last_busy;
     bool is_accepting;
-    bool wants_reload; /* SIGHUP: when @reload is due, as soon as no client is undecided */
+    bool wants_reload;    /* SIGHUP: when @reload is due, as soon as no client is undecided */
+    int64_t reload_pause; /* in milliseconds, after a try that a shortage has prevented; or 0 */
 };

@@ -6,6 +6,19 @@
 
 #include "broker/service/reload.h"
 
+enum {
+    PAUSE_MS = 1000,       /* after a shortage, until the next try; doubled with each, */
+    PAUSE_MAX_MS = 300000, /* but no longer than this */
+};
+
+/* SIGHUP. */
+void service_want_reload(struct service *service) {
+    service->wants_reload = !service->clients.is_ending;
+    if (service->reload_pause != 0) /* a try waits */
+        loop_cancel_timer(&service->reload);
+    service->reload_pause = 0;
+}
+
 /* True if no further client is to be accepted before the reload. */
 bool service_is_reloading(const struct service *service) {
     return service->wants_reload && service->reload.due == 0;
@@ -30,6 +43,21 @@ static int service_describe(struct service *service, struct handover *handover) 
     return clients_hand_over(&service->clients, handover);
 }
 
+/* True if a reload that has failed by @error may be possible a moment later. */
+static bool is_shortage(int error) {
+    return error == -EAGAIN || error == -ENOMEM || error == -EMFILE || error == -ENFILE ||
+           error == -ENOSPC || error == -ETXTBSY;
+}
+
+/* Else a fix would wait for ever in a service whose user was at a limit for a moment. */
+static void service_reload_later(struct service *service) {
+    int64_t pause = service->reload_pause == 0 ? PAUSE_MS : service->reload_pause * 2;
+
+    service->reload_pause = pause < PAUSE_MAX_MS ? pause : PAUSE_MAX_MS;
+    service->wants_reload = true;
+    loop_set_timer(&service->loop, &service->reload, loop_now() + service->reload_pause);
+}
+
 /*
  * Goes on as the program that is installed now, with the same clients. If that is not possible this
  * program goes on, and says so.
@@ -41,12 +69,14 @@ static void service_reload(struct service *service) {
 
     service->wants_reload = false;
     session_pool_drop(&service->pool);
-    closer_flush(&service->closer);
     r = service_describe(service, &handover);
+    closer_flush(&service->closer);
     if (r == 0)
         r = reload_execute(&handover, &what);
-    (void)fprintf(stderr, "utsbroker: reload: %s: %s; the service goes on as it is\n", what,
-                  strerror(-r));
+    if (is_shortage(r))
+        service_reload_later(service);
+    (void)fprintf(stderr, "utsbroker: reload: %s: %s; the service goes on as it is%s\n", what,
+                  strerror(-r), service->wants_reload ? ", and tries again" : "");
 }
 
 /* Reloads if that is wanted, and no client is undecided. */

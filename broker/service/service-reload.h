@@ -4,6 +4,7 @@
 
 #include "broker/service/service-internal.h"
 
+void service_want_reload(struct service *service);
 bool service_is_reloading(const struct service *service);
 void service_reload_if_possible(struct service *service);
 void service_restore(struct service *service, const struct handover *handover);

@@ -114,7 +114,7 @@ static void service_handle_signals(void *argument, uint32_t events) {
     if (info.ssi_signo == SIGCHLD)
         reaper_take_news(&service->reaper);
     if (info.ssi_signo == SIGHUP)
-        service->wants_reload = !service->clients.is_ending;
+        service_want_reload(service);
     if (info.ssi_signo != SIGTERM && info.ssi_signo != SIGINT)
         return;
     if (service->kill.due == 0)

@@ -307,10 +307,15 @@ static void process_begins(struct faulter *faulter, struct tracee *tracee) {
     tracee_continue(faulter, tracee, 0);
 }
 
-/* The zygote's first call is prctl(2); a session of the service starts with its descriptors. */
+/* The zygote's first call is prctl(2); a session of the service starts with descriptor 2, and the
+ * child that checks before a reload with all others. */
 static void child_is_decided(struct faulter *faulter, struct tracee *tracee) {
     if (tracee->number == SYS_prctl)
         role_set(faulter, tracee, FAULTER_ZYGOTE);
+    if (tracee->number == SYS_close_range) {
+        tracee->is_undecided = false;
+        tracee->may_execute = faulter->may_reload;
+    }
     if (tracee->number == SYS_dup3)
         role_set(faulter, tracee, FAULTER_SESSION);
 #ifdef SYS_dup2
@@ -345,8 +350,8 @@ static void program_begins(struct faulter *faulter, struct tracee *tracee) {
         faulter->on_command(tracee->pid, faulter->context);
     } else if (faulter->may_reload && tracee->role == FAULTER_SERVICE) {
         faulter->n_reloads++;
-    } else if (faulter->may_reload && tracee->is_undecided) {
-        tracee->is_undecided = false;
+    } else if (tracee->may_execute) {
+        tracee->may_execute = false;
     } else if (tracee->role != FAULTER_COMMAND) {
         faulter->is_unexpected = true;
     }

@@ -58,6 +58,7 @@ struct tracee {
     unsigned executions;
     bool has_begun;    /* it has stopped for the first time */
     bool is_undecided; /* a child of the service whose role is not known yet */
+    bool may_execute;  /* such a child that checks a new program before a reload */
     bool is_victim;    /* its calls are counted */
     bool is_failing;
     bool is_held; /* a command, until faulter_release() */

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -20,8 +21,9 @@ static struct test_service *service(void) {
 
 static void assert_served(void) {
     static struct result result;
-    const struct run run = {.user = USER_WITHOUT_NAME,
-                            .argv = {UTSRUN_PATH, "-n", "served.test", "uname", "-n"}};
+    const struct run run = {
+        .user = USER_WITHOUT_NAME,
+        .argv = {UTSRUN_PATH, "--via", "service", "-n", "served.test", "uname", "-n"}};
 
     harness_run(&run, &result);
     harness_assert_exit(&result, 0);
@@ -78,6 +80,7 @@ static void a_broken_program_changes_nothing(void **state) {
         {"one that cannot be executed", "cp " BROKER_PATH " new; chmod 644 new"},
         {"a user's", "cp " BROKER_PATH " new; chown 54321 new"},
         {"one that others can write", "cp " BROKER_PATH " new; chmod 777 new"},
+        {"one that loses the capability", "cp " BROKER_PATH " new; setcap cap_net_raw=p new"},
         {"one that does not answer", "printf '#!/bin/sleep 30\n' >new; chmod 755 new"},
     };
     const pid_t pid = service()->pid;
@@ -275,6 +278,38 @@ static void a_service_that_ends_does_not_reload(void **state) {
     close(own.listen_fd);
 }
 
+/* Sets the soft limit of processes of the service @pid, as its user can. */
+static void limit_processes(pid_t pid, rlim_t limit) {
+    struct rlimit processes;
+    pid_t child = fork();
+    int status;
+
+    if (child == 0) {
+        harness_become(USER_NOBODY);
+        if (prlimit(pid, RLIMIT_NPROC, NULL, &processes) < 0)
+            _exit(1);
+        processes.rlim_cur = limit < processes.rlim_max ? limit : processes.rlim_max;
+        _exit(prlimit(pid, RLIMIT_NPROC, &processes, NULL) < 0 ? 2 : 0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+/* A service that cannot make a process just now does not stay the old program for ever. */
+static void a_reload_is_tried_again_after_a_shortage(void **state) {
+    static struct test_service own;
+
+    (void)state;
+    service_start(&own, USER_NOBODY, "/run/test-reload/own", NULL);
+    limit_processes(own.pid, 1);
+    assert_int_equal(kill(own.pid, SIGHUP), 0);
+    usleep(300000);
+    assert_false(service_is_resumed(&own));
+    limit_processes(own.pid, RLIM_INFINITY);
+    assert_true(harness_wait_for(service_is_resumed, &own));
+    service_stop(&own);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_broken_program_changes_nothing),
     cmocka_unit_test(a_command_goes_on_and_its_status_arrives),
@@ -283,6 +318,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_end_of_utsrun_means_what_it_did),
     cmocka_unit_test(a_stop_is_told_after_a_reload),
     cmocka_unit_test(a_service_that_ends_does_not_reload),
+    cmocka_unit_test(a_reload_is_tried_again_after_a_shortage),
 };
 
 TEST_MAIN_AS_ROOT(tests, set_up, tear_down)
