@@ -60,9 +60,33 @@ static void another_meaning_is_another_key(void **state) {
                 fail_msg("'%s' and '%s' count together", rules[i], rules[j]);
 }
 
+/*
+ * An upgrade changes no key: the ledger's list has the keys of commands that run, and a service
+ * that is not reloaded yet still sends its own. Else each user could start as many commands again.
+ */
+static void keys_are_those_of_each_version(void **state) {
+    static const struct {
+        const char *rule;
+        uint64_t key;
+    } cases[] = {
+        {"permit any hostname node* limit 3", UINT64_C(0xe629b33ee1f163d9)},
+        {"permit user alice 7 group students hostname a b domainname lab.example",
+         UINT64_C(0xac82f25e5b1aacf2)},
+        {"permit any hostname node[01-16]", UINT64_C(0x67aa2e8adc072e93)},
+        {"permit group 7 hostname * domainname * setuid", UINT64_C(0xeb6c187dcd38fffe)},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++)
+        if (key_of(cases[i].rule) != cases[i].key)
+            fail_msg("'%s' has the key 0x%llx", cases[i].rule,
+                     (unsigned long long)key_of(cases[i].rule));
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_same_meaning_is_the_same_key),
     cmocka_unit_test(another_meaning_is_another_key),
+    cmocka_unit_test(keys_are_those_of_each_version),
 };
 
 TEST_MAIN(tests)
