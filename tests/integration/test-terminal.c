@@ -250,6 +250,47 @@ static void a_hangup_ends_the_command_of_a_session_leader(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
+static void reload(void) {
+    struct test_service *service = harness_service_of(USER_WITHOUT_NAME);
+
+    assert_int_equal(kill(service->pid, SIGHUP), 0);
+    assert_true(harness_wait_for(service_is_resumed, service));
+    usleep(100000);
+}
+
+/* The service executes a new program: with a command in the foreground, and with one that is
+ * stopped; and then the launcher is killed. */
+static void a_reload_is_not_seen_on_a_terminal(void **state) {
+    static struct terminal terminal;
+
+    (void)state;
+    terminal_open(&terminal);
+    terminal_expect(&terminal, " outer]");
+    terminal_type(&terminal, INNER);
+    terminal_expect(&terminal, "[node1 inner]");
+    terminal_type(&terminal, "sleep 100\n");
+    usleep(200000);
+    reload();
+    terminal_type(&terminal, "\x03");
+    terminal_expect(&terminal, "[node1 inner]");
+    terminal_type(&terminal, "suspend\n");
+    terminal_expect(&terminal, "Stopped");
+    terminal_expect(&terminal, " outer]");
+    reload();
+    terminal_type(&terminal, "fg\n");
+    terminal_expect(&terminal, "[node1 inner]");
+    terminal_type(&terminal, "exit 7\n");
+    terminal_expect(&terminal, " outer]");
+    terminal_type(&terminal, "echo code $?\n");
+    terminal_expect(&terminal, "code 7");
+    terminal_type(&terminal, UTSRUN_PATH " -n node1.test sleep 100\n");
+    usleep(200000);
+    reload();
+    assert_int_equal(kill(tcgetpgrp(terminal.fd), SIGKILL), 0);
+    terminal_expect(&terminal, "Killed");
+    terminal_close(&terminal); /* which checks that the command has ended, too */
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(bash_inside_shows_the_name_and_has_job_control),
     cmocka_unit_test(fg_continues_a_stopped_parent_of_the_command),
@@ -260,4 +301,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_hangup_ends_the_command_of_a_session_leader),
 };
 
-HARNESS_MAIN(tests)
+static const struct CMUnitTest direct_tests[] = {HARNESS_NO_TEST};
+
+static const struct CMUnitTest service_tests[] = {
+    cmocka_unit_test(a_reload_is_not_seen_on_a_terminal),
+};
+
+HARNESS_MAIN_OF_BOTH(tests, direct_tests, service_tests, harness_set_up, harness_tear_down)
