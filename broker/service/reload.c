@@ -19,6 +19,7 @@ enum {
     CHECK_MS = 5000, /* how long the new program may take to read what it is told */
     HELD_MS = 5,     /* a child that has ended and cannot be waited for is tried again after this */
     HELD_TRIES = 100,
+    CHECKED = 73, /* in each version: can go on. A program that accepts anything ends with 0 */
 };
 
 /*
@@ -49,7 +50,8 @@ static void program_execute(int program, const char *option, int memfd) {
 /*
  * Waits for the child @pid, and kills it if it takes too long. It may not end at once then, or a
  * tracer may hold it: after a moment it is the reaper's, as any child that that does not know.
- * Returns 0 if it has ended with 0; -EPROTO if with another status; -EAGAIN if that is not known.
+ * Returns 0 if it has ended with CHECKED; -EPROTO if with another status; -EAGAIN if that is not
+ * known.
  */
 static int check_wait(pid_t pid) {
     struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
@@ -60,7 +62,7 @@ static int check_wait(pid_t pid) {
     base_close_fd(&end.fd);
     for (int i = 0; i < HELD_TRIES && waitpid(pid, &status, WNOHANG) == 0; i++)
         (void)poll(NULL, 0, HELD_MS);
-    return status == 0 ? 0 : WIFEXITED(status) ? -EPROTO : -EAGAIN;
+    return !WIFEXITED(status) ? -EAGAIN : WEXITSTATUS(status) == CHECKED ? 0 : -EPROTO;
 }
 
 /*
@@ -81,14 +83,14 @@ static int program_check(int program, int memfd) {
     return pid < 0 ? -errno : check_wait(pid);
 }
 
-/* In that child: ends with 0 if this program can go on with what @memfd says. It gives away its
- * capability before it reads that, and nobody can attach to it. */
+/* In that child: ends with CHECKED if this program can go on with what @memfd says. It gives away
+ * its capability before it reads that, and nobody can attach to it. */
 _Noreturn void reload_check(int memfd) {
     CLEANUP_HANDOVER struct handover handover = HANDOVER_NULL;
     bool can_go_on = privilege_keep_sys_admin() == 0 && privilege_forbid_attach() == 0 &&
                      privilege_drop_all() == 0 && handover_read(&handover, memfd) == 0;
 
-    exit(can_go_on ? 0 : 1);
+    exit(can_go_on ? CHECKED : 1);
 }
 
 static int fd_pass_on(int fd, bool is_passed_on) {
@@ -166,8 +168,11 @@ int reload_resume(struct handover *handover, int memfd) {
  * the service manager then starts it again. Launchers learn at once that they hear nothing of it.
  */
 _Noreturn void reload_wait_for_children(void) {
+    static const int harmless[] = {SIGHUP, SIGQUIT, SIGPIPE}; /* which may be pending */
     sigset_t none;
 
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(harmless); i++)
+        (void)signal(harmless[i], SIG_IGN);
     (void)fputs("utsbroker: reload: no request is served until the commands have ended\n", stderr);
     (void)setup_close_all_but(NULL, 0);
     (void)sigemptyset(&none);

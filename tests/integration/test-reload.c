@@ -77,6 +77,7 @@ static void a_broken_program_changes_nothing(void **state) {
     } cases[] = {
         {"no program", "echo nonsense >new; chmod 755 new"},
         {"one that fails", "cp /bin/false new"},
+        {"one that accepts everything", "cp /bin/true new"},
         {"one that cannot be executed", "cp " BROKER_PATH " new; chmod 644 new"},
         {"a user's", "cp " BROKER_PATH " new; chown 54321 new"},
         {"one that others can write", "cp " BROKER_PATH " new; chmod 777 new"},

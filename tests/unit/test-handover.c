@@ -7,10 +7,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "broker/service/client-state.h"
+#include "broker/service/reload.h"
 #include "tests/test.h"
 #include "utsbroker/protocol.h"
 
@@ -261,6 +264,38 @@ static void a_path_with_a_newline_is_refused(void **state) {
     }
 }
 
+/* Runs what a program does that cannot go on, with these signals pending and a child. Returns its
+ * wait status. */
+static int wait_for_children_with(const int *signals, size_t n) {
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        sigset_t all;
+
+        (void)sigfillset(&all);
+        (void)sigprocmask(SIG_SETMASK, &all, NULL);
+        if (fork() == 0) {
+            usleep(100000);
+            _exit(0);
+        }
+        for (size_t i = 0; i < n; i++)
+            (void)raise(signals[i]);
+        reload_wait_for_children();
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+/* A signal that a service reads, and does not end by, does not end it after a reload either. */
+static void who_cannot_go_on_waits_for_the_commands(void **state) {
+    static const int harmless[] = {SIGHUP, SIGPIPE, SIGQUIT, SIGCHLD}, end[] = {SIGTERM};
+
+    (void)state;
+    assert_int_equal(wait_for_children_with(harmless, BASE_ARRAY_SIZE(harmless)), 1 << 8);
+    assert_int_equal(wait_for_children_with(end, BASE_ARRAY_SIZE(end)), SIGTERM);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_is_written_is_read),
     cmocka_unit_test(unknown_keys_are_skipped),
@@ -270,6 +305,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_file_that_is_not_sealed_is_refused),
     cmocka_unit_test(a_text_with_a_nul_is_refused),
     cmocka_unit_test(a_path_with_a_newline_is_refused),
+    cmocka_unit_test(who_cannot_go_on_waits_for_the_commands),
 };
 
 TEST_MAIN(tests)
