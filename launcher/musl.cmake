@@ -16,12 +16,19 @@ if(UTSBROKER_MUSL_LAUNCHER AND NOT UTSBROKER_SANITIZE AND NOT CMAKE_CROSSCOMPILI
   endif()
 endif()
 if(MUSL_FOLDER)
+  check_linker_flag(C "-Wl,--no-dynamic-linker" HAVE_NO_DYNAMIC_LINKER) # gold does not know it
+  if(NOT HAVE_NO_DYNAMIC_LINKER)
+    set(MUSL_FOLDER "")
+  endif()
+endif()
+if(MUSL_FOLDER)
   message(STATUS "utsrun: with musl of ${MUSL_FOLDER}")
 endif()
 
 function(target_compile_musl target)
   set_property(TARGET ${target} PROPERTY POSITION_INDEPENDENT_CODE)
-  target_compile_options(${target} PRIVATE -fPIE "-specs=${MUSL_FOLDER}/musl-gcc.specs")
+  # With -fexceptions, which distributions set, cleanup functions need libgcc_eh, and that needs glibc.
+  target_compile_options(${target} PRIVATE -fPIE -fno-exceptions "-specs=${MUSL_FOLDER}/musl-gcc.specs")
 endfunction()
 
 # Compiles and links @target with musl: static and position independent. The specs do not know

@@ -158,8 +158,8 @@ static int reply_wait(struct service_command *command) {
  */
 static int reply_receive(struct service_command *command, struct protocol_reply *replyp) {
     struct protocol_reply record;
-    struct channel_fds fds;
-    size_t size;
+    struct channel_fds fds = {.n_fds = 0};
+    size_t size = 0;
     int r = reply_wait(command);
 
     if (r == 0)

@@ -207,7 +207,7 @@ static void crowd_end(size_t n_descriptors) {
     assert_true(harness_wait_for(is_nothing_alive, NULL));
     assert_true(harness_wait_for(has_descriptors, &n_descriptors));
     assert_int_equal(stat(LEDGER_LIVE_PATH, &status), 0);
-    assert_in_range(status.st_size, 1, LIVE_SIZE_MAX);
+    test_assert_in_range(status.st_size, 1, LIVE_SIZE_MAX);
     harness_assert_exit(launch(USER_WITHOUT_NAME), 0);
 }
 
@@ -248,8 +248,8 @@ static void a_user_at_every_bound_delays_nobody_else(void **state) {
     assert_int_equal(report.reply.limit, ACCOUNT_ENTRIES_MAX);
     assert_user_is_refused();
     restart_with_all_alive();
-    assert_in_range(crowd_tell(0, 2 * ACCOUNT_CONNECTIONS_MAX).n_connected,
-                    ACCOUNT_CONNECTIONS_MAX - 2, ACCOUNT_CONNECTIONS_MAX);
+    test_assert_in_range(crowd_tell(0, 2 * ACCOUNT_CONNECTIONS_MAX).n_connected,
+                         ACCOUNT_CONNECTIONS_MAX - 2, ACCOUNT_CONNECTIONS_MAX);
     beside = launch_some(&longest);
     print_message("another user's launch takes %.1f ms, alone %.1f ms\n", beside * 1e3,
                   alone * 1e3);

@@ -549,7 +549,7 @@ static void without_an_answer_nothing_is_granted(void **state) {
     assert_true(harness_wait_for_state(ledger.pid, "T"));
     before = harness_now();
     assert_refused(run_named("calm", "true"), "the log does not take the line");
-    assert_in_range((unsigned long)(harness_now() - before), 4, 12);
+    test_assert_in_range((unsigned long)(harness_now() - before), 4, 12);
     assert_int_equal(kill(ledger.pid, SIGCONT), 0);
     harness_assert_exit(run_named("calm", "true"), 0);
     /* Nobody listens, but there is a ledger on this machine. */
@@ -681,7 +681,7 @@ static void a_user_at_all_bounds_delays_nobody_else(void **state) {
         harness_assert_exit(run_as(USER_NOBODY, "calm", "true"), 0);
     alone = harness_now() - alone;
     n = take_all_connections(connections, BASE_ARRAY_SIZE(connections));
-    assert_in_range(n, 250, 256);
+    test_assert_in_range(n, 250, 256);
     beside = harness_now();
     for (int i = 0; i < 20; i++)
         harness_assert_exit(run_as(USER_NOBODY, "calm", "true"), 0);
@@ -712,7 +712,7 @@ static void without_an_answer_nothing_is_granted_in_another_namespace(void **sta
     pid = harness_start(&run, &output, &errors);
     assert_string_equal(harness_read_line(output), "ready");
     n = take_all_connections(connections, BASE_ARRAY_SIZE(connections));
-    assert_in_range(n, 250, 256);
+    test_assert_in_range(n, 250, 256);
     assert_int_equal(system(": > " RUN_FOLDER "/go"), 0);
     assert_string_equal(harness_read_line(output), "125");
     assert_string_equal(harness_read_line(output), "125");

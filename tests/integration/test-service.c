@@ -245,7 +245,7 @@ static void a_launch_that_waits_can_be_interrupted(void **state) {
     usleep(700000);
     for (int i = 0; i < LAUNCHES; i++)
         n_interrupted += waitpid(pids[i], NULL, WNOHANG) == pids[i];
-    assert_in_range(n_interrupted, LAUNCHES - 2, LAUNCHES);
+    test_assert_in_range(n_interrupted, LAUNCHES - 2, LAUNCHES);
     assert_int_equal(kill(service_pid(), SIGCONT), 0);
     for (int i = 0; i < LAUNCHES; i++) {
         (void)waitpid(pids[i], NULL, 0);

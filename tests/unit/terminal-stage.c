@@ -252,7 +252,7 @@ void type(const struct stage *stage, const char *keys) {
 void await_report(const struct stage *stage, const char *expected) {
     char text[64] = "";
 
-    assert_in_range(strlen(expected), 1, sizeof(text) - 1);
+    test_assert_in_range(strlen(expected), 1, sizeof(text) - 1);
     assert_int_equal(recv(stage->report, text, strlen(expected), MSG_WAITALL), strlen(expected));
     assert_string_equal(text, expected);
 }
@@ -326,7 +326,7 @@ void assert_no_spin(const struct stage *stage) {
     int before = ask(stage, ROUNDS);
 
     usleep(350000);
-    assert_in_range(ask(stage, ROUNDS) - before, 0, 8);
+    test_assert_in_range(ask(stage, ROUNDS) - before, 0, 8);
 }
 
 /*

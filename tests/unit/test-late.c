@@ -364,7 +364,7 @@ static void two_rules_are_found_late_if_and_only_if_they_are(void **state) {
             fail_msg("%d: %s in:\n%s", is_late, found.message, text);
         n_late += is_late;
     }
-    assert_in_range(n_late, n / 20, n / 2);
+    test_assert_in_range(n_late, n / 20, n / 2);
 }
 
 /* With more rules, which may together deny before what no single one does, nothing is missed. */

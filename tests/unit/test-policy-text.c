@@ -513,7 +513,7 @@ static void patterns_meet_if_a_name_matches_both(void **state) {
                 n_meet += meet;
             }
     }
-    assert_in_range(n_meet, n / 10, n - n / 10);
+    test_assert_in_range(n_meet, n / 10, n - n / 10);
 }
 
 static const struct CMUnitTest tests[] = {

@@ -365,7 +365,7 @@ static void nothing_that_was_typed_before_an_interrupt_is_read(void **state) {
         assert_int_equal(write(stage.keyboard, bytes, sizeof(bytes)), sizeof(bytes));
         usleep(1000);
     }
-    assert_in_range(ask(&stage, UNREAD), 1, 4000);
+    test_assert_in_range(ask(&stage, UNREAD), 1, 4000);
     type(&stage, "\x03");
     await_report(&stage, "intr");
     type(&stage, "k");

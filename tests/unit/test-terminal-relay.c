@@ -290,7 +290,7 @@ static void writers_in_the_background_do_not_keep_it_from_ending(void **state) {
         more = screen_read(&stage, bytes + n, sizeof(bytes) - n, 5000);
         n += more;
     } while (more > 0 && n < sizeof(bytes));
-    assert_in_range(n, 5, sizeof(bytes) - 1);
+    test_assert_in_range(n, 5, sizeof(bytes) - 1);
     assert_true(seconds_now() - before < 1);
     stage_close(&stage);
 }
