@@ -27,7 +27,7 @@ enum {
  * opened once: what is checked is what is executed.
  */
 static int program_open(int *fdp) {
-    CLEANUP_FD int fd = open(BROKER_PATH, O_PATH | O_CLOEXEC);
+    CLEANUP_FD int fd = open(BROKER_INSTALLED, O_PATH | O_CLOEXEC);
     struct stat status;
 
     if (fd < 0 || fstat(fd, &status) < 0)
@@ -121,7 +121,7 @@ int reload_execute(const struct handover *handover, const char **whatp) {
     CLEANUP_FD int program = -1, memfd = -1;
     int r, back;
 
-    *whatp = BROKER_PATH " is no program of root's that can be opened";
+    *whatp = BROKER_INSTALLED " is no program of root's that can be opened";
     r = program_open(&program);
     if (r < 0)
         return r;
@@ -129,7 +129,7 @@ int reload_execute(const struct handover *handover, const char **whatp) {
     r = handover_write(handover, &memfd);
     if (r < 0)
         return r;
-    *whatp = BROKER_PATH " cannot be executed, or does not understand what is handed over";
+    *whatp = BROKER_INSTALLED " cannot be executed, or does not understand what is handed over";
     r = program_check(program, memfd);
     if (r < 0)
         return r;
