@@ -20,6 +20,8 @@ if(NOT facts EQUAL 2 OR FILTER_TABLE_TARGET MATCHES "unknown")
   message(FATAL_ERROR "broker/target-architecture.c does not know the architecture that is compiled for")
 endif()
 list(GET FILTER_TABLE_TARGET 0 architecture)
+string(REPLACE ";" " " words "${FILTER_TABLE_TARGET}")
+file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/filter-table-target" "${words}\n") # for tests/architectures
 message(STATUS "The seccomp filters are for ${architecture}")
 
 # A compiler of the build machine is only needed where the other's programs do not run here.
