@@ -48,7 +48,7 @@ static const struct {
 #endif
 
     {SYS_brk, {ENOMEM}},
-    {SYS_mmap, {ENOMEM, EPERM}},
+    {FAULTER_MMAP, {ENOMEM, EPERM}},
     {SYS_mprotect, {ENOMEM}},
     {SYS_munmap, {ENOMEM}},
 

@@ -7,7 +7,15 @@
  */
 
 #include <stdbool.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
+
+/* On 32-bit machines the C library uses the one whose offset is in pages; armhf has no other. */
+#ifdef SYS_mmap2
+#define FAULTER_MMAP SYS_mmap2
+#else
+#define FAULTER_MMAP SYS_mmap
+#endif
 
 #if defined(__x86_64__) || defined(__aarch64__)
 enum { FAULTER_IS_SUPPORTED = 1 };

@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -20,6 +19,7 @@
 #include "tests/hostile/confine.h"
 #include "tests/integration/harness.h"
 #include "utsbroker/channel.h"
+#include "utsbroker/resource.h"
 
 enum { NAMED = 42 /* the probe's status if everything is right */, REPEATS = 12 };
 
@@ -252,7 +252,7 @@ static void too_few_processes_in_a_cgroup(void **state) {
 
 /* The limits that utsrun starts with. */
 struct caller {
-    __rlimit_resource_t resource;
+    resource_limit resource;
     rlim_t limit;
 };
 
@@ -269,7 +269,7 @@ static void be_caller(void *context) {
 }
 
 /* As the user, who owns the process: root would need another capability (prlimit(2)). */
-static void limit_service(__rlimit_resource_t resource, rlim_t soft) {
+static void limit_service(resource_limit resource, rlim_t soft) {
     pid_t pid = fork();
     int status;
 

@@ -262,7 +262,8 @@ static void trial_start_service(struct trial *trial) {
 
 /* Without one of its pages the C library's dynamic loader crashes, without a message. */
 static bool is_killed_in_loader(const struct trial *trial, int status) {
-    return trial->fault.number == SYS_mmap && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
+    return trial->fault.number == FAULTER_MMAP && WIFSIGNALED(status) &&
+           WTERMSIG(status) == SIGSEGV;
 }
 
 /* Does what a service manager does: starts a service that has ended again, for waiting clients. */

@@ -117,7 +117,8 @@ static void handle_end(pid_t pid, int status, void *context) {
         return;
     /* Without one of its pages the C library's dynamic loader crashes. */
     if (!(WIFEXITED(status) && WEXITSTATUS(status) != 0) &&
-        !(trial->fault.number == SYS_mmap && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV))
+        !(trial->fault.number == FAULTER_MMAP && WIFSIGNALED(status) &&
+          WTERMSIG(status) == SIGSEGV))
         problem(trial, "the ledger ends with wait status 0x%x", (unsigned)status);
     if (trial->n_restarts++ > 0)
         problem(trial, "the ledger ends again, with wait status 0x%x", (unsigned)status);

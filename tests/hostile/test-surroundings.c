@@ -21,7 +21,6 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -31,6 +30,7 @@
 #include "tests/hostile/speaker.h"
 #include "tests/integration/harness.h"
 #include "utsbroker/channel.h"
+#include "utsbroker/resource.h"
 
 #ifndef PR_SET_MDWE
 #define PR_SET_MDWE 65 /* Linux 6.3 */
@@ -464,7 +464,7 @@ static void the_command_runs_in_the_callers_surroundings_or_is_refused(void **st
 }
 
 static void set_limit(const struct surroundings *surroundings) {
-    const __rlimit_resource_t resource = (__rlimit_resource_t)surroundings->resource;
+    const resource_limit resource = (resource_limit)surroundings->resource;
     struct rlimit limit;
 
     require(getrlimit(resource, &limit) == 0);

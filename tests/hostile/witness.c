@@ -18,11 +18,12 @@
 #include <string.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+
+#include "utsbroker/resource.h"
 
 enum { REPORT_FD = 60, FDS_LOOKED_AT = 256 };
 
@@ -108,7 +109,7 @@ static void say_place(void) {
     for (int i = 0; i < RLIM_NLIMITS; i++) {
         struct rlimit limit = {0, 0};
 
-        (void)getrlimit((__rlimit_resource_t)i, &limit);
+        (void)getrlimit((resource_limit)i, &limit);
         say("limit %d: %lx %lx\n", i, (long)limit.rlim_cur, (long)limit.rlim_max);
     }
     say("descriptors");

@@ -16,12 +16,13 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "utsbroker/resource.h"
 
 static void print_file(FILE *out, const char *key, const char *path) {
     FILE *file = fopen(path, "re");
@@ -79,7 +80,7 @@ static void print_limits(FILE *out) {
     for (int i = 0; i < RLIM_NLIMITS; i++) {
         struct rlimit limit;
 
-        getrlimit((__rlimit_resource_t)i, &limit);
+        getrlimit((resource_limit)i, &limit);
         fprintf(out, "limit.%d=%lx:%lx\n", i, (long)limit.rlim_cur, (long)limit.rlim_max);
     }
 }

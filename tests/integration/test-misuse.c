@@ -11,7 +11,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -26,6 +25,7 @@
 #include "utsbroker/channel.h"
 #include "utsbroker/launch.h"
 #include "utsbroker/protocol.h"
+#include "utsbroker/resource.h"
 
 static struct test_service service;
 
@@ -904,7 +904,7 @@ static void an_orphan_with_the_pid_of_a_session_is_reaped(void **state) {
 
 struct wanted_limit {
     pid_t pid;
-    __rlimit_resource_t resource;
+    resource_limit resource;
     rlim_t soft; /* RLIM_INFINITY: the hard limit */
 };
 
@@ -918,7 +918,7 @@ static void set_limit(void *context) {
     CHECK(prlimit(wanted->pid, wanted->resource, &limit, NULL) == 0);
 }
 
-static void limit_process(pid_t pid, __rlimit_resource_t resource, rlim_t soft) {
+static void limit_process(pid_t pid, resource_limit resource, rlim_t soft) {
     struct wanted_limit wanted = {pid, resource, soft};
 
     assert_int_equal(as_client(set_limit, &wanted), 0);

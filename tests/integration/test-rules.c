@@ -2,12 +2,12 @@
  */
 
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "tests/integration/ledger.h"
 #include "utsbroker/protocol.h"
+#include "utsbroker/resource.h"
 
 #define FOLDER "/tmp/test-rules"
 
@@ -259,7 +259,7 @@ static void lower_limits(void *context) {
 
     (void)context;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(all); i++)
-        if (setrlimit((__rlimit_resource_t)all[i].resource, &all[i].limit) < 0)
+        if (setrlimit((resource_limit)all[i].resource, &all[i].limit) < 0)
             _exit(203);
 }
 

@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "broker/service/witness.h"
 #include "tests/test.h"
+#include "utsbroker/resource.h"
 
 enum { MARKED = 301 /* a limit of descriptors that nobody else has */ };
 
@@ -47,7 +47,7 @@ static void it_is_executed_with_no_file_of_the_service_and_the_limits_of_the_cal
 
     (void)state;
     for (int i = 0; i < RLIM_NLIMITS; i++)
-        assert_int_equal(getrlimit((__rlimit_resource_t)i, &limits.all[i]), 0);
+        assert_int_equal(getrlimit((resource_limit)i, &limits.all[i]), 0);
     limits.all[RLIMIT_NOFILE] = (struct rlimit){.rlim_cur = MARKED - 1, .rlim_max = MARKED};
     assert_int_equal(loop_init(&loop), 0);
     reaper_init(&reaper, &loop);
