@@ -248,6 +248,11 @@ static void the_ledgers_arguments_are_those_of_the_architecture(void **state) {
         if (!ledger_may(&table, target, "socket", 0, AF_UNIX) ||
             ledger_may(&table, target, "socket", 0, AF_INET))
             fail_msg("%s: socket", target->name);
+        /* 1 is SYS_SOCKET, of any family: a filter does not see its arguments (SECURITY.md). */
+        if (ledger_may(&table, target, "socketcall", 0, 1) !=
+                (number_of(target, "socketcall") >= 0) ||
+            ledger_may(&table, target, "socketcall", 0, 2)) /* SYS_BIND */
+            fail_msg("%s: socketcall", target->name);
         if (!ledger_may(&table, target, "accept4", 0, 0) ||
             !ledger_may(&table, target, "epoll_ctl", 0, 0) ||
             !ledger_may(&table, target, "write", 0, 0))
