@@ -9,7 +9,7 @@
 
 /* Where OpenSSH's server of sftp(1) is: Debian; Alpine and Arch; Fedora; others. NULL: nowhere. */
 static char *sftp_server_find(void) {
-    static char paths[][32] = {"/usr/lib/openssh/sftp-server", "/usr/lib/ssh/sftp-server",
+    static char paths[][48] = {"/usr/lib/openssh/sftp-server", "/usr/lib/ssh/sftp-server",
                                "/usr/libexec/openssh/sftp-server", "/usr/libexec/sftp-server"};
 
     for (size_t i = 0; i < BASE_ARRAY_SIZE(paths); i++)
