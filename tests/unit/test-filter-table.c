@@ -4,12 +4,15 @@
  * makes, and loads them into the kernel of each architecture.
  */
 
+#include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "tests/test.h"
 
@@ -260,6 +263,51 @@ static void the_ledgers_arguments_are_those_of_the_architecture(void **state) {
     }
 }
 
+/* As under qemu-user, or on an old kernel: there is no seccomp(2) that could be asked. */
+static void forbid_seccomp(void) {
+    struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_seccomp, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {.len = BASE_ARRAY_SIZE(steps), .filter = steps};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0 ||
+        syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, NULL) != -1 || errno != ENOSYS)
+        _exit(101);
+}
+
+static void the_kernel_of_the_builder_does_not_matter(void **state) {
+    static const char script[] = "for program in session ledger; do\n"
+                                 "    '" FILTER_TABLE "' $program aarch64 little || exit 1\n"
+                                 "done | cksum";
+    char said[2][64] = {"", ""};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        int ends[2], status;
+        pid_t pid;
+
+        assert_int_equal(pipe(ends), 0);
+        pid = fork();
+        if (pid == 0) {
+            (void)dup2(ends[1], STDOUT_FILENO);
+            if (i == 1)
+                forbid_seccomp();
+            (void)execl("/bin/sh", "sh", "-c", script, NULL);
+            _exit(102);
+        }
+        close(ends[1]);
+        assert_true(read(ends[0], said[i], sizeof(said[i]) - 1) > 0);
+        close(ends[0]);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+    }
+    assert_string_equal(said[0], said[1]);
+}
+
 static void words_that_make_no_sense_are_refused(void **state) {
     static const char *const cases[] = {
         "",
@@ -287,6 +335,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_session_has_its_calls_and_no_other_one),
     cmocka_unit_test(another_architectures_call_ends_the_process),
     cmocka_unit_test(the_ledgers_arguments_are_those_of_the_architecture),
+    cmocka_unit_test(the_kernel_of_the_builder_does_not_matter),
     cmocka_unit_test(words_that_make_no_sense_are_refused),
 };
 
