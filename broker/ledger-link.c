@@ -75,15 +75,16 @@ int ledger_link_receive_hello(int link, struct ledger_hello *hellop) {
 }
 
 /*
- * True if the ledger still has its end of @link, and has not said that it ends. All that it sent
- * before must have been received: a hello that waited in the queue says nothing about that.
+ * Returns 0 if the ledger still has its end of @link; LEDGER_LINK_E_ENDS; -EPIPE. All that it sent
+ * at first must have been received: a hello that waited in the queue says nothing about that.
  */
-bool ledger_link_is_open(int link) {
+int ledger_link_check(int link) {
     char byte;
     struct iovec bytes = {.iov_base = &byte, .iov_len = sizeof(byte)};
     struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1};
+    ssize_t n = recvmsg(link, &message, MSG_PEEK | MSG_DONTWAIT);
 
-    return recvmsg(link, &message, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+    return n > 0 ? LEDGER_LINK_E_ENDS : n < 0 && errno == EAGAIN ? 0 : -EPIPE;
 }
 
 /* Sends @event, with @pidfd if that is not -1. Returns 0 or a negative errno, as above. */

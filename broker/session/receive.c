@@ -67,9 +67,10 @@ static bool session_is_outdated(const struct session *session, const struct sess
 static bool session_check_ledger(struct session *session, const struct session_client *client) {
     int r = session_hear_ledger(session);
 
-    if (r == 0 && session->setup->service->is_ahead && session->ledger >= 0 &&
-        !ledger_link_is_open(session->ledger))
-        r = -EPIPE;
+    if (r == 0 && session->ledger >= 0)
+        r = ledger_link_check(session->ledger);
+    if (r == LEDGER_LINK_E_ENDS)
+        r = session->setup->service->is_ahead ? -EPIPE : 0;
     if (session_is_outdated(session, client, r))
         return false;
     if (r == 0 && session->has_no_ledger && client->has_ledger != 0)
