@@ -135,6 +135,23 @@ static void a_command_goes_on_and_its_status_arrives(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
+/* They run the program of before, and decide by what they have read. */
+static void ready_sessions_and_zygote_are_made_anew(void **state) {
+    pid_t before[8], zygote = service_zygote(service()->pid);
+    size_t n = service_children(service()->pid, before, BASE_ARRAY_SIZE(before));
+
+    (void)state;
+    assert_true(zygote != 0 && n > 0);
+    before[n++] = zygote;
+    reload();
+    assert_served(); /* by the new program: its zygote is there */
+    assert_true(service_zygote(service()->pid) != 0);
+    for (size_t i = 0; i < n; i++)
+        if (kill(before[i], 0) == 0 || errno != ESRCH)
+            fail_msg("process %d of the program before lives", (int)before[i]);
+    harness_assert_nothing_left(USER_WITHOUT_NAME);
+}
+
 /* How many descriptors the service has when it is at rest: when that does not change any more. It
  * makes its ready session a moment after its last client. */
 static size_t count_descriptors_at_rest(void) {
@@ -316,6 +333,7 @@ static void a_reload_is_tried_again_after_a_shortage(void **state) {
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_broken_program_changes_nothing),
     cmocka_unit_test(a_command_goes_on_and_its_status_arrives),
+    cmocka_unit_test(ready_sessions_and_zygote_are_made_anew),
     cmocka_unit_test(a_thousand_launches_notice_none_of_a_hundred_reloads),
     cmocka_unit_test(a_silent_client_is_served_by_the_new_program),
     cmocka_unit_test(the_end_of_utsrun_means_what_it_did),
