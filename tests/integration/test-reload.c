@@ -135,6 +135,11 @@ static void a_command_goes_on_and_its_status_arrives(void **state) {
     harness_assert_nothing_left(USER_WITHOUT_NAME);
 }
 
+static bool has_zygote(void *context) {
+    (void)context;
+    return service_zygote(service()->pid) != 0;
+}
+
 /* They run the program of before, and decide by what they have read. */
 static void ready_sessions_and_zygote_are_made_anew(void **state) {
     pid_t before[8], zygote = service_zygote(service()->pid);
@@ -144,8 +149,7 @@ static void ready_sessions_and_zygote_are_made_anew(void **state) {
     assert_true(zygote != 0 && n > 0);
     before[n++] = zygote;
     reload();
-    assert_served(); /* by the new program: its zygote is there */
-    assert_true(service_zygote(service()->pid) != 0);
+    assert_true(harness_wait_for(has_zygote, NULL));
     for (size_t i = 0; i < n; i++)
         if (kill(before[i], 0) == 0 || errno != ESRCH)
             fail_msg("process %d of the program before lives", (int)before[i]);
