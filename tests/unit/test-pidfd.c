@@ -19,7 +19,7 @@
 static int n_ioctls_failing, ioctl_error;
 static int group_error; /* of a signal to a group; 0: the kernel does it */
 
-int __real_ioctl(int fd, unsigned long request, void *argument) REAL_OF_IOCTL;
+int __real_ioctl(int fd, unsigned long request, ...) REAL_OF_IOCTL;
 int __wrap_ioctl(int fd, unsigned long request, void *argument) WRAP_OF_IOCTL;
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
