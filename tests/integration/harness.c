@@ -42,12 +42,23 @@ bool harness_is_service(void) {
     return strcmp(harness_mode(), "service") == 0;
 }
 
+#ifdef __has_feature /* of clang; gcc has a macro */
+#if __has_feature(address_sanitizer)
+#define HAS_SANITIZER
+#endif
+#endif
+#if defined(HAS_SANITIZER) || defined(__SANITIZE_ADDRESS__)
+enum { SLOWNESS = 4 };
+#else
+enum { SLOWNESS = 1 };
+#endif
+
 /*
  * The number of attempts of a test that tries random moments: fewer in service mode, where each
- * attempt waits for a service.
+ * attempt waits for a service, and with a sanitizer, which makes each program slow to start.
  */
 int harness_repeats(int n) {
-    return harness_is_service() ? n / 4 : n;
+    return (harness_is_service() ? n / 4 : n) / SLOWNESS;
 }
 
 /* In service mode: has the kernel ignore the broker's file capability, in this mount namespace. */

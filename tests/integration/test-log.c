@@ -306,9 +306,10 @@ static pid_t first_child_of(pid_t pid) {
  */
 static _Noreturn void take_descriptors_away(void) {
     unsigned seed = 31, n_granted = 0, n_logged = 0;
+    unsigned n = (unsigned)harness_repeats(1500);
 
     harness_become(USER_WITHOUT_NAME);
-    for (int i = 0; i < 1500; i++) {
+    for (unsigned i = 0; i < n; i++) {
         const struct run run = {.argv = {UTSRUN_PATH, "-n", "x.test", "true"}};
         const struct rlimit none = {0, 1024};
         const struct timespec pause = {.tv_nsec = rand_r(&seed) % 1200000};
@@ -329,10 +330,10 @@ static _Noreturn void take_descriptors_away(void) {
         close(output);
         close(errors);
     }
-    printf("of 1500, with their descriptors taken away, %u were granted, %u logged\n", n_granted,
+    printf("of %u, with their descriptors taken away, %u were granted, %u logged\n", n, n_granted,
            n_logged);
     fflush(stdout);
-    _exit(n_granted <= n_logged && n_granted > 0 && n_granted < 1500 ? 0 : 1);
+    _exit(n_granted <= n_logged && n_granted > 0 && n_granted < n ? 0 : 1);
 }
 
 static void a_limit_at_any_moment_keeps_no_grant_out_of_the_log(void **state) {
