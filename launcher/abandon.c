@@ -7,9 +7,7 @@
 #include "utsbroker/base.h"
 #include "utsbroker/clock.h"
 
-/* A command that sees by itself that it is alone, as a helper of mpiexec(1), ends its ranks first.
- */
-enum { GRACE_MS = 2000 };
+enum { GRACE_MS = 2000 /* for a command that sees it by itself, and ends what it has started */ };
 
 /* True if standard error can lose its reader. */
 static bool has_reader(void) {

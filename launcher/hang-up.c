@@ -96,8 +96,7 @@ void hang_up_follow_stops(pid_t group, int pidfd) {
 _Noreturn void hang_up_end(pid_t command, int signal_number) {
     sigset_t set;
 
-    if (command != 0)
-        jobs_hang_up(command);
+    jobs_hang_up(command);
     if (signal_number != 0) {
         (void)sigemptyset(&set);
         (void)sigaddset(&set, signal_number);

@@ -53,8 +53,9 @@ static void signal_send(pid_t id) {
 }
 
 /*
- * Sends SIGHUP to the jobs of @command, which gets it first: else a shell would begin its next
- * command. If there are none, nobody gets it here: the end of the launcher does that, hang-up.h.
+ * Sends SIGHUP to the jobs of @command (0: it has ended), which gets it first: else a shell would
+ * begin its next command. If there are none, nobody gets it here: the end of the launcher does
+ * that, hang-up.h.
  *
  * Not race-free: a process that is reaped meanwhile may leave its number to another, of the same
  * user. The kernel gives a number again only after all others.
@@ -63,6 +64,8 @@ void jobs_hang_up(pid_t command) {
     static struct tree tree; /* too large for a stack */
     bool has_jobs = false;
 
+    if (command == 0)
+        return;
     tree.session = getsid(command);
     tree.pids[0] = command;
     tree.n = 1;

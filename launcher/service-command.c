@@ -10,6 +10,7 @@
 #include "utsbroker/clock.h"
 #include "launcher/abandon.h"
 #include "launcher/hang-up.h"
+#include "launcher/jobs.h"
 #include "launcher/message.h"
 #include "launcher/program.h"
 #include "launcher/pidfd.h"
@@ -103,11 +104,17 @@ static bool signal_relay(struct service_command *command, int number) {
     }
 }
 
-/* Ends this process, as hang_up_end(): the pid may be another's if the command has ended. */
-static _Noreturn void hang_up(const struct service_command *command, int signal_number) {
-    bool is_alive = pidfd_signal(command->pidfd, 0) == 0;
+/* The command, or 0 if it has ended: its number may be another process's by then. */
+static pid_t command_find(const struct service_command *command) {
+    return pidfd_signal(command->pidfd, 0) == 0 ? command->pid : 0;
+}
 
-    hang_up_end(is_alive ? command->pid : 0, signal_number);
+/* Ends utsrsh, as somebody wants. The service sees that, and the command's pty hangs up with it. */
+static _Noreturn void command_hang_up(struct service_command *command, int signal_number) {
+    if (command->options->leaves_terminal)
+        hang_up_end(command_find(command), signal_number);
+    jobs_hang_up(command_find(command));
+    service_command_fail(command);
 }
 
 static void signal_forward(struct service_command *command, const struct signalfd_siginfo *info) {
@@ -117,11 +124,10 @@ static void signal_forward(struct service_command *command, const struct signalf
                                            .has_child_left_group = true};
     int number = (int)info->ssi_signo;
 
-    if (command->options->leaves_terminal && number != SIGCHLD)
-        hang_up(command, number);
-    /* Its pty hangs up with this process, and the service sees its connection close. */
-    if (command->options->hangs_up && supervisor_is_hang_up(info))
-        service_command_fail(command);
+    if (command->options->leaves_terminal
+            ? number != SIGCHLD
+            : command->options->hangs_up && supervisor_is_hang_up(info))
+        command_hang_up(command, number);
     if (info->ssi_code == SI_KERNEL && signal_relay(command, number))
         return;
     if (number == SIGCONT) {
@@ -194,7 +200,7 @@ static void event_handle(struct service_command *command) {
     if (fds[0].revents != 0)
         signals_forward(command);
     if (abandon_check(&command->abandon, fds[4].revents))
-        hang_up(command, 0);
+        command_hang_up(command, 0);
     terminal_relay(&command->terminal);
     if (fds[2].revents != 0)
         command_check_stop(command);

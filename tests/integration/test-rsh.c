@@ -11,6 +11,7 @@ enum { FAILED = 255 };
 
 #define ENVIRONMENT "PATH=/usr/bin:/bin", "HOME=/usr", "SHELL=/bin/sh"
 static char *usual[] = {ENVIRONMENT, NULL};
+static char *bash[] = {"HOME=/usr", "SHELL=/bin/bash", "PATH=/usr/bin:/bin", NULL};
 
 /* Runs "utsrsh WORDS..."; the result is in a static buffer. */
 static const struct result *ask(char *const words[], char **environment, const char *input,
@@ -239,8 +240,6 @@ static void jobs_hang_up_with_utsrsh(void **state) {
         "set -m; sleep 1000 & kill -STOP $!; echo; wait; sleep 1000",
     };
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
-    static char *bash[] = {"HOME=/usr", "SHELL=/bin/bash", "PATH=/usr/bin:/bin", NULL};
-
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(scripts) * BASE_ARRAY_SIZE(signals); i++) {
         const struct run run = {
@@ -470,15 +469,20 @@ static void a_command_has_a_terminal_if_asked_for(void **state) {
 
 /* With a terminal a signal by somebody still ends utsrsh, and the command hangs up. */
 static void a_command_with_a_terminal_hangs_up_with_utsrsh(void **state) {
-    static const int signals[] = {SIGKILL, SIGTERM, SIGHUP};
+    static char alone[] = "trap 'exit 3' HUP; sh -c 'echo; exec sleep 1000' & wait",
+                job[] = "set -m; sleep 1000 & echo; wait; sleep 1000";
+    static const struct {
+        int signal_number;
+        char *script;
+    } cases[] = {
+        {SIGKILL, alone}, {SIGTERM, alone}, {SIGHUP, alone}, {SIGTERM, job}, {SIGHUP, job}};
 
     (void)state;
-    for (size_t i = 0; i < BASE_ARRAY_SIZE(signals); i++) {
+    for (size_t i = 0; i < BASE_ARRAY_SIZE(cases); i++) {
         int master, slave, output, errors, status;
         struct run run = {.user = USER_WITHOUT_NAME,
-                          .argv = {UTSRSH_PATH, "-t", "n1.test",
-                                   "trap 'exit 3' HUP; sh -c 'echo; exec sleep 1000' & wait"},
-                          .environment = usual,
+                          .argv = {UTSRSH_PATH, "-t", "n1.test", cases[i].script},
+                          .environment = bash,
                           .set_up = take_terminal};
         pid_t pid;
 
@@ -487,10 +491,11 @@ static void a_command_with_a_terminal_hangs_up_with_utsrsh(void **state) {
         run.context = ttyname(slave);
         pid = harness_start(&run, &output, &errors);
         assert_string_equal(harness_read_line(output), "");
-        assert_int_equal(kill(pid, signals[i]), 0);
+        assert_int_equal(kill(pid, cases[i].signal_number), 0);
         assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_true(signals[i] == SIGKILL ? WIFSIGNALED(status)
-                                          : WIFEXITED(status) && WEXITSTATUS(status) == FAILED);
+        assert_true(cases[i].signal_number == SIGKILL
+                        ? WIFSIGNALED(status)
+                        : WIFEXITED(status) && WEXITSTATUS(status) == FAILED);
         close(master);
         close(slave);
         close(output);
