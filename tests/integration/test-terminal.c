@@ -79,14 +79,19 @@ static void terminal_close(struct terminal *terminal) {
 
 #define INNER "PS1='[\\h inner]' " UTSRUN_PATH " -n node1.test -- bash --norc --noprofile -i\n"
 
+/* A shell under the name node1.test, in one without it. */
+static void terminal_open_inner(struct terminal *terminal) {
+    terminal_open(terminal);
+    terminal_expect(terminal, " outer]");
+    terminal_type(terminal, INNER);
+    terminal_expect(terminal, "[node1 inner]");
+}
+
 static void bash_inside_shows_the_name_and_has_job_control(void **state) {
     static struct terminal terminal;
 
     (void)state;
-    terminal_open(&terminal);
-    terminal_expect(&terminal, " outer]");
-    terminal_type(&terminal, INNER);
-    terminal_expect(&terminal, "[node1 inner]");
+    terminal_open_inner(&terminal);
     terminal_type(&terminal, "sleep 100\n");
     usleep(200000);
     terminal_type(&terminal, "\x1a"); /* Ctrl-Z */
@@ -160,10 +165,7 @@ static void suspend_inside_gives_the_terminal_back(void **state) {
     static struct terminal terminal;
 
     (void)state;
-    terminal_open(&terminal);
-    terminal_expect(&terminal, " outer]");
-    terminal_type(&terminal, INNER);
-    terminal_expect(&terminal, "[node1 inner]");
+    terminal_open_inner(&terminal);
     terminal_type(&terminal, "suspend\n");
     terminal_expect(&terminal, "Stopped");
     terminal_expect(&terminal, " outer]");
@@ -264,10 +266,7 @@ static void a_reload_is_not_seen_on_a_terminal(void **state) {
     static struct terminal terminal;
 
     (void)state;
-    terminal_open(&terminal);
-    terminal_expect(&terminal, " outer]");
-    terminal_type(&terminal, INNER);
-    terminal_expect(&terminal, "[node1 inner]");
+    terminal_open_inner(&terminal);
     terminal_type(&terminal, "sleep 100\n");
     usleep(200000);
     reload();
