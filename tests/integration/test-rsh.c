@@ -266,8 +266,8 @@ static bool has_sleep(void *context) {
 
 /* What wants to live on does. */
 static void daemons_do_not_hang_up_with_utsrsh(void **state) {
-    static char *const scripts[] = {"setsid sleep 1000 & sleep 0.1; echo; exec cat",
-                                    "nohup sleep 1000 & sleep 0.1; echo; exec cat"};
+    static char *const scripts[] = {"setsid sleep 1000 & sleep 0.1; echo; exec tail -f /dev/null",
+                                    "nohup sleep 1000 & sleep 0.1; echo; exec tail -f /dev/null"};
 
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_SIZE(scripts); i++) {
