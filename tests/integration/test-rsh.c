@@ -261,7 +261,7 @@ static void jobs_hang_up_with_utsrsh(void **state) {
 
 static bool has_sleep(void *context) {
     (void)context;
-    return system("pgrep -u 54321 -x sleep >/dev/null") == 0;
+    return system("pgrep -u 54321 -x -r S sleep >/dev/null") == 0;
 }
 
 /* What wants to live on does. */
