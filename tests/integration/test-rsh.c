@@ -288,13 +288,13 @@ static void daemons_do_not_hang_up_with_utsrsh(void **state) {
 /* Whoever started utsrsh is killed: pdsh, clush, parallel. */
 static void a_command_that_nobody_hears_of_hangs_up(void **state) {
     static const struct {
-        const char *what, *redirection;
-        bool kills_parent, closes_errors, ends;
+        const char *what;
+        bool has_terminal, kills_parent, closes_errors, ends;
     } cases[] = {
-        {"no reader, no parent", "", true, true, true},
-        {"no parent", "", true, false, false},
-        {"no reader", "", false, true, false},
-        {"a file, no parent", "2>/dev/null", true, true, false},
+        {"no reader, no parent", false, true, true, true},
+        {"no parent", false, true, false, false},
+        {"no reader", false, false, true, false},
+        {"a terminal that is gone, no parent", true, true, true, false},
     };
 
     (void)state;
@@ -302,14 +302,19 @@ static void a_command_that_nobody_hears_of_hangs_up(void **state) {
         char script[512];
         const struct run run = {
             .user = USER_WITHOUT_NAME, .argv = {"/bin/bash", "-c", script}, .environment = usual};
-        int output, errors, status;
+        int output, errors, master, slave, status;
         pid_t pid;
 
-        snprintf(script, sizeof(script), "%s n1.test 'echo; exec sleep 1000' %s & wait",
-                 UTSRSH_PATH, cases[i].redirection);
+        assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+        assert_int_equal(fchmod(slave, 0666), 0);
+        snprintf(script, sizeof(script), "%s n1.test 'echo; exec sleep 1000' %s%s & wait",
+                 UTSRSH_PATH, cases[i].has_terminal ? "2>" : "",
+                 cases[i].has_terminal ? ttyname(slave) : "");
         pid = harness_start(&run, &output, &errors);
         assert_string_equal(harness_read_line(output), "");
         usleep(200000);
+        close(slave);
+        close(master);
         if (cases[i].closes_errors)
             close(errors);
         if (cases[i].kills_parent) {
