@@ -300,6 +300,30 @@ static unsigned launch_meanwhile(int signal_number) {
     return n;
 }
 
+/* What the ledger says next on @fd. */
+static enum ledger_status receive_status(int fd) {
+    struct ledger_reply record, reply = {.status = LEDGER_STATUS_COUNT};
+    ssize_t n = recv(fd, &record, sizeof(record), 0);
+
+    assert_true(n == sizeof(record) && ledger_decode_reply(&record, (size_t)n, 0, &reply));
+    return (enum ledger_status)reply.status;
+}
+
+/* To those that have sent nothing, which can be sessions made ahead; and it still answers them. */
+static void a_ledger_that_ends_says_so(void **state) {
+    int fd = ledger_enter(USER_WITHOUT_NAME);
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(kill(ledger.pid, SIGTERM), 0);
+    assert_int_equal(receive_status(fd), LEDGER_ENDS);
+    assert_int_equal(send(fd, "", 1, 0), 1);
+    assert_int_equal(receive_status(fd), LEDGER_BAD_EVENT);
+    close(fd);
+    assert_int_equal(waitpid(ledger.pid, NULL, 0), ledger.pid);
+    ledger_start(&ledger);
+}
+
 /* The list is empty, and the log has an end for each grant; not two, unless a ledger was killed. */
 static bool all_have_ended(void *context) {
     const bool *may_be_twice = context;
@@ -879,6 +903,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(a_limit_counts_both_modes_together_and_users_apart, begin),
     cmocka_unit_test_setup(simultaneous_requests_cannot_exceed_the_limit, begin),
     cmocka_unit_test_setup(limits_survive_the_end_of_the_ledger, begin),
+    cmocka_unit_test_setup(a_ledger_that_ends_says_so, begin),
     cmocka_unit_test_setup(restarts_lose_nothing, begin),
     cmocka_unit_test_setup(the_next_may_begin_as_soon_as_one_has_ended, begin),
     cmocka_unit_test_setup(a_reused_pid_counts_for_nobody, begin),
